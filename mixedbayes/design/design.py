@@ -1,0 +1,332 @@
+"""The design IR: what a formula comes to on data, as frozen arrays with names; no priors, no PyMC.
+
+    Formula × table -> Design(response, fixed, offset, groups, rows)
+
+`build_design` is the stage; it reads as the list of its steps.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from mixedbayes.design.evaluate import Scope, evaluate, unknown_function
+from mixedbayes.design.functions import FUNCTIONS, VALUES
+from mixedbayes.design.groups import Levels, find_levels
+from mixedbayes.design.matrices import Recipe, build_matrix
+from mixedbayes.design.response import ResponseValues, read_response
+from mixedbayes.design.table import Missing, Rows, open_table, read_columns, unknown_columns
+from mixedbayes.errors import DataError, listed
+from mixedbayes.language.expressions import functions_in, text_of
+from mixedbayes.language.formula import Formula, GroupTerm
+from mixedbayes.language.parse import parse
+
+type Covariance = Literal["full", "diagonal"]
+
+RANK_TOLERANCE = 1e-7
+"""A column is a combination of earlier ones if less than this part of it is its own (as R's `qr`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Population-level predictors.
+
+    Attributes:
+        columns: Names, `Intercept` first where there is one.
+        X: The matrix, shape (n, p).
+        dropped: Columns left out because earlier ones add up to them.
+    """
+
+    columns: tuple[str, ...]
+    X: np.ndarray
+    dropped: tuple[str, ...]
+    recipe: Recipe
+
+    @property
+    def has_intercept(self) -> bool:
+        """Whether the first column is the intercept."""
+        return self.columns[:1] == ("Intercept",)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One bar term: effects that vary by the levels of a group.
+
+    Attributes:
+        name: Unique in the design: the group, or `Subject.2` for a second block on it.
+        group: The grouping factor, `batch:cask`.
+        columns: Names of the effects, q of them.
+        X: What multiplies them, shape (n, q).
+        levels: The observed levels, shape (L,), in category or sorted order.
+        codes: Each row's place in `levels`, shape (n,).
+        covariance: `"full"`, or `"diagonal"` for `||`.
+    """
+
+    name: str
+    group: str
+    columns: tuple[str, ...]
+    X: np.ndarray
+    levels: np.ndarray
+    codes: np.ndarray
+    covariance: Covariance
+    recipe: Recipe
+    factor: Levels
+
+    @property
+    def has_correlation(self) -> bool:
+        """Whether effects are correlated: `|`, and more than one of them."""
+        return self.covariance == "full" and len(self.columns) > 1
+
+    def __str__(self) -> str:
+        bar = "||" if self.covariance == "diagonal" else "|"
+        levels = listed(map(str, self.levels), 4)
+        return f"({', '.join(self.columns)} {bar} {self.name}): {len(self.levels):,} levels ({levels})"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """New data by the recipe of a design: matrices only, of m rows.
+
+    Attributes:
+        X: Population level, shape (m, p).
+        offset: Shape (m,).
+        groups: For each block its (X, codes), shapes (m, q) and (m,); code -1 is a level not seen.
+        rows: Which of the new rows were used.
+    """
+
+    X: np.ndarray
+    offset: np.ndarray
+    groups: tuple[tuple[np.ndarray, np.ndarray], ...]
+    rows: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A formula on data: frozen arrays, over the n rows in which nothing is missing.
+
+    Attributes:
+        formula: The parsed formula, `.` replaced by the columns it stood for.
+        response: Its name and values.
+        fixed: The population level.
+        offset: Added to the predictor with coefficient one, shape (n,).
+        groups: One block a bar term, in the order written.
+        rows: Which rows of the data were kept, and what the others lacked.
+        notes: Whatever was left out, or read otherwise than lme4 would, each in a sentence.
+        data: The columns used, over the rows kept.
+    """
+
+    formula: Formula
+    response: ResponseValues
+    fixed: Fixed
+    offset: np.ndarray
+    groups: tuple[Block, ...]
+    rows: Rows
+    notes: tuple[str, ...]
+    data: pd.DataFrame
+    env: Mapping[str, Any]
+    states: tuple[dict[str, Any], ...]
+
+    @property
+    def n(self) -> int:
+        """Rows in the model."""
+        return len(self.rows.kept)
+
+    def encode(self, data: Any, missing: Missing = "drop") -> Encoded:
+        """New data by the same recipe: the states of `poly`, `scale` and splines, and the levels, learned here.
+
+        Args:
+            data: A table with the predictors and groups; it needs no response.
+            missing: As in `design`.
+
+        Raises:
+            DataError: A column is not there, or a population-level factor has a new level.
+        """
+        table = open_table(data)
+        needed = [name for name in self.formula.names(response=False) if name in self.data]
+        absent = [name for name in needed if name not in table.columns]
+        if absent:
+            raise unknown_columns(absent, table.columns, ())
+        columns, rows = read_columns(table, needed, missing)
+        fixed = self.fixed.recipe.encode(columns, self.env)
+        kept = [self.fixed.recipe.columns.index(name) for name in self.fixed.columns]
+        blocks = tuple(
+            (block.recipe.encode(columns, self.env), block.factor.encode(columns)) for block in self.groups
+        )
+        return Encoded(
+            fixed[:, kept], build_offset(self.formula, columns, self.env, self.states), blocks, rows
+        )
+
+    def __str__(self) -> str:
+        lines = [f"Formula: {self.formula}", f"Rows: {self.rows}", f"Response: {self.response}"]
+        lines += [f"Fixed: {self.n:,} x {len(self.fixed.columns)} ({listed(self.fixed.columns, 12)})"]
+        lines += [f"Group: {block}" for block in self.groups]
+        return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
+
+    __repr__ = __str__
+
+
+def build_design(
+    formula: str | Formula, data: Any, *, missing: Missing = "drop", env: Mapping[str, Any] | None = None
+) -> Design:
+    """Apply a formula to data.
+
+    Args:
+        formula: Text, as in lme4, or a parsed formula.
+        data: A pandas, polars or Arrow table, or a mapping of columns; it is only read.
+        missing: `"drop"` leaves out, once, every row with a gap in a column used; `"error"` refuses.
+        env: Functions and values by name that the formula may use beside its own.
+
+    Returns:
+        The design IR.
+
+    Raises:
+        FormulaError: The formula cannot be read.
+        DataError: It cannot be applied to these data.
+    """
+    env = dict(env or {})
+    table = open_table(data)
+    parsed = parse(formula, table.columns) if isinstance(formula, str) else formula
+    check_functions(parsed, env)
+    columns, rows = read_columns(table, column_names(parsed, table.columns, env), missing)
+    response = read_response(parsed.response, columns, env)
+    fixed = build_fixed(parsed, columns, env)
+    groups = build_blocks(parsed.groups, columns, env)
+    states: tuple[dict[str, Any], ...] = tuple({} for _ in parsed.offsets)
+    offset = build_offset(parsed, columns, env, states)
+    notes = (*row_notes(rows), *column_notes(fixed), *bar_notes(parsed.groups, columns))
+    return Design(parsed, response, fixed, offset, groups, rows, notes, columns, env, states)
+
+
+def check_functions(formula: Formula, env: Mapping[str, Any]) -> None:
+    """Refuse a formula that calls what nobody provided."""
+    from_response = {"cbind"} & set(functions_in(formula.response.expression))
+    for name in formula.functions():
+        if name not in FUNCTIONS and name not in from_response and not callable(env.get(name)):
+            raise unknown_function(name, env)
+
+
+def column_names(formula: Formula, columns: Sequence[str], env: Mapping[str, Any]) -> list[str]:
+    """The columns that the formula uses; every name that is nothing else must be one."""
+    names = formula.names()
+    grouping = {name for group in formula.groups for name in group.group}
+    unknown = [
+        name for name in names if name not in columns and (name in grouping or name not in {*env, *VALUES})
+    ]
+    if unknown:
+        raise unknown_columns(unknown, columns, tuple(env))
+    used = [name for name in names if name in columns]
+    if not used:
+        raise DataError("The formula uses no column of the data.")
+    return used
+
+
+def build_fixed(formula: Formula, columns: pd.DataFrame, env: Mapping[str, Any]) -> Fixed:
+    """The population-level matrix, without columns that earlier ones add up to."""
+    X, recipe = build_matrix(formula.terms, columns, env)
+    dependent = dependent_columns(X)
+    kept = [j for j in range(X.shape[1]) if j not in dependent]
+    if dependent:
+        X = X[:, kept]
+        X.flags.writeable = False
+    names = recipe.columns
+    return Fixed(tuple(names[j] for j in kept), X, tuple(names[j] for j in dependent), recipe)
+
+
+def dependent_columns(X: np.ndarray) -> list[int]:
+    """Columns that are linear combinations of columns before them, in order."""
+    dependent: list[int] = []
+    kept = list(range(X.shape[1]))
+    norms = np.sqrt((X * X).sum(axis=0))
+    while kept:
+        scaled = X[:, kept] / np.where(norms[kept] > 0, norms[kept], 1.0)
+        own = np.abs(np.diag(np.linalg.qr(scaled, mode="r")))
+        own = np.concatenate([own, np.zeros(len(kept) - len(own))])  # more columns than rows
+        small = np.flatnonzero(own < RANK_TOLERANCE)
+        if not len(small):
+            break
+        # the first only: what comes after it was measured against its rounding errors
+        dependent.append(kept.pop(int(small[0])))
+    return dependent
+
+
+def build_blocks(
+    groups: Sequence[GroupTerm], columns: pd.DataFrame, env: Mapping[str, Any]
+) -> tuple[Block, ...]:
+    """One block a bar term; each grouping factor's levels are found once."""
+    found: dict[tuple[str, ...], tuple[Levels, np.ndarray]] = {}
+    blocks: list[Block] = []
+    for term in groups:
+        if term.group not in found:
+            found[term.group] = find_levels(term.group, columns)
+        levels, codes = found[term.group]
+        X, recipe = build_matrix(term.terms, columns, env)
+        if not recipe.columns:
+            raise DataError(f"{term!r} has no column: a factor with one level has no contrast.")
+        group = ":".join(term.group)
+        before = sum(block.group == group for block in blocks)
+        name = f"{group}.{before + 1}" if before else group
+        covariance: Covariance = "full" if term.correlated else "diagonal"
+        blocks.append(Block(name, group, recipe.columns, X, levels.labels, codes, covariance, recipe, levels))
+    return tuple(blocks)
+
+
+def build_offset(
+    formula: Formula, columns: pd.DataFrame, env: Mapping[str, Any], states: Sequence[dict[str, Any]]
+) -> np.ndarray:
+    """The sum of the offsets, shape (n,)."""
+    total = np.zeros(len(columns))
+    for expression, state in zip(formula.offsets, states, strict=True):
+        value = evaluate(expression, Scope(columns, env, state))
+        try:
+            values = np.broadcast_to(np.asarray(value, dtype=float), total.shape)
+        except (TypeError, ValueError):
+            raise DataError(f"offset({text_of(expression)}) is not a number for each row.") from None
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            raise DataError(
+                f"offset({text_of(expression)}) is not finite in {len(bad):,} rows, the first of those used being row {bad[0]} (from 0)."
+            )
+        total += values
+    total.flags.writeable = False
+    return total
+
+
+def row_notes(rows: Rows) -> tuple[str, ...]:
+    """What to say of rows left out."""
+    return (str(rows)[0].upper() + str(rows)[1:] + ".",) if rows.dropped else ()
+
+
+def column_notes(fixed: Fixed) -> tuple[str, ...]:
+    """What to say of columns left out."""
+    if not fixed.dropped:
+        return ()
+    these, are = (
+        ("Column", "is a linear combination")
+        if len(fixed.dropped) == 1
+        else ("Columns", "are linear combinations")
+    )
+    return (f"{these} {listed(fixed.dropped)} {are} of the others and left out.",)
+
+
+def bar_notes(groups: Sequence[GroupTerm], columns: pd.DataFrame) -> tuple[str, ...]:
+    """What to say where lme4 reads `||` otherwise: it leaves the effects of a factor correlated."""
+    notes = []
+    for group in groups:
+        factors = [
+            factor.expr
+            for term in group.terms
+            for factor in term.factors
+            if not group.correlated
+            and (factor.expr.startswith(("C(", "factor(")) or _is_factor(columns, factor.expr))
+        ]
+        if factors:
+            notes.append(
+                f"{group!r}: all effects are independent, those of the factor {listed(dict.fromkeys(factors))} too; lme4 would leave these correlated."
+            )
+    return tuple(notes)
+
+
+def _is_factor(columns: pd.DataFrame, name: str) -> bool:
+    return name in columns and isinstance(columns[name].dtype, pd.CategoricalDtype)

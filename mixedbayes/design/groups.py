@@ -1,0 +1,103 @@
+"""Grouping columns -> observed levels and one integer code a row; never a dense indicator matrix."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mixedbayes.errors import DataError, listed
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The observed levels of a grouping factor, and which combinations of its columns they are.
+
+    Attributes:
+        columns: The grouping columns, `("batch", "cask")`.
+        values: For each column its own levels, in category or sorted order.
+        combinations: For each level its place in each column's levels, shape (L, len(columns)).
+        labels: One for each level, shape (L,): the data's own values, or texts such as `"A:a"`.
+    """
+
+    columns: tuple[str, ...]
+    values: tuple[np.ndarray, ...]
+    combinations: np.ndarray
+    labels: np.ndarray
+
+    def encode(self, data: pd.DataFrame) -> np.ndarray:
+        """The code of each row of new data, shape (n,); -1 for a level that was not seen."""
+        places = [
+            pd.Index(values).get_indexer(pd.Index(_plain(data[name])))
+            for name, values in zip(self.columns, self.values, strict=True)
+        ]
+        known = _mixed(list(self.combinations.T), self.values)
+        rows = _mixed(places, self.values)
+        codes = pd.Index(known).get_indexer(pd.Index(rows))
+        codes[np.any([place < 0 for place in places], axis=0)] = -1
+        return np.asarray(codes, dtype=np.int64)
+
+
+def find_levels(columns: Sequence[str], data: pd.DataFrame) -> tuple[Levels, np.ndarray]:
+    """The levels that occur and the code of each row, shape (n,), into them.
+
+    Raises:
+        DataError: There is only one level.
+    """
+    factors = [_factorized(data[name]) for name in columns]
+    codes = factors[0][0]
+    span = len(factors[0][1])
+    for place, values in factors[1:]:
+        # compact after each column, so that the mixed code cannot overflow
+        codes, found = pd.factorize(codes * len(values) + place, sort=True)
+        span = len(found)
+    if span == 1:
+        raise DataError(
+            f"The group {':'.join(columns)} has one level, {_plain(data[columns[0]])[0]!r}; nothing varies between levels. Leave the term out."
+        )
+    first = np.empty(span, dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    combinations = np.column_stack([place[first] for place, _ in factors])
+    values = tuple(levels for _, levels in factors)
+    labels = values[0] if len(columns) == 1 else _labels(combinations, values)
+    return Levels(tuple(columns), values, combinations, labels), codes.astype(np.int64)
+
+
+def _factorized(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Codes and levels: in category order for categories, sorted for the rest."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.codes.to_numpy().astype(np.int64), column.cat.categories.to_numpy()
+    codes, levels = pd.factorize(column.to_numpy(), sort=True)
+    return codes.astype(np.int64), np.asarray(levels)
+
+
+def _plain(column: pd.Series) -> np.ndarray:
+    """The column's values, categories taken for what they hold."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.categories.to_numpy()[column.cat.codes.to_numpy()]
+    return column.to_numpy()
+
+
+def _mixed(places: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> np.ndarray:
+    """One number for each combination of places."""
+    sizes = [len(level) for level in values]
+    if np.prod([float(size) for size in sizes]) < 2**62:
+        return np.ravel_multi_index([np.maximum(place, 0) for place in places], sizes)
+    return np.array([tuple(row) for row in np.column_stack(places)], dtype=object)
+
+
+def _labels(combinations: np.ndarray, values: Sequence[np.ndarray]) -> np.ndarray:
+    """`A:a`; a part that itself holds a colon or quote stands in quotes, so that no two labels are equal."""
+    texts = [np.array([_part(str(level)) for level in levels], dtype=object) for levels in values]
+    parts = [text[place] for text, place in zip(texts, combinations.T, strict=True)]
+    labels = parts[0]
+    for part in parts[1:]:
+        labels = labels + ":" + part
+    if len(set(labels)) < len(labels):
+        raise AssertionError(f"labels of levels are not unique: {listed(labels)}")
+    return labels
+
+
+def _part(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False) if ":" in text or '"' in text else text

@@ -1,0 +1,180 @@
+"""Terms × columns -> a matrix with named columns, and the recipe that makes it again from new data.
+
+Formulaic multiplies, codes and names the columns; this file evaluates its factors without `eval` and
+chooses between contrasts and full dummies by R's rule.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from formulaic import ModelSpec
+from formulaic.errors import FormulaicError
+from formulaic.formula import SimpleFormula
+from formulaic.materializers import PandasMaterializer
+from formulaic.materializers.types import FactorValues, ScopedFactor, ScopedTerm
+from formulaic.parser.types import Factor, Term
+from interface_meta import override
+
+from mixedbayes.design.evaluate import Scope, evaluate
+from mixedbayes.errors import DataError, listed
+from mixedbayes.language.formula import INTERCEPT, expression_of
+
+MAX_CELLS = 500_000_000
+"""Cells (8 bytes each) of the largest matrix that is built."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How terms become columns: what was learned from the data, to do the same to new data.
+
+    Attributes:
+        spec: Formulaic's record of the columns, the states of transforms and the levels of factors.
+        columns: Names of the columns.
+    """
+
+    spec: ModelSpec
+    columns: tuple[str, ...]
+
+    def encode(self, columns: pd.DataFrame, env: Mapping[str, Any]) -> np.ndarray:
+        """The same columns from new data.
+
+        Raises:
+            DataError: A factor has a level that the recipe has not learned.
+        """
+        return _matrix(self.spec, columns, env)[0]
+
+
+def build_matrix(
+    terms: Sequence[Term], columns: pd.DataFrame, env: Mapping[str, Any]
+) -> tuple[np.ndarray, Recipe]:
+    """The matrix of the terms, shape (n, p), and its recipe.
+
+    Raises:
+        DataError: A factor that cannot be computed, is not finite, or has too many columns.
+    """
+    formula = SimpleFormula(list(terms), _ordering="none")
+    return _matrix(ModelSpec(formula=formula, output="numpy", na_action="ignore"), columns, env)
+
+
+def _matrix(spec: ModelSpec, columns: pd.DataFrame, env: Mapping[str, Any]) -> tuple[np.ndarray, Recipe]:
+    try:
+        matrix = Materializer(columns, env).get_model_matrix(spec)
+    except FormulaicError as error:
+        if isinstance(error.__cause__, DataError):
+            raise error.__cause__ from None
+        raise DataError(str(error).split("\n", 1)[0]) from error
+    names = tuple(matrix.model_spec.column_names)
+    values = np.asarray(matrix, dtype=float).reshape(len(columns), len(names))
+    values.flags.writeable = False
+    return values, Recipe(matrix.model_spec, names)
+
+
+class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is typed loosely
+    """Formulaic's builder for pandas, with our evaluation and R's contrasts."""
+
+    @override
+    def _lookup(self, name: str) -> tuple[Any, set[Any]]:
+        return _usable(self.data[name], name), set()
+
+    @override
+    def _evaluate(self, expr: str, metadata: Any, spec: ModelSpec) -> tuple[Any, set[Any]]:
+        expression = expression_of(Factor(expr, eval_method="python"))
+        value = evaluate(expression, Scope(self.data, self.context, spec.transform_state))
+        return _usable(value, expr, len(self.data)), set()
+
+    @override
+    def _is_categorical(self, values: Any) -> bool:
+        plain = values.__wrapped__ if isinstance(values, FactorValues) else values
+        is_boolean = getattr(plain, "dtype", None) == bool
+        return is_boolean or super()._is_categorical(values)
+
+    @override
+    def _get_scoped_terms(
+        self, terms: Iterable[Term], ensure_full_rank: bool = True
+    ) -> Iterator[tuple[Term, list[ScopedTerm]]]:
+        """Contrasts or full dummies for each factor of each term, as R's `model.matrix` decides.
+
+        A factor is coded by contrasts if its term without it lies within an earlier term (or is
+        nothing), else by full dummies; without an intercept, the first factor that occurs gets full
+        dummies whatever the rule said. Source: R, `TermCode` and `modelmatrix` in
+        src/library/stats/src/model.c; Chambers & Hastie (1992), p. 38.
+        """
+        terms = list(terms)
+        earlier: list[set[str]] = []
+        dummies_due = INTERCEPT not in terms
+        for term in terms:
+            evaluated = [self.factor_cache[factor.expr] for factor in term.factors]
+            constants = [factor for factor in evaluated if factor.metadata.kind is Factor.Kind.CONSTANT]
+            varying = [factor for factor in evaluated if factor.metadata.kind is not Factor.Kind.CONSTANT]
+            names = {factor.expr for factor in varying}
+            scoped = []
+            for factor in varying:
+                margin = names - {factor.expr}
+                categorical = bool(factor.metadata.spans_intercept)
+                reduced = categorical and (not margin or any(margin <= other for other in earlier))
+                if categorical and dummies_due:
+                    reduced = dummies_due = False
+                scoped.append(ScopedFactor(factor, reduced=reduced))
+            if names:
+                earlier.append(names)
+            yield term, [ScopedTerm(scoped, scale=prod(float(factor.values) for factor in constants))]
+
+    @override
+    def _encode_evaled_factor(
+        self, factor: Any, spec: ModelSpec, drop_rows: Any, reduced_rank: bool = False
+    ) -> dict[str, Any]:
+        if factor.metadata.kind is Factor.Kind.CATEGORICAL:
+            values = factor.values.__wrapped__
+            levels = pd.unique(np.asarray(values) if not isinstance(values, pd.Series) else values)
+            known = spec.encoder_state.get(factor.expr, (None, {}))[1].get("categories")
+            if known is not None and (new := [level for level in levels if level not in set(known)]):
+                raise DataError(
+                    f"{factor.expr} has levels that the model has not seen: {listed(map(repr, new))}."
+                )
+            self._check_size(factor.expr, len(levels))
+        return super()._encode_evaled_factor(factor, spec, drop_rows, reduced_rank)  # type: ignore[no-any-return]
+
+    @override
+    def _get_columns_for_term(
+        self, factors: list[dict[str, Any]], spec: ModelSpec, scale: float = 1
+    ) -> dict[str, Any]:
+        self._check_size(
+            ":".join(next(iter(factor), "") for factor in factors), prod(len(factor) for factor in factors)
+        )
+        return super()._get_columns_for_term(factors, spec, scale)  # type: ignore[no-any-return]
+
+    def _check_size(self, name: str, columns: int) -> None:
+        if columns * len(self.data) > MAX_CELLS:
+            raise DataError(
+                f"{name} would make {columns:,} columns over {len(self.data):,} rows, too many to hold; is it a group, (1 | {name})?"
+            )
+
+
+def _usable(value: Any, name: str, rows: int | None = None) -> Any:
+    """The value of a factor, if it can be columns of a matrix."""
+    plain = value.__wrapped__ if isinstance(value, FactorValues) else value
+    if isinstance(plain, pd.Series) and plain.dtype.kind == "M":
+        raise DataError(
+            f"{name} holds dates; as a predictor make it a number first, such as days since the start."
+        )
+    if isinstance(plain, list | dict | str) or plain is None:
+        raise DataError(f"{name} is no column: it is {type(plain).__name__}.")
+    if rows is not None and (np.ndim(plain) == 0 or len(plain) != rows):
+        raise DataError(f"{name} does not give one value for each of the {rows:,} rows.")
+    array = plain if isinstance(plain, pd.Series) else np.asarray(plain)
+    if isinstance(plain, pd.Series) and isinstance(plain.dtype, pd.CategoricalDtype):
+        return value
+    if array.dtype.kind in "fc":
+        bad = ~np.isfinite(np.asarray(array, dtype=float))
+        if bad.any():
+            row = int(np.argwhere(bad)[0][0])
+            raise DataError(
+                f"{name} is not finite in {int(bad.reshape(len(array), -1).any(axis=1).sum()):,} rows, the first of those used being row {row} (from 0)."
+            )
+    if array.dtype.kind in "OSU":
+        raise DataError(f"{name} gives neither numbers nor categories.")
+    return value

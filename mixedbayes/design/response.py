@@ -1,0 +1,131 @@
+"""The response of a formula on data: numbers, with what they count or which level they stand for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixedbayes.design.evaluate import Scope, evaluate
+from mixedbayes.errors import DataError, listed
+from mixedbayes.language.expressions import Call, Expression, text_of
+from mixedbayes.language.formula import Response
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseValues:
+    """What is modelled.
+
+    Attributes:
+        name: Its text in the formula, `log(y)`.
+        values: Shape (n,): the numbers, or places in `levels`.
+        levels: For text, booleans and categories their values in order (the last is the modelled one
+            of two); None for numbers.
+        trials: Number of trials of each row, shape (n,); None where there are none.
+    """
+
+    name: str
+    values: np.ndarray
+    levels: tuple[Any, ...] | None = None
+    trials: np.ndarray | None = None
+
+    @property
+    def modelled(self) -> str | None:
+        """Which level counts as success, where that had to be chosen: `r2 = 'Y' (against 'N')`."""
+        if self.levels is None or len(self.levels) != 2:
+            return None
+        other, success = self.levels
+        return f"{self.name} = {success!r} (against {other if isinstance(other, Others) else repr(other)})"
+
+    def __str__(self) -> str:
+        if self.levels is not None:
+            return (
+                self.modelled or f"{self.name}, {len(self.levels)} levels ({listed(map(repr, self.levels))})"
+            )
+        trials = f" of {self.trials.sum():,.0f} trials" if self.trials is not None else ""
+        total = f"{self.values.sum():,.0f}{trials}" if trials else f"mean {self.values.mean():.4g}"
+        return f"{self.name}, {total}"
+
+
+class Others(str):
+    """All levels but one, as a level of its own."""
+
+    __slots__ = ()
+
+
+def read_response(response: Response, columns: pd.DataFrame, env: Mapping[str, Any]) -> ResponseValues:
+    """The response's values over the rows.
+
+    Raises:
+        DataError: It is no column of numbers or levels, or its level does not occur.
+    """
+    scope = Scope(columns, env)
+    name = text_of(response.expression)
+    match response.expression:
+        case Call("cbind", (successes, failures), ()):
+            s, f = _numbers(successes, scope), _numbers(failures, scope)
+            return ResponseValues(text_of(successes), _frozen(s), None, _frozen(s + f))
+        case Call("cbind"):
+            raise DataError("cbind() in a response takes two columns: cbind(successes, failures) ~ x.")
+    value = evaluate(response.expression, scope)
+    trials = (
+        None
+        if response.trials is None
+        else _frozen(np.broadcast_to(_numbers(response.trials, scope, scalar=True), len(columns)))
+    )
+    if isinstance(value, pd.Series) and isinstance(value.dtype, pd.CategoricalDtype):
+        levels = tuple(value.cat.categories.tolist())
+        codes = value.cat.codes.to_numpy().astype(float)
+        if response.level is not None:
+            return _one_level(name, codes, levels, response.level)
+        if trials is not None:
+            raise DataError(
+                f"The response {name} holds levels, not numbers of successes; trials() goes with counts."
+            )
+        return ResponseValues(name, _frozen(codes), levels)
+    values = _numbers(response.expression, scope)
+    if response.level is not None:
+        return _one_level(
+            name,
+            np.searchsorted(np.unique(values), values).astype(float),
+            tuple(np.unique(values).tolist()),
+            response.level,
+        )
+    return ResponseValues(name, _frozen(values), None, trials)
+
+
+def _one_level(name: str, codes: np.ndarray, levels: tuple[Any, ...], level: Any) -> ResponseValues:
+    """`y['Y']`: one level against the others."""
+    if level not in levels:
+        raise DataError(f"{name} has no level {level!r}; its levels are {listed(map(repr, levels))}.")
+    others = [other for other in levels if other != level]
+    against = others[0] if len(others) == 1 else Others("all others")
+    return ResponseValues(name, _frozen((codes == levels.index(level)).astype(float)), (against, level))
+
+
+def _numbers(expression: Expression, scope: Scope, scalar: bool = False) -> np.ndarray:
+    """The expression as floats over the rows."""
+    value, name = evaluate(expression, scope), text_of(expression)
+    if isinstance(value, pd.Series) and value.dtype.kind == "M":
+        raise DataError(f"{name} holds dates; a response is a number, a text or a category.")
+    if isinstance(value, pd.Series) and isinstance(value.dtype, pd.CategoricalDtype):
+        raise DataError(f"{name} holds text or categories where numbers are needed.")
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise DataError(f"{name} is no column of numbers.") from None
+    if array.ndim != 1 and not (scalar and array.ndim == 0):
+        raise DataError(f"{name} is not one number for each row.")
+    bad = np.flatnonzero(~np.isfinite(np.atleast_1d(array)))
+    if len(bad):
+        raise DataError(
+            f"{name} is not finite in {len(bad):,} rows, the first of those used being row {bad[0]} (from 0)."
+        )
+    return array
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array = np.array(array, dtype=float)
+    array.flags.writeable = False
+    return array

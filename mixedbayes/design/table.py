@@ -1,0 +1,249 @@
+"""Any table -> the columns that a formula uses, in a few plain pandas dtypes, rows with gaps left out.
+
+pandas, polars and Arrow tables come in through narwhals; the caller's table is only read. What leaves
+is a pandas frame of int64, float64, datetime64 and categorical columns (texts and booleans become
+categorical: False before True, texts sorted by code point).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+from mixedbayes.errors import ArgumentError, DataError, listed, nearest
+
+type Missing = Literal["drop", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Which rows of the data are in the model.
+
+    Attributes:
+        total: Rows of the data.
+        kept: Positions of the rows used, ascending, shape (n,).
+        missing: For each column with gaps, how many rows it lacks.
+    """
+
+    total: int
+    kept: np.ndarray
+    missing: Mapping[str, int]
+
+    @property
+    def dropped(self) -> int:
+        """How many rows were left out."""
+        return self.total - len(self.kept)
+
+    def __str__(self) -> str:
+        if not self.dropped:
+            return f"{self.total:,} rows"
+        gaps = listed(f"{name} {count:,}" for name, count in self.missing.items())
+        return (
+            f"{len(self.kept):,} of {self.total:,} rows; {self.dropped:,} dropped for missing values ({gaps})"
+        )
+
+
+def open_table(data: Any) -> nw.DataFrame[Any]:
+    """The caller's table behind narwhals.
+
+    Raises:
+        DataError: Not a table, an empty one, or one with two columns of a name.
+    """
+    if isinstance(data, Mapping):
+        try:
+            data = pd.DataFrame(data)
+        except ValueError as error:
+            raise DataError(f"The data cannot be made a table: {error}") from None
+    if isinstance(data, pd.DataFrame) and not data.columns.is_unique:
+        twice = data.columns[data.columns.duplicated()].unique()
+        raise DataError(
+            f"The data have more than one column named {listed(map(repr, twice))}; rename all but one."
+        )
+    try:
+        table = nw.from_native(data, eager_only=True)
+    except nw.exceptions.DuplicateError as error:
+        raise DataError(f"The data have two columns of one name; rename one. ({error})") from None
+    except (TypeError, ValueError):
+        lazy = " Call .collect() first." if hasattr(data, "collect") else ""
+        raise DataError(
+            f"The data must be a pandas, polars or Arrow table, not {type(data).__name__}.{lazy}"
+        ) from None
+    if not table.columns:
+        raise DataError("The data have no columns.")
+    if len(table) == 0:
+        raise DataError("The data have no rows.")
+    return table
+
+
+def read_columns(
+    table: nw.DataFrame[Any], names: Sequence[str], missing: Missing = "drop"
+) -> tuple[pd.DataFrame, Rows]:
+    """The named columns over the rows where none of them has a gap.
+
+    Args:
+        table: From `open_table`.
+        names: Columns to read; names that are no columns are the caller's to complain of.
+        missing: `"drop"` leaves out rows with a gap in any column; `"error"` refuses them.
+
+    Raises:
+        DataError: A gap under `"error"`, no complete row, infinite values, or cells that are no
+            numbers, texts, booleans, categories or dates.
+    """
+    if missing not in ("drop", "error"):
+        raise ArgumentError(f"missing={missing!r} is not known; choose 'drop' or 'error'.")
+    columns = {name: _series(table[name]) for name in names}
+    gaps = {name: column.isna().to_numpy() for name, column in columns.items()}
+    counts = {name: int(gap.sum()) for name, gap in gaps.items() if gap.any()}
+    keep = np.ones(len(table), dtype=bool)
+    for name in counts:
+        keep &= ~gaps[name]
+    rows = Rows(len(table), _frozen(np.flatnonzero(keep)), counts)
+    if counts and missing == "error":
+        raise DataError(
+            f"The data have missing values: {listed(f'{k} in {v:,} rows' for k, v in counts.items())}."
+        )
+    if not len(rows.kept):
+        worst = max(counts, key=lambda name: counts[name])
+        raise DataError(
+            f"No row is complete: each of the {len(table):,} lacks a value (column {worst!r} lacks {counts[worst]:,})."
+        )
+    whole = not rows.dropped
+    kept = {name: _tidied(column if whole else column[keep], name) for name, column in columns.items()}
+    return pd.DataFrame(
+        {name: column.reset_index(drop=True) for name, column in kept.items()}, index=range(len(rows.kept))
+    ), rows
+
+
+def unknown_columns(names: Sequence[str], columns: Sequence[str], known: Sequence[str]) -> DataError:
+    """The error for names that are neither columns nor anything else that is known."""
+    if len(names) == 1:
+        name = names[0]
+        head, dot, _ = name.partition(".")
+        if dot and head in columns:
+            return DataError(
+                f"There is no column {name!r}, and a formula cannot reach into the column {head!r}: it has no attributes there."
+            )
+        said = f"There is no column {name!r} in the data.{nearest(name, [*columns, *known])}"
+    else:
+        said = f"There are no columns {listed(map(repr, names), 20)} in the data." + "".join(
+            f" {name!r}:{hint.replace(' Did you mean', ' did you mean')}"
+            for name in names
+            if (hint := nearest(name, [*columns, *known]))
+        )
+    return DataError(f"{said} The columns are {listed(columns, 20)}.")
+
+
+def _series(column: nw.Series[Any]) -> pd.Series:
+    """One column in a plain dtype; gaps are NaN, NaT or an absent category."""
+    dtype, name = column.dtype, column.name
+    if dtype.is_numeric():
+        return pd.Series(_numbers(column))
+    if isinstance(dtype, nw.Boolean):
+        values = (
+            [None if value is None else bool(value) for value in column.to_list()]
+            if column.is_null().any()
+            else column.to_numpy()
+        )
+        return pd.Series(pd.Categorical(values, categories=[False, True]))
+    if isinstance(dtype, nw.Categorical | nw.Enum):
+        return _categorical(column)
+    if isinstance(dtype, nw.String):
+        return _texts(
+            column.to_native() if isinstance(column.to_native(), pd.Series) else column.to_list(), name
+        )
+    if isinstance(dtype, nw.Date | nw.Datetime):
+        native = column.to_native()
+        return pd.Series(
+            pd.to_datetime(
+                native if isinstance(native, pd.Series) else pd.Series(column.to_list()), utc=False
+            )
+        ).reset_index(drop=True)
+    if isinstance(dtype, nw.Object):
+        return _objects(column.to_list(), name)
+    if isinstance(dtype, nw.Unknown):
+        return pd.Series(np.full(len(column), np.nan))
+    raise DataError(
+        f"Column {name!r} holds {dtype}; a model can use numbers, texts, booleans, categories and dates."
+    )
+
+
+def _numbers(column: nw.Series[Any]) -> np.ndarray:
+    """int64 where every value is a whole number that fits, else float64."""
+    if column.is_null().any():
+        return column.cast(nw.Float64).fill_null(np.nan).to_numpy().astype(float)
+    if column.dtype.is_integer():
+        values = column.to_numpy()
+        return (
+            values.astype(np.int64)
+            if values.dtype != np.uint64 or values.max(initial=0) < 2**63
+            else values.astype(float)
+        )
+    return column.cast(nw.Float64).to_numpy().astype(float)
+
+
+def _categorical(column: nw.Series[Any]) -> pd.Series:
+    native = column.to_native()
+    if isinstance(native, pd.Series):
+        categories = native.cat.categories
+        if isinstance(categories, pd.IntervalIndex):
+            native = native.cat.rename_categories([str(interval) for interval in categories])
+        return native.cat.as_unordered().reset_index(drop=True)
+    categories = column.cat.get_categories().to_list()
+    return pd.Series(pd.Categorical(column.cast(nw.String).to_list(), categories=categories))
+
+
+def _texts(values: Any, name: str) -> pd.Series:
+    codes, levels = pd.factorize(np.asarray(values, dtype=object) if isinstance(values, list) else values)
+    levels = pd.Index([str(level) for level in levels], dtype=object)
+    order = np.argsort(levels.to_numpy(dtype=object), kind="stable")
+    rank = np.empty(len(order) + 1, dtype=np.int64)
+    rank[order], rank[-1] = np.arange(len(order)), -1
+    return pd.Series(pd.Categorical.from_codes(rank[codes], categories=levels[order]))
+
+
+def _objects(values: list[Any], name: str) -> pd.Series:
+    """A column of Python objects: what pandas takes it for, if that is one plain kind."""
+    kind = pd.api.types.infer_dtype(values, skipna=True)
+    gone = [
+        value is None or (isinstance(value, float) and value != value) or value is pd.NA for value in values
+    ]
+    clean = [None if lost else value for lost, value in zip(gone, values, strict=True)]
+    if kind == "string":
+        return _texts(clean, name)
+    if kind == "boolean":
+        return pd.Series(pd.Categorical(clean, categories=[False, True]))
+    if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
+        numbers = np.array([np.nan if value is None else float(value) for value in clean])
+        whole = kind == "integer" and not any(gone)
+        return pd.Series(numbers.astype(np.int64) if whole else numbers)
+    if kind in ("date", "datetime", "datetime64"):
+        return pd.Series(pd.to_datetime(pd.Series(clean)))
+    if kind == "empty":
+        return pd.Series(np.full(len(values), np.nan))
+    types = listed(sorted({type(value).__name__ for value in clean if value is not None}))
+    raise DataError(
+        f"Column {name!r} holds {types}; a model can use one kind of number, text, boolean, category or date."
+    )
+
+
+def _tidied(column: pd.Series, name: str) -> pd.Series:
+    """The column without levels that no longer occur; infinite numbers are refused."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.remove_unused_categories()
+    if column.dtype.kind == "f":
+        values = column.to_numpy()
+        infinite = np.flatnonzero(np.isinf(values))
+        if len(infinite):
+            row = column.index[infinite[0]]
+            raise DataError(
+                f"Column {name!r} has {len(infinite):,} infinite values, the first in row {row} (from 0); remove or replace them."
+            )
+    return column
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array

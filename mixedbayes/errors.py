@@ -1,0 +1,75 @@
+"""What a user is told when something is wrong: one family of exceptions, one of warnings."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MixedBayesError(ValueError):
+    """Any mistake in what the user passed; the message says what, where and what to do."""
+
+
+class FormulaError(MixedBayesError):
+    """A formula that cannot be read, shown with a caret under the place.
+
+    Args:
+        message: What is wrong and what to write instead.
+        text: The whole formula.
+        place: Index into `text` of the first wrong character; None shows no caret.
+    """
+
+    def __init__(self, message: str, text: str = "", place: int | None = None) -> None:
+        self.text, self.place = text, place
+        shown = f"{message}\n{_pointed(text, place)}" if text and place is not None else message
+        super().__init__(shown)
+
+
+class DataError(MixedBayesError):
+    """Data that the formula cannot be applied to."""
+
+
+class PriorError(MixedBayesError):
+    """A prior that cannot be read, or that does not fit its parameter."""
+
+
+class FamilyError(MixedBayesError):
+    """An unknown family or link, or a response outside the family's support."""
+
+
+class ArgumentError(MixedBayesError):
+    """An option with a value that it cannot take."""
+
+
+class FileError(MixedBayesError):
+    """A file that cannot be read as what it should be."""
+
+
+class DesignWarning(UserWarning):
+    """Something was left out of the model (rows, columns), or read otherwise than lme4 would."""
+
+
+def _pointed(text: str, place: int) -> str:
+    """The line of `text` that holds `place`, and a caret under it; long lines are cut."""
+    start = text.rfind("\n", 0, place) + 1
+    end = text.find("\n", place)
+    line, column = text[start : end if end >= 0 else len(text)], place - start
+    before, after = 60, 30
+    if column > before:
+        line, column = "..." + line[column - before :], before + 3
+    if len(line) > column + after + 3:
+        line = line[: column + after] + "..."
+    return f"  {line}\n  {' ' * column}^"
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """` Did you mean 'x'?` when one of `choices` is close to `name`, else an empty string."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+def listed(items: Iterable[object], limit: int = 8) -> str:
+    """`a, b, c and 12 more`: the items in words, at most `limit` of them."""
+    texts = [str(item) for item in items]
+    if len(texts) <= limit:
+        return ", ".join(texts)
+    return f"{', '.join(texts[:limit])} and {len(texts) - limit:,} more"

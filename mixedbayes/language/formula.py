@@ -1,0 +1,162 @@
+"""What a formula says: the values that parsing leaves behind, and how each prints.
+
+y ~ x + (x | g)   ->   Formula(response=y, terms=(1, x), groups=((1 + x | g),), offsets=())
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from formulaic.parser.types import Factor, Term, Token
+
+from mixedbayes.language.expressions import (
+    Call,
+    Expression,
+    Name,
+    functions_in,
+    names_in,
+    parse_expression,
+    quoted,
+    text_of,
+)
+
+INTERCEPT = Term([Factor("1", eval_method="literal")])
+
+
+class GroupTerm(Term):
+    """One bar term over one grouping factor: `(1 + x | g)`.
+
+    It is a formulaic term, so that formulaic's `+` and `-` carry it; its only factor is its own text.
+
+    Attributes:
+        terms: The left side, in order, the intercept first where there is one.
+        group: The columns whose observed combinations are the levels: `("batch", "cask")`.
+        correlated: False for `||`.
+        token: The bar's place in the text.
+    """
+
+    def __init__(self, terms: Iterable[Term], group: tuple[str, ...], correlated: bool, token: Token) -> None:
+        self.terms = ordered(terms)
+        self.group = group
+        self.correlated = correlated
+        self.token = token
+        bar = "|" if correlated else "||"
+        text = f"({_sum_text(self.terms)} {bar} {':'.join(quoted(name) for name in group)})"
+        super().__init__([Factor(text, eval_method="lookup", token=token)])
+
+    def __repr__(self) -> str:
+        return self.factors[0].expr
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The left side: `log(y)`, `y['Y']`, `y | trials(n)`, `cbind(s, f)`.
+
+    Attributes:
+        expression: What is modelled.
+        level: The level of a two-valued response that counts as success; None: the last in order.
+        trials: The number of trials of each row; None where the response says it all.
+    """
+
+    expression: Expression
+    level: str | float | bool | None = None
+    trials: Expression | None = None
+
+    def __str__(self) -> str:
+        text = factor_text(self.expression)
+        if self.level is not None:
+            text = f"{text}[{self.level!r}]"
+        return text if self.trials is None else f"{text} | trials({text_of(self.trials)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A parsed formula. `str()` is its canonical text, which parses to an equal formula.
+
+    Attributes:
+        response: The left side.
+        terms: Population-level terms by degree; the first is `INTERCEPT` where there is one.
+        groups: Bar terms in the order written, `a/b` taken apart.
+        offsets: What is added to the predictor with coefficient one.
+        text: The formula as the user wrote it.
+    """
+
+    response: Response
+    terms: tuple[Term, ...]
+    groups: tuple[GroupTerm, ...]
+    offsets: tuple[Expression, ...]
+    text: str = field(compare=False)
+
+    @property
+    def has_intercept(self) -> bool:
+        """Whether the population level has an intercept."""
+        return INTERCEPT in self.terms
+
+    def __str__(self) -> str:
+        offsets = [f"offset({text_of(offset)})" for offset in self.offsets]
+        groups = [repr(group) for group in self.groups]
+        return f"{self.response} ~ {' + '.join([_sum_text(self.terms), *offsets, *groups])}"
+
+    def names(self, response: bool = True) -> tuple[str, ...]:
+        """Every name that stands for a value, in order of appearance, each once; the response's if asked."""
+        names = [name for expression in self._expressions(response) for name in names_in(expression)]
+        names += [name for group in self.groups for name in group.group]
+        return tuple(dict.fromkeys(names))
+
+    def functions(self) -> tuple[str, ...]:
+        """Every function called anywhere, each once."""
+        return tuple(
+            dict.fromkeys(name for expression in self._expressions(True) for name in functions_in(expression))
+        )
+
+    def _expressions(self, response: bool) -> list[Expression]:
+        left = [
+            self.response.expression,
+            *([self.response.trials] if self.response.trials is not None else []),
+        ]
+        terms = [*self.terms, *(term for group in self.groups for term in group.terms)]
+        factors = [
+            factor
+            for term in terms
+            for factor in term.factors
+            if factor.eval_method is not Factor.EvalMethod.LITERAL
+        ]
+        return [*(left if response else []), *map(expression_of, factors), *self.offsets]
+
+
+def expression_of(factor: Factor) -> Expression:
+    """The expression that a formulaic factor holds as text."""
+    if factor.eval_method is Factor.EvalMethod.LOOKUP:
+        return Name(factor.expr)
+    return parse_expression(factor.expr)
+
+
+def calls(term: Term, function: str) -> bool:
+    """Whether a factor of the term is a call of the function."""
+    expressions = (
+        expression_of(factor) for factor in term.factors if factor.eval_method is Factor.EvalMethod.PYTHON
+    )
+    return any(isinstance(expression, Call) and expression.function == function for expression in expressions)
+
+
+def ordered(terms: Iterable[Term]) -> tuple[Term, ...]:
+    """Terms by degree, as R orders them, each degree in the order written."""
+    return tuple(sorted(terms, key=lambda term: term.degree))
+
+
+def factor_text(expression: Expression) -> str:
+    """An expression as a factor of a term: arithmetic outside a call stands in braces."""
+    return text_of(expression) if isinstance(expression, Name | Call) else f"{{{text_of(expression)}}}"
+
+
+def term_text(term: Term) -> str:
+    """A term as a formula writes it."""
+    return ":".join(
+        factor.expr if factor.eval_method is Factor.EvalMethod.LITERAL else factor_text(expression_of(factor))
+        for factor in term.factors
+    )
+
+
+def _sum_text(terms: tuple[Term, ...]) -> str:
+    if INTERCEPT not in terms:
+        return " + ".join(["0", *map(term_text, terms)])
+    return " + ".join(map(term_text, terms))

@@ -1,0 +1,229 @@
+"""The operators of a formula: formulaic's, and the two bars of lme4.
+
+Each operator takes sets of terms and gives a set of terms. Formulaic's own are kept where their
+meaning is R's; what changes: `b %in% a` is `b:a` (formulaic adds `a`), a bar yields `GroupTerm`s, `+` refuses the same bar term twice, products
+refuse bar terms, and no operator may yield more than `MAX_TERMS` terms.
+"""
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+from formulaic.parser import DefaultOperatorResolver
+from formulaic.parser.types import Factor, Operator, OrderedSet, Term, Token
+
+from mixedbayes.errors import FormulaError, listed
+from mixedbayes.language.expressions import Call, Name, parse_expression
+from mixedbayes.language.formula import INTERCEPT, GroupTerm, calls
+
+type Terms = OrderedSet[Term]
+
+MAX_TERMS = 5_000
+"""A formula is text from anywhere: `(a + b + c + ...)^9` must not take all memory."""
+
+_NO_PRODUCT = "{symbol} cannot have a group term (...|...) on either side; group terms are added with +."
+
+
+class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formulaic is typed loosely
+    """Formulaic's resolver with the bars, for the right side of one formula.
+
+    Args:
+        text: The formula, for messages.
+        columns: What `.` stands for; None where no data are at hand.
+    """
+
+    def __init__(self, text: str, columns: tuple[str, ...] | None) -> None:
+        super().__init__()
+        self.text = text
+        self.columns = columns
+
+    @property
+    def operators(self) -> list[Operator]:
+        return [
+            _infix("|", -50, self.bar(correlated=True), None, accepts_context=_inside_brackets),
+            _infix("||", -50, self.bar(correlated=False), None, accepts_context=_inside_brackets),
+            _infix("+", 100, self.add),
+            _infix("-", 100, lambda left, right: left - right),
+            Operator(
+                "+",
+                arity=1,
+                precedence=100,
+                associativity="right",
+                fixity="prefix",
+                to_terms=lambda terms: terms,
+                structural=True,
+            ),
+            Operator(
+                "-",
+                arity=1,
+                precedence=100,
+                associativity="right",
+                fixity="prefix",
+                to_terms=lambda _: OrderedSet(),
+                structural=True,
+            ),
+            _infix("*", 200, self.product("*", lambda a, b: a | b | self.cross(a, b))),
+            _infix("/", 200, self.product("/", self.nest)),
+            _infix("in", 200, self.product("%in%", self.cross)),
+            _infix(":", 300, self.product(":", self.cross)),
+            _infix("**", 500, self.product("**", self.power), "right"),
+            _infix("^", 500, self.product("^", self.power), "right"),
+            Operator(".", arity=0, precedence=1000, fixity="postfix", to_terms=self.everything),
+        ]
+
+    def refuse(self, message: str, terms: Terms) -> FormulaError:
+        """The error for terms that an operator cannot take, pointing at the first."""
+        places = (factor.token.source_start for term in terms for factor in term.factors if factor.token)
+        return FormulaError(message, self.text, next((place for place in places if place is not None), 0))
+
+    def bar(self, correlated: bool) -> Callable[[Terms, Terms], Terms]:
+        """`left | group`: one `GroupTerm` for each term of the group side."""
+
+        def to_terms(left: Terms, right: Terms) -> Terms:
+            nested = [term for term in [*left, *right] if isinstance(term, GroupTerm)]
+            if nested:
+                raise self.refuse(
+                    "A group term cannot stand inside another; add them: (1 | a) + (1 | b).", nested
+                )
+            if not right:
+                raise self.refuse("A grouping column must stand right of the bar.", left)
+            if not left:
+                raise self.refuse(
+                    "Nothing stands left of the bar: without an intercept a group term needs a column, (0 + x | g).",
+                    right,
+                )
+            offsets = [term for term in left if calls(term, "offset")]
+            if offsets:
+                raise self.refuse(
+                    "offset() cannot stand in a group term: it has no coefficient that could vary.", offsets
+                )
+            token = next(factor.token for term in right for factor in term.factors)
+            return OrderedSet(GroupTerm(left, self.group(term), correlated, token) for term in right)
+
+        return to_terms
+
+    def group(self, term: Term) -> tuple[str, ...]:
+        """The columns of one grouping factor; `C(g)` is `g`, for every group is a factor."""
+        names = []
+        for factor in term.factors:
+            expression = Name(factor.expr)
+            if factor.eval_method is Factor.EvalMethod.PYTHON:
+                expression = parse_expression(factor.expr)
+            match expression:
+                case Name(name) | Call("C", (Name(name),), ()) if (
+                    factor.eval_method is not Factor.EvalMethod.LITERAL
+                ):
+                    names.append(name)
+                case _:
+                    raise self.refuse(
+                        f"{factor.expr!r} cannot be a grouping factor: right of the bar stand columns, "
+                        "as g, a:b, a/b or C(g). Make other groups a column first.",
+                        [term],
+                    )
+        return tuple(dict.fromkeys(names))
+
+    def add(self, left: Terms, right: Terms) -> Terms:
+        """The union; formulaic's is silent about a term that both sides have, which for bars is a mistake."""
+        twice = [term for term in right if isinstance(term, GroupTerm) and term in left]
+        if twice:
+            raise self.refuse(f"{twice[0]!r} stands twice in the formula.", twice)
+        return self.bounded(left | right)
+
+    def cross(self, left: Terms, right: Terms) -> Terms:
+        """Every product of a term of the left and one of the right."""
+        self.bounded(left, len(right))
+        return OrderedSet(_times(a, b) for a in left for b in right)
+
+    def nest(self, parents: Terms, nested: Terms) -> Terms:
+        """`a / b` is `a + a:b`."""
+        common = reduce(_times, parents)
+        return parents | OrderedSet(_times(common, term) for term in nested)
+
+    def power(self, base: Terms, exponent: Terms) -> Terms:
+        """`(a + b + c)^2`: all products of up to two of them."""
+        factors = [factor for term in exponent for factor in term.factors]
+        digits = factors[0].expr if len(factors) == 1 else ""
+        if not (digits.isdecimal() and int(digits) > 0):
+            raise self.refuse(
+                "The exponent must be a positive whole number; for a power of a column write I(x^2).",
+                exponent,
+            )
+        result = base
+        for _ in range(min(int(digits), len(base)) - 1):
+            result = self.bounded(result | self.cross(result, base))
+        return result
+
+    def everything(self) -> Terms:
+        """`.`: every column but the response and the grouping columns."""
+        if self.columns is None:
+            raise FormulaError(
+                "'.' stands for columns of the data: pass the data, or name the columns.",
+                self.text,
+                self.text.find("."),
+            )
+        return OrderedSet(Term([Factor(name, eval_method="lookup")]) for name in self.columns)
+
+    def product(
+        self, symbol: str, operation: Callable[[Terms, Terms], Terms]
+    ) -> Callable[[Terms, Terms], Terms]:
+        """An operator that refuses bar terms and offsets, and bounds what it yields."""
+
+        def to_terms(left: Terms, right: Terms) -> Terms:
+            barred = [term for term in [*left, *right] if isinstance(term, GroupTerm)]
+            if barred:
+                raise self.refuse(_NO_PRODUCT.format(symbol=symbol), barred)
+            offsets = [term for term in [*left, *right] if calls(term, "offset")]
+            if offsets:
+                raise self.refuse(
+                    f"offset() cannot be multiplied with {symbol}; it is added with +.", offsets
+                )
+            if not left or not right:
+                raise FormulaError(f"One side of {symbol} is empty.", self.text, self.text.find(symbol))
+            return self.bounded(operation(left, right))
+
+        return to_terms
+
+    def bounded(self, terms: Terms, times: int = 1) -> Terms:
+        """The terms, if they (and so many times them) are not too many."""
+        if len(terms) * times > MAX_TERMS:
+            raise FormulaError(f"This formula has more than {MAX_TERMS:,} terms.")
+        return terms
+
+    def resolve(self, token: Token) -> Any:
+        if token.token not in self.operator_table:
+            known = listed(
+                (f"%{symbol}%" if symbol == "in" else symbol for symbol in sorted(self.operator_table)), 20
+            )
+            raise FormulaError(
+                f"Unknown operator {token.token!r}; known: {known}.", self.text, token.source_start
+            )
+        yield token, self.operator_table[token.token]
+
+
+def _infix(
+    symbol: str,
+    precedence: float,
+    to_terms: Callable[..., Terms],
+    associativity: str | None = "left",
+    **options: Any,
+) -> Operator:
+    return Operator(
+        symbol,
+        arity=2,
+        precedence=precedence,
+        associativity=associativity,
+        to_terms=to_terms,
+        structural=True,
+        **options,
+    )
+
+
+def _inside_brackets(context: list[Token | Operator]) -> bool:
+    return bool(context) and isinstance(context[-1], Token)
+
+
+def _times(left: Term, right: Term) -> Term:
+    """The product; the intercept is its neutral element."""
+    if left == INTERCEPT:
+        return right
+    return left if right == INTERCEPT else left * right
