@@ -1,0 +1,66 @@
+"""Bayesian mixed models for people who think in lme4 formulas and work in DataFrames.
+
+One formula passes through five rooms; what leaves a room is a frozen value of its own type, and a room
+imports only from those before it:
+
+    "y ~ x + (1 + x | g)"
+        │  language    text → Formula             what the formula says, with places in the text
+        ▼
+        │  design      Formula × table → Design   matrices, levels and codes; knows no priors
+        ▼
+        │  model       Design × family × priors → ModelSpec   every parameter with its address and prior
+        ▼
+        │  inference   ModelSpec → draws          the only door to PyMC
+        ▼
+        │  results     draws × ModelSpec → tables what people read
+        ▼
+    mb.fit(...)        `fit.py` drives, one line a stage
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mixedbayes.datasets import list_datasets, load_dataset
+from mixedbayes.errors import (
+    ArgumentError,
+    DataError,
+    DesignWarning,
+    FamilyError,
+    FileError,
+    FormulaError,
+    MixedBayesError,
+    PriorError,
+)
+from mixedbayes.fit import Model, design, fit, load, model
+from mixedbayes.model.priors import prior
+
+if TYPE_CHECKING:
+    from mixedbayes.results.fit import Fit
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArgumentError",
+    "DataError",
+    "DesignWarning",
+    "FamilyError",
+    "FileError",
+    "Fit",
+    "FormulaError",
+    "MixedBayesError",
+    "Model",
+    "PriorError",
+    "design",
+    "fit",
+    "list_datasets",
+    "load",
+    "load_dataset",
+    "model",
+    "prior",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Fit":  # its module imports ArviZ, which takes seconds
+        return import_module("mixedbayes.results.fit").Fit
+    raise AttributeError(f"module 'mixedbayes' has no attribute {name!r}")

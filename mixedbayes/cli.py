@@ -1,0 +1,177 @@
+"""The command line: `mixedbayes fit FORMULA DATA` and `mixedbayes datasets`.
+
+An error is one line on stderr and exit status 2; what the data lacked is a note on stderr.
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+from click.core import ParameterSource
+
+from mixedbayes import __version__, fit, list_datasets, load_dataset
+from mixedbayes.errors import DataError, MixedBayesError, PriorError
+from mixedbayes.model.families import FAMILIES
+
+READERS = {
+    ".csv": pd.read_csv,
+    ".tsv": lambda path: pd.read_csv(path, sep="\t"),
+    ".gz": pd.read_csv,
+    ".parquet": pd.read_parquet,
+    ".feather": pd.read_feather,
+}
+"""How a file is read, by how its name ends; none of these runs what it reads."""
+
+
+class OneLine(click.Group):
+    """A group whose errors are one line on stderr, with exit status 2."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run, and turn every expected error into a line."""
+        kwargs["standalone_mode"] = False
+        try:
+            return super().main(*args, **kwargs)
+        except click.exceptions.Exit as leave:
+            sys.exit(leave.exit_code)
+        except click.exceptions.NoArgsIsHelpError as shown:
+            click.echo(shown.format_message())
+            sys.exit(2)
+        except click.ClickException as error:
+            _leave(error.format_message())
+        except MixedBayesError as error:
+            _leave(str(error))
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Interrupted.", err=True)
+            sys.exit(130)
+
+
+def _leave(message: str) -> None:
+    click.echo(f"mixedbayes: {' '.join(message.split())}", err=True)
+    sys.exit(2)
+
+
+@click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mixedbayes")
+def main() -> None:
+    """Bayesian mixed models from lme4 formulas."""
+
+
+@main.command("fit")
+@click.argument("formula")
+@click.argument("data")
+@click.option("--family", default="gaussian", show_default=True, help=f"One of {', '.join(FAMILIES)}.")
+@click.option("--link", default=None, help="Link of the mean; by default the family's own.")
+@click.option(
+    "--prior",
+    "priors",
+    multiple=True,
+    metavar="ADDRESS=TEXT",
+    help="A prior, as 'b[Days]=normal(0, 10)'; repeat for more.",
+)
+@click.option(
+    "--missing",
+    type=click.Choice(["drop", "error"]),
+    default="drop",
+    show_default=True,
+    help="What becomes of rows with gaps.",
+)
+@click.option("--sampler", default="nutpie", show_default=True, help="nutpie, pymc, numpyro or blackjax.")
+@click.option("--chains", default=4, show_default=True, help="Independent chains.")
+@click.option("--draws", default=1000, show_default=True, help="Kept draws of each chain.")
+@click.option("--tune", default=1000, show_default=True, help="Adaptation steps of each chain.")
+@click.option("--target-accept", default=0.8, show_default=True, help="Raise it against divergences.")
+@click.option("--seed", type=int, default=None, help="The same seed gives the same draws.")
+@click.option("--cores", type=int, default=None, help="Chains sampled at once.")
+@click.option("--conf-level", default=0.95, show_default=True, help="Mass of the intervals of csv and json.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Save the fit, as fit.nc."
+)
+@click.option(
+    "--format", "shape", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True,
+    help="table for reading; csv and json have one row a parameter.",
+)  # fmt: skip
+@click.option("--progress/--no-progress", default=True, help="A progress bar on the terminal.")
+def fit_command(
+    *,
+    formula: str,
+    data: str,
+    priors: tuple[str, ...],
+    output: Path | None,
+    shape: str,
+    conf_level: float,
+    **options: Any,
+) -> None:
+    """Fit FORMULA, as 'y ~ x + (1 + x | g)', to DATA: a file (csv, tsv, parquet) or the name of a data set.
+
+    \b
+    mixedbayes fit "Reaction ~ Days + (Days | Subject)" sleepstudy
+    mixedbayes fit "y | trials(n) ~ x + (1 | g)" data.csv --family binomial --prior "b=normal(0, 1)"
+    """  # noqa: D301  # \b is click's mark for text that keeps its lines
+    source = click.get_current_context().get_parameter_source("progress")
+    if source is ParameterSource.DEFAULT:
+        options["progress"] = sys.stderr.isatty() and sys.stdout.isatty()
+    if output is not None and not output.parent.is_dir():
+        raise DataError(f"There is no folder {output.parent} to save {output.name} in.")
+    table = read_data(data)
+    by_address = dict(_split_prior(text) for text in priors)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fitted = fit(formula, table, priors=by_address, **options)
+    for warning in caught:
+        if issubclass(warning.category, UserWarning) and "BLAS" not in str(warning.message):
+            click.echo(f"note: {warning.message}", err=True)
+    if output is not None:
+        fitted.to_netcdf(output)
+    if shape == "table":
+        click.echo(str(fitted))
+        return
+    tidy = fitted.tidy(conf_level=conf_level)
+    if shape == "csv":
+        click.echo(tidy.to_csv(index=False), nl=False)
+    else:
+        click.echo(json.dumps(json.loads(tidy.to_json(orient="records")), indent=1))
+
+
+@main.command("datasets")
+def datasets_command() -> None:
+    """List the data sets that come with mixedbayes."""
+    for row in list_datasets().itertuples():
+        click.echo(f"{row.name:<15}{row.rows:>7,} rows  {row.about}")
+
+
+def read_data(source: str) -> pd.DataFrame:
+    """The table that a command line names: a file, or one of our data sets.
+
+    Raises:
+        DataError: It is neither, or cannot be read as a table.
+    """
+    path = Path(source)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None and not path.exists():
+        return load_dataset(source)
+    if not path.is_file():
+        raise DataError(f"There is no file {source}.")
+    if reader is None:
+        raise DataError(f"{source} does not end in {', '.join(READERS)}, so it is not known how to read it.")
+    try:
+        return reader(path)
+    except ImportError as error:
+        raise DataError(
+            f"Reading {path.suffix} files needs pyarrow: pip install 'mixedbayes[parquet]'."
+        ) from error
+    except (ValueError, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{source} cannot be read as a table: {error}") from error
+
+
+def _split_prior(text: str) -> tuple[str, str]:
+    """Address and prior, at the first equals sign outside brackets: `b[bs(x, df=4)[1]]=normal(0, 1)`."""
+    depth = 0
+    for i, character in enumerate(text):
+        depth += (character in "[(") - (character in "])")
+        if character == "=" and not depth:
+            return text[:i].strip(), text[i + 1 :].strip()
+    raise PriorError(f"--prior {text!r} lacks '=': write --prior 'b[x]=normal(0, 1)'.")

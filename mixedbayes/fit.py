@@ -1,0 +1,217 @@
+"""The driver: one line a stage, from a formula and a table to a fit."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from mixedbayes.design.design import Design, build_design
+from mixedbayes.design.table import Missing
+from mixedbayes.errors import ArgumentError, DesignWarning
+from mixedbayes.model.families import Family, find_family
+from mixedbayes.model.priors import Prior, parse_priors
+from mixedbayes.model.spec import ModelSpec, specify
+from mixedbayes.model.text import spec_html, spec_text
+
+if TYPE_CHECKING:
+    import pymc
+
+    from mixedbayes.results.fit import Fit
+
+METHODS = ("nuts",)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is not fitted yet: printing it shows every parameter with its prior.
+
+    Attributes:
+        spec: The model as data.
+    """
+
+    spec: ModelSpec
+
+    @property
+    def design(self) -> Design:
+        """The design IR."""
+        return self.spec.design
+
+    @cached_property
+    def pymc(self) -> "pymc.Model":
+        """The `pymc.Model`, built on first use."""
+        from mixedbayes.inference.pymc_model import build  # noqa: PLC0415  # PyMC takes seconds to import
+
+        return build(self.spec)
+
+    def fit(
+        self,
+        *,
+        method: str = "nuts",
+        sampler: str = "nutpie",
+        chains: int = 4,
+        draws: int = 1000,
+        tune: int = 1000,
+        target_accept: float = 0.8,
+        seed: int | None = None,
+        cores: int | None = None,
+        progress: bool = True,
+    ) -> "Fit":
+        """Draw from the posterior.
+
+        Args:
+            method: `"nuts"`.
+            sampler: `"nutpie"`, `"pymc"`, or with their extras installed `"numpyro"` and `"blackjax"`.
+            chains: Independent chains.
+            draws: Kept draws of each chain.
+            tune: Adaptation steps of each chain, not kept.
+            target_accept: Mean acceptance probability aimed at, in (0, 1); raise it against divergences.
+            seed: The same seed gives the same draws.
+            cores: Chains sampled at once; None for as many as there are processors.
+            progress: Whether to show a progress bar.
+
+        Returns:
+            The fit.
+
+        Raises:
+            ArgumentError: An option out of range, or a sampler that is not installed.
+        """
+        if method not in METHODS:
+            raise ArgumentError(f"There is no method {method!r}; known: {', '.join(METHODS)}.")
+        from mixedbayes.inference.nuts import sample  # noqa: PLC0415  # as above
+        from mixedbayes.results.fit import Fit  # noqa: PLC0415  # ArviZ too
+
+        idata = sample(
+            self.pymc,
+            self.spec.variables,
+            sampler=sampler,
+            chains=chains,
+            draws=draws,
+            tune=tune,
+            target_accept=target_accept,
+            seed=seed,
+            cores=cores,
+            progress=progress,
+        )
+        return Fit(self.spec, idata)
+
+    def __str__(self) -> str:
+        return spec_text(self.spec)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return spec_html(self.spec)
+
+
+def design(
+    formula: str, data: Any, *, missing: Missing = "drop", env: Mapping[str, Any] | None = None
+) -> Design:
+    """Apply a formula to data, without any model.
+
+    Args:
+        formula: As in lme4, `y ~ x + (1 + x | g)`; `docs/formulas.md` has the grammar.
+        data: A pandas, polars or Arrow table, or a mapping of columns; it is only read.
+        missing: `"drop"` leaves out, once, every row with a gap in a column used; `"error"` refuses.
+        env: Functions and values, by name, that the formula may use beside the published ones.
+
+    Returns:
+        The design IR: response, population-level matrix, blocks, rows; frozen arrays with names.
+
+    Raises:
+        FormulaError: The formula cannot be read; the message points at the place.
+        DataError: It cannot be applied to these data.
+    """
+    return build_design(formula, data, missing=missing, env=env)
+
+
+def model(
+    formula: str,
+    data: Any,
+    family: str | Family = "gaussian",
+    *,
+    link: str | None = None,
+    priors: Mapping[str, str | Prior] | None = None,
+    missing: Missing = "drop",
+    env: Mapping[str, Any] | None = None,
+) -> Model:
+    """A model, not fitted yet.
+
+    Args:
+        formula: As in lme4, `y ~ x + (1 + x | g)`; `docs/formulas.md` has the grammar.
+        data: A pandas, polars or Arrow table, or a mapping of columns; it is only read.
+        family: `"gaussian"`, `"bernoulli"`, `"binomial"` or `"poisson"`.
+        link: Of the mean; None for the family's own (identity, logit, logit, log).
+        priors: By address, `{"b[x]": "normal(0, 1)", "sd[g]": "exponential(1)"}`; the others are
+            defaults scaled by the data, printed with the model.
+        missing: `"drop"` leaves out, once, every row with a gap in a column used; `"error"` refuses.
+        env: Functions and values, by name, that the formula may use beside the published ones.
+
+    Returns:
+        The model; print it, look at `.pymc`, or call `.fit()`.
+
+    Raises:
+        FormulaError, DataError, FamilyError, PriorError: What was passed does not make a model; the
+            message says what, where and what to do.
+    """
+    record, its_link = find_family(family, link)
+    read = parse_priors(priors)
+    designed = build_design(formula, data, missing=missing, env=env)
+    spec = specify(designed, record, its_link, read)
+    for note in designed.notes:
+        warnings.warn(note, DesignWarning, stacklevel=2)
+    return Model(spec)
+
+
+def fit(
+    formula: str,
+    data: Any,
+    family: str | Family = "gaussian",
+    *,
+    link: str | None = None,
+    priors: Mapping[str, str | Prior] | None = None,
+    missing: Missing = "drop",
+    env: Mapping[str, Any] | None = None,
+    **sampling: Any,
+) -> "Fit":
+    """Fit a model: `model(...)` and then its `.fit(...)`.
+
+    Args:
+        formula: As in lme4, `y ~ x + (1 + x | g)`; `docs/formulas.md` has the grammar.
+        data: A pandas, polars or Arrow table, or a mapping of columns; it is only read.
+        family: `"gaussian"`, `"bernoulli"`, `"binomial"` or `"poisson"`.
+        link: Of the mean; None for the family's own.
+        priors: By address, `{"b[x]": "normal(0, 1)", "sd[g]": "exponential(1)"}`.
+        missing: `"drop"` or `"error"`.
+        env: Functions and values that the formula may use beside the published ones.
+        **sampling: Options of `Model.fit`: chains, draws, tune, target_accept, seed, cores, progress,
+            method, sampler.
+
+    Returns:
+        The fit: print it, or take `.tidy()`, `.fixef()`, `.ranef()`, `.coef()`, `.varcorr()`, `.idata`.
+
+    Raises:
+        MixedBayesError: What was passed does not make a model; see `model` and `Model.fit`.
+    """
+    unfitted = model(formula, data, family, link=link, priors=priors, missing=missing, env=env)
+    return unfitted.fit(**sampling)
+
+
+def load(path: str | PathLike[str], *, env: Mapping[str, Any] | None = None) -> "Fit":
+    """Read a fit that `Fit.to_netcdf` saved.
+
+    Args:
+        path: The file.
+        env: The functions and values that the formula used, if it was fitted with `env`.
+
+    Returns:
+        The fit, as it was saved.
+
+    Raises:
+        FileError: There is no such file, or it holds no fit.
+    """
+    from mixedbayes.results.fit import Fit  # noqa: PLC0415  # ArviZ takes seconds to import
+    from mixedbayes.results.storage import read  # noqa: PLC0415  # as above
+
+    return Fit(*read(path, env))

@@ -1,0 +1,201 @@
+"""`ModelSpec` -> `pymc.Model`: the only door to PyMC's distributions.
+
+    eta = offset + Intercept + (X - means) slopes + sum over blocks of rows of X_k times r_k[codes_k]
+    r_k = z_k (diag(sd_k) L_k)^T,   L_k L_k^T = cor_k ~ LKJ(eta)
+
+Source: Stan User's Guide 2.35, "Multivariate priors for hierarchical models" (non-centred).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pytensor.tensor.variable import TensorVariable
+
+from mixedbayes.model.distributions import DISTRIBUTIONS, POSITIVE, Interval
+from mixedbayes.model.priors import Prior, Reference
+from mixedbayes.model.spec import COEFFICIENT, OBSERVATION, BlockSpec, ModelSpec, Parameter
+
+INVERSE: Mapping[str, Callable[[TensorVariable], TensorVariable]] = {
+    "identity": lambda eta: eta,
+    "log": pt.exp,
+    "logit": pt.sigmoid,
+    "probit": lambda eta: pt.exp(_log_phi(eta)),
+    "cloglog": lambda eta: -pt.expm1(-pt.exp(eta)),
+}
+"""The mean as a function of the predictor, by link."""
+
+LOG_ODDS: Mapping[str, Callable[[TensorVariable], TensorVariable]] = {
+    "logit": lambda eta: eta,
+    "probit": lambda eta: _log_phi(eta) - _log_phi(-eta),
+    "cloglog": lambda eta: pt.exp(eta) + pt.log1mexp(-pt.exp(eta)),
+}
+"""The log-odds of the mean, by link: no probability is rounded to 0 or 1 on the way."""
+
+
+def build(spec: ModelSpec) -> pm.Model:
+    """The PyMC model: every dimension named, every coordinate the data's own label.
+
+    Args:
+        spec: From `specify`.
+
+    Returns:
+        A model whose variables are those of `spec.variables`, and internal ones: `Intercept` (at the
+        predictors' means), `slopes`, and for each block `z_` (standard normal) and `partial_`
+        (canonical partial correlations on (0, 1)).
+    """
+    with pm.Model(coords=spec.coords) as model:
+        hyper: dict[str, TensorVariable] = {}
+        for parameter in spec.hyper:
+            hyper[parameter.address] = _one(parameter.address, parameter, hyper)
+        eta = pt.as_tensor(spec.design.offset) if spec.design.offset.any() else pt.as_tensor(0.0)
+        eta += _population(spec, hyper)
+        for block in spec.blocks:
+            eta += _group(block, hyper)
+        _observe(spec, pt.broadcast_to(eta, (spec.design.n,)) if eta.ndim == 0 else eta, hyper)
+    return model
+
+
+def _population(spec: ModelSpec, hyper: Mapping[str, TensorVariable]) -> TensorVariable:
+    """The part of the predictor that is the same for all groups; `b` on the original scale."""
+    fixed = spec.design.fixed
+    X = fixed.X[:, 1:] if fixed.has_intercept else fixed.X
+    if not fixed.columns:
+        return pt.as_tensor(0.0)
+    parts: list[TensorVariable] = []
+    eta = pt.as_tensor(0.0)
+    slopes = _vector("slopes", spec.coefficients, hyper) if spec.coefficients else None
+    if spec.intercept is not None:
+        intercept = _one("Intercept", spec.intercept, hyper)
+        eta += intercept
+        at_zero = intercept - spec.means @ slopes if spec.centred and slopes is not None else intercept
+        parts.append(pt.shape_padleft(at_zero))
+    if slopes is not None:
+        centred = X - spec.means if spec.centred else X
+        eta += centred @ slopes
+        parts.append(slopes)
+    pm.Deterministic("b", pt.concatenate(parts), dims=COEFFICIENT)
+    return eta
+
+
+def _group(spec: BlockSpec, hyper: Mapping[str, TensorVariable]) -> TensorVariable:
+    """A block's part of the predictor."""
+    block = spec.block
+    sd = _vector(spec.sd, spec.sds, hyper, dims=spec.effect)
+    z = pm.Normal(spec.z, 0.0, 1.0, dims=(spec.level, spec.effect))
+    if spec.cor is None:
+        effects = z * sd
+    else:
+        L = _correlation_factor(spec, spec.cor, hyper)
+        effects = z @ (sd[:, None] * L).T
+        pm.Deterministic(spec.correlation, L @ L.T, dims=(spec.effect, spec.other))
+    r = pm.Deterministic(spec.r, effects, dims=(spec.level, spec.effect))
+    if len(block.columns) == 1:
+        column = r[:, 0][block.codes]
+        return column if (block.X == 1).all() else column * block.X[:, 0]
+    return (r[block.codes] * block.X).sum(axis=1)
+
+
+def _correlation_factor(
+    spec: BlockSpec, cor: Parameter, hyper: Mapping[str, TensorVariable]
+) -> TensorVariable:
+    """The Cholesky factor L (q x q) of a correlation matrix with an LKJ(eta) prior.
+
+    The canonical partial correlations w[i, k] of the C-vine are independent, and (w + 1) / 2 of column
+    k = 0, 1, ... is Beta(a_k, a_k) with a_k = eta + (q - 2 - k) / 2; then
+
+        L[i, k] = w[i, k] sqrt(prod_{j < k} (1 - w[i, j]^2)),  L[i, i] = sqrt(prod_{j < i} (1 - w[i, j]^2)).
+
+    Source: Lewandowski, Kurowicka & Joe (2009), Generating random correlation matrices based on vines
+    and extended onion method, section 2.4.
+    """
+    eta = _arguments(cor.prior, hyper)["eta"]
+    q = len(spec.block.columns)
+    rows, columns = np.tril_indices(q, -1)
+    shape = eta + (q - 2 - columns) / 2
+    w = 2 * pm.Beta(spec.partial, shape, shape, shape=len(rows)) - 1
+    if q == 2:
+        return pt.stacklists([[pt.ones(()), pt.zeros(())], [w[0], pt.sqrt(1 - w[0] ** 2)]])
+    W = pt.set_subtensor(pt.zeros((q, q))[rows, columns], w)
+    left = pt.sqrt(pt.cumprod(1 - W**2, axis=1))
+    return (W + pt.eye(q)) * pt.concatenate([pt.ones((q, 1)), left[:, :-1]], axis=1)
+
+
+def _observe(spec: ModelSpec, eta: TensorVariable, hyper: Mapping[str, TensorVariable]) -> None:
+    """The density of the response."""
+    y = spec.design.response
+    known: dict[str, Any] = {p.address: _one(p.address, p, hyper) for p in spec.auxiliary}
+    known |= {"eta": eta, "trials": y.trials, "mu": INVERSE[spec.link.name](eta)}
+    if spec.link.name in LOG_ODDS:
+        known["logit_mu"] = LOG_ODDS[spec.link.name](eta)
+    density = spec.family.density
+    arguments = {name: known[source] for name, source in density.arguments.items()}
+    distribution = getattr(pm, density.distribution)
+    whole = distribution.rv_op.dtype.startswith("int")
+    observed = y.values.astype(np.int64) if whole else y.values
+    pm.modelcontext(None).add_coord(OBSERVATION, np.asarray(spec.design.rows.kept))
+    distribution(spec.response, **arguments, observed=observed, dims=OBSERVATION)
+
+
+def _vector(
+    name: str, parameters: Sequence[Parameter], hyper: Mapping[str, TensorVariable], dims: str | None = None
+) -> TensorVariable:
+    """Parameters side by side, shape (len(parameters),): one variable if their priors are of one kind."""
+    kinds = {(p.prior.distribution, p.support, _is_half(p.prior, p.support)) for p in parameters}
+    if len(kinds) == 1:
+        each = [_arguments(p.prior, hyper) for p in parameters]
+        joined = {key: _side_by_side([arguments[key] for arguments in each]) for key in each[0]}
+        size: dict[str, Any] = {"dims": dims} if dims else {"shape": len(parameters)}
+        return _random(name, parameters[0].prior, parameters[0].support, joined, **size)
+    parts = [_one(p.address, p, hyper) for p in parameters]
+    return pm.Deterministic(name, pt.stack(parts), dims=dims)
+
+
+def _one(name: str, parameter: Parameter, hyper: Mapping[str, TensorVariable]) -> TensorVariable:
+    return _random(name, parameter.prior, parameter.support, _arguments(parameter.prior, hyper))
+
+
+def _random(
+    name: str, prior: Prior, support: Interval, arguments: Mapping[str, Any], **size: Any
+) -> TensorVariable:
+    """One random variable, cut to the parameter's support."""
+    known = DISTRIBUTIONS[prior.distribution]
+    if _is_half(prior, support) and known.half and known.half_names is not None:
+        named = {theirs: arguments[ours] for theirs, ours in known.half_names.items()}
+        return getattr(pm, known.half)(name, **named, **size)
+    named = {theirs: arguments[ours] for theirs, ours in known.names.items()}
+    distribution = getattr(pm, known.pymc)
+    if support.holds(prior.support):
+        return distribution(name, **named, **size)
+    lower = support.lower if np.isfinite(support.lower) else None
+    upper = support.upper if np.isfinite(support.upper) else None
+    return pm.Truncated(name, distribution.dist(**named), lower=lower, upper=upper, **size)
+
+
+def _is_half(prior: Prior, support: Interval) -> bool:
+    """Whether the cut at zero has a distribution of its own in PyMC."""
+    centred_at_zero = prior.named.get("mu", 0.0) == 0.0
+    return support == POSITIVE and DISTRIBUTIONS[prior.distribution].half is not None and centred_at_zero
+
+
+def _arguments(prior: Prior, hyper: Mapping[str, TensorVariable]) -> dict[str, Any]:
+    """Stan's arguments by name, references followed."""
+    return {
+        name: hyper[value.address] if isinstance(value, Reference) else value
+        for name, value in prior.named.items()
+    }
+
+
+def _side_by_side(values: Sequence[Any]) -> Any:
+    if all(isinstance(value, float) for value in values):
+        return np.array(values)
+    if all(value is values[0] for value in values):
+        return values[0]
+    return pt.stack(list(values))
+
+
+def _log_phi(x: TensorVariable) -> TensorVariable:
+    """The log of the standard normal distribution function."""
+    return pm.logcdf(pm.Normal.dist(), x)

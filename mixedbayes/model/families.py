@@ -1,0 +1,231 @@
+"""Families of the response, each one small record; adding a family is adding a record.
+
+FAMILIES["poisson"] = Family("poisson", ("log", "identity"), "count", (), Density("Poisson", {"mu": "mu"}))
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, logit, ndtr, ndtri
+
+from mixedbayes.design.design import Design
+from mixedbayes.design.response import ResponseValues
+from mixedbayes.errors import FamilyError, listed, nearest
+from mixedbayes.model.distributions import POSITIVE, Interval
+from mixedbayes.model.priors import Prior
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What is linear: `link(mean) = predictor`, both vectorised NumPy functions."""
+
+    name: str
+    link: Callable[[np.ndarray], np.ndarray]
+    inverse: Callable[[np.ndarray], np.ndarray]
+
+
+LINKS: Mapping[str, Link] = {
+    link.name: link
+    for link in (
+        Link("identity", lambda mu: mu, lambda eta: eta),
+        Link("log", np.log, np.exp),
+        Link("logit", logit, expit),
+        Link("probit", ndtri, ndtr),
+        Link("cloglog", lambda mu: np.log(-np.log1p(-mu)), lambda eta: -np.expm1(-np.exp(eta))),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Density:
+    """The density of one observation, as data.
+
+    Attributes:
+        distribution: PyMC's distribution, by name.
+        arguments: For each of its arguments what it is: `mu` (the mean, or the probability), `logit_mu`
+            (its log-odds, computed without loss for every link), `eta` (the linear predictor), `trials`,
+            or a parameter of the family.
+    """
+
+    distribution: str
+    arguments: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyParameter:
+    """A parameter beside the mean: its support, and its default prior given sd(y)."""
+
+    name: str
+    support: Interval
+    default: Callable[[float], Prior]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A family.
+
+    Attributes:
+        links: Names of the links it can take, the default first.
+        response: Which responses it takes, a key of `RESPONSES`.
+        parameters: What it has beside the mean.
+    """
+
+    name: str
+    links: tuple[str, ...]
+    response: str
+    parameters: tuple[FamilyParameter, ...]
+    density: Density
+
+
+SIGMA = FamilyParameter("sigma", POSITIVE, lambda sd: Prior("exponential", (1.0 / sd,)))
+BINARY_LINKS = ("logit", "probit", "cloglog")
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family(
+            "gaussian",
+            ("identity", "log"),
+            "real",
+            (SIGMA,),
+            Density("Normal", {"mu": "mu", "sigma": "sigma"}),
+        ),
+        Family("bernoulli", BINARY_LINKS, "binary", (), Density("Bernoulli", {"logit_p": "logit_mu"})),
+        Family(
+            "binomial",
+            BINARY_LINKS,
+            "successes",
+            (),
+            Density("Binomial", {"n": "trials", "logit_p": "logit_mu"}),
+        ),
+        Family("poisson", ("log", "identity"), "count", (), Density("Poisson", {"mu": "mu"})),
+    )
+}
+
+
+def find_family(family: str | Family, link: str | None = None) -> tuple[Family, Link]:
+    """The family and link by their names.
+
+    Raises:
+        FamilyError: There is none of that name, or the family does not take that link.
+    """
+    if not isinstance(family, Family):
+        if family not in FAMILIES:
+            raise FamilyError(
+                f"There is no family {family!r}.{nearest(str(family), FAMILIES)} Known: {listed(FAMILIES, 40)}."
+            )
+        family = FAMILIES[family]
+    name = family.links[0] if link is None else link
+    if name not in family.links:
+        raise FamilyError(
+            f"The {family.name} family has no link {name!r}.{nearest(str(name), family.links)} Its links: {listed(family.links)}."
+        )
+    return family, LINKS[name]
+
+
+def check_response(design: Design, family: Family) -> None:
+    """Refuse a response that the family cannot take; a bad value is named with its row in the data.
+
+    Raises:
+        FamilyError: With the remedy.
+    """
+    RESPONSES[family.response](design.response, family, design.rows.kept)
+
+
+def _real(y: ResponseValues, family: Family, _rows: np.ndarray) -> None:
+    if y.levels is not None:
+        raise FamilyError(
+            f"The response {y.name} holds {listed(map(repr, y.levels), 4)}, not numbers, which the {family.name} family needs.{_two(y)}"
+        )
+    _no_trials(y, family)
+    if np.ptp(y.values) == 0:
+        raise FamilyError(
+            f"The response {y.name} is {y.values[0]:g} in every row; there is nothing to model."
+        )
+
+
+def _binary(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
+    _no_trials(y, family)
+    if y.levels is not None and len(y.levels) > 2:
+        raise FamilyError(
+            f"The response {y.name} has {len(y.levels)} levels ({listed(map(repr, y.levels))}); the {family.name} family takes two. "
+            f"To model one of them against the rest write {y.name}[{y.levels[-1]!r}] ~ ..."
+        )
+    _refuse_rows(
+        y,
+        rows,
+        ~np.isin(y.values, (0.0, 1.0)),
+        f"the {family.name} family takes 0 and 1",
+        "Counts of successes go with family='binomial': y | trials(n) ~ ...",
+    )
+    if len(np.unique(y.values)) < 2:
+        only = y.values[0] if y.levels is None else y.levels[int(y.values[0])]
+        raise FamilyError(f"The response {y.name} is {only!r} in every row; there is nothing to model.")
+
+
+def _count(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
+    if y.levels is not None:
+        raise FamilyError(
+            f"The response {y.name} holds {listed(map(repr, y.levels), 4)}, not counts, which the {family.name} family needs.{_two(y)}"
+        )
+    _no_trials(y, family)
+    _refuse_rows(
+        y,
+        rows,
+        (y.values < 0) | (y.values % 1 != 0),
+        f"the {family.name} family takes whole numbers from 0",
+        "",
+    )
+    if not y.values.any():
+        raise FamilyError(f"The response {y.name} is 0 in every row; there is nothing to model.")
+
+
+def _successes(y: ResponseValues, _family: Family, rows: np.ndarray) -> None:
+    if y.levels is not None:
+        raise FamilyError(
+            f"The response {y.name} holds {listed(map(repr, y.levels), 4)}, not counts; two levels go with family='bernoulli'."
+        )
+    if y.trials is None:
+        raise FamilyError(
+            f"The binomial family needs the number of trials: {y.name} | trials(n) ~ ... or cbind(successes, failures) ~ ..."
+        )
+    _refuse_rows(y, rows, (y.values < 0) | (y.values % 1 != 0), "successes are whole numbers from 0", "")
+    trials = ResponseValues(f"trials of {y.name}", y.trials)
+    _refuse_rows(trials, rows, (y.trials < 0) | (y.trials % 1 != 0), "trials are whole numbers from 0", "")
+    above = np.flatnonzero(y.values > y.trials)
+    if len(above):
+        i = above[0]
+        raise FamilyError(
+            f"{y.name} has more successes than trials in {len(above):,} rows, the first row {rows[i]} (from 0): {y.values[i]:g} of {y.trials[i]:g}."
+        )
+    if y.values.sum() in (0, y.trials.sum()):
+        raise FamilyError(f"Every trial of {y.name} came out the same; there is nothing to model.")
+
+
+RESPONSES: Mapping[str, Callable[[ResponseValues, Family, np.ndarray], None]] = {
+    "real": _real,
+    "binary": _binary,
+    "count": _count,
+    "successes": _successes,
+}
+"""For each kind of response the check that it is one."""
+
+
+def _no_trials(y: ResponseValues, family: Family) -> None:
+    if y.trials is not None:
+        raise FamilyError(f"trials() and cbind() go with family='binomial', not {family.name!r}.")
+
+
+def _two(y: ResponseValues) -> str:
+    return " Two levels go with family='bernoulli'." if y.levels is not None and len(y.levels) == 2 else ""
+
+
+def _refuse_rows(y: ResponseValues, rows: np.ndarray, bad: np.ndarray, rule: str, hint: str) -> None:
+    """Name the first bad value and its row."""
+    places = np.flatnonzero(bad)
+    if len(places):
+        i = places[0]
+        raise FamilyError(
+            f"{y.name} is {y.values[i]:g} in row {rows[i]} (from 0), and {len(places):,} rows are like it: {rule}. {hint}".rstrip()
+        )

@@ -1,0 +1,323 @@
+"""The model as data: every parameter with its address, labels and prior; still no PyMC.
+
+    Design × family × priors -> ModelSpec
+
+Names of variables and dimensions are decided here, once, and never changed after.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mixedbayes.design.design import Block, Design
+from mixedbayes.errors import DataError, FamilyError, PriorError, listed, nearest
+from mixedbayes.model.distributions import CORRELATION, DISTRIBUTIONS, POSITIVE, REAL, Interval
+from mixedbayes.model.families import Family, Link, check_response
+from mixedbayes.model.priors import Prior, Reference
+
+CHAIN, DRAW, COEFFICIENT, OBSERVATION = "chain", "draw", "coefficient", "observation"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One sampled number (for `cor`, one matrix).
+
+    Attributes:
+        address: Its name in priors, tables and tests, `sd[Subject, Days]`.
+        prior: Numbers and references to hyperparameters.
+        support: Where it lies; the prior is cut to it.
+        default: Whether the prior is ours and not the user's.
+    """
+
+    address: str
+    prior: Prior
+    support: Interval
+    default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpec:
+    """A block with its priors and the names of its variables and dimensions.
+
+    Attributes:
+        sds: One for each effect.
+        cor: None where there is no correlation.
+        sd, r, correlation, z, partial: Names of variables; z and partial are internal.
+        level, effect, other: Names of dimensions.
+    """
+
+    block: Block
+    sds: tuple[Parameter, ...]
+    cor: Parameter | None
+    sd: str
+    r: str
+    correlation: str
+    z: str
+    partial: str
+    level: str
+    effect: str
+    other: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Everything a sampler has to know.
+
+    Attributes:
+        intercept: Its prior; at the predictors' means if `centred`. None without an intercept.
+        centred: Whether predictors are centred inside.
+        means: Of the predictors but the intercept, shape (p - 1,) or (p,).
+        coefficients: One for each column but the intercept.
+        auxiliary: The family's parameters beside the mean, by name.
+        hyper: Parameters that priors refer to, each before what refers to it.
+        priors: The user's own, by address, as they were given.
+        response: Name of the observed variable.
+    """
+
+    design: Design
+    family: Family
+    link: Link
+    intercept: Parameter | None
+    centred: bool
+    means: np.ndarray
+    coefficients: tuple[Parameter, ...]
+    blocks: tuple[BlockSpec, ...]
+    auxiliary: tuple[Parameter, ...]
+    hyper: tuple[Parameter, ...]
+    priors: Mapping[str, Prior]
+    response: str
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Every parameter with a prior, in the order tables have them."""
+        first = (self.intercept,) if self.intercept else ()
+        groups = [p for block in self.blocks for p in (*block.sds, *((block.cor,) if block.cor else ()))]
+        return (*first, *self.coefficients, *groups, *self.auxiliary, *self.hyper)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the variables whose draws are kept."""
+        groups = [name for b in self.blocks for name in (b.sd, *((b.correlation,) if b.cor else ()), b.r)]
+        fixed = ("b",) if self.design.fixed.columns else ()
+        return (*fixed, *groups, *(p.address for p in (*self.auxiliary, *self.hyper)))
+
+    @property
+    def coords(self) -> dict[str, np.ndarray]:
+        """For each dimension its labels; levels keep the data's own values."""
+        coords = {COEFFICIENT: _labels(self.design.fixed.columns)} if self.design.fixed.columns else {}
+        for b in self.blocks:
+            coords |= {b.level: b.block.levels, b.effect: _labels(b.block.columns)}
+            coords |= {b.other: _labels(b.block.columns)} if b.cor else {}
+        return coords
+
+
+def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Prior]) -> ModelSpec:
+    """Give every parameter of the design its prior.
+
+    Args:
+        design: From `build_design`.
+        family: From `find_family`, with its link.
+        link: Of the mean.
+        priors: The user's, by address; the rest are the defaults of `docs/internals.md`.
+
+    Raises:
+        FamilyError: The response is not one that the family takes.
+        DataError: A group has as many levels as there are rows, where a residual is also estimated.
+        PriorError: An unknown address, or a prior that does not fit its parameter.
+    """
+    check_response(design, family)
+    _check_levels(design, family)
+    location, scale, sd_y = _scales(design, link)
+    priors = _by_address(priors, addresses(design, family))
+    chooser = _Chooser(priors)
+    fixed = design.fixed
+    columns = fixed.columns[1:] if fixed.has_intercept else fixed.columns
+    X = fixed.X[:, 1:] if fixed.has_intercept else fixed.X
+    centred = fixed.has_intercept and "b[Intercept]" not in priors
+    if not centred and "Intercept" in priors:
+        raise PriorError(
+            "Intercept is the intercept at the predictors' means, b[Intercept] that at zero: give one of them a prior."
+        )
+    intercept = None
+    if fixed.has_intercept:
+        key = "Intercept" if centred else "b[Intercept]"
+        intercept = chooser.choose(key, (key,), REAL, Prior("normal", (location, 2.5 * scale)))
+    coefficients = tuple(
+        chooser.choose(
+            f"b[{name}]", (f"b[{name}]", "b"), REAL, Prior("normal", (0.0, 2.5 * scale / spread(x)))
+        )
+        for name, x in zip(columns, X.T, strict=True)
+    )
+    taken = {*_RESERVED, *(p.name for p in family.parameters)}
+    blocks = _block_specs(design, scale, chooser, taken)
+    auxiliary = tuple(
+        chooser.choose(p.name, (p.name,), p.support, p.default(sd_y)) for p in family.parameters
+    )
+    taken |= {name for b in blocks for name in (b.level, b.sd, b.r, b.correlation, b.z, b.partial)}
+    return ModelSpec(
+        design=design,
+        family=family,
+        link=link,
+        intercept=intercept,
+        centred=centred,
+        means=X.mean(axis=0),
+        coefficients=coefficients,
+        blocks=blocks,
+        auxiliary=auxiliary,
+        hyper=tuple(chooser.hyper),
+        priors=priors,
+        response=_unique(_plain(design.response.name), taken),
+    )
+
+
+def spread(x: np.ndarray) -> float:
+    """The standard deviation of a column, or 1 for one of zeros and ones (and one that is constant)."""
+    if np.isin(x, (0.0, 1.0)).all():
+        return 1.0
+    return float(x.std(ddof=1)) or 1.0
+
+
+def addresses(design: Design, family: Family) -> tuple[str, ...]:
+    """Every address that a prior can have, in the order of tables."""
+    found: list[str] = []
+    if design.fixed.has_intercept:
+        found += ["Intercept", "b[Intercept]"]
+    slopes = [name for name in design.fixed.columns if name != "Intercept"]
+    found += ["b", *(f"b[{name}]" for name in slopes)] if slopes else []
+    if design.groups:
+        found.append("sd")
+    for block in design.groups:
+        for name in dict.fromkeys((block.name, block.group)):
+            found += [f"sd[{name}]", *(f"sd[{name}, {column}]" for column in block.columns)]
+    if any(block.has_correlation for block in design.groups):
+        found.append("cor")
+        found += [f"cor[{block.name}]" for block in design.groups if block.has_correlation]
+    return tuple(dict.fromkeys([*found, *(p.name for p in family.parameters)]))
+
+
+class _Chooser:
+    """Chooses priors by address, and turns arguments that are priors into parameters of their own."""
+
+    def __init__(self, priors: Mapping[str, Prior]) -> None:
+        self.priors = priors
+        self.hyper: list[Parameter] = []
+
+    def choose(self, address: str, keys: Sequence[str], support: Interval, default: Prior) -> Parameter:
+        """The parameter with the prior of the first key that the user named, else the default."""
+        key = next((key for key in keys if key in self.priors), None)
+        if key is None:
+            return Parameter(address, default, support, default=True)
+        prior = self.priors[key]
+        if (prior.distribution == "lkj") != (support is CORRELATION):
+            right = (
+                "correlations take lkj(eta)" if support is CORRELATION else "lkj is for correlations alone"
+            )
+            raise PriorError(f"{prior} cannot be the prior of {address}: {right}.")
+        if not support.meets(prior.support):
+            raise PriorError(
+                f"{prior} cannot be the prior of {address}: it has no mass where {address} lies, on {support}."
+            )
+        return Parameter(address, self.refer(prior, key), support, default=False)
+
+    def refer(self, prior: Prior, key: str) -> Prior:
+        """The prior with each argument that is a prior replaced by a reference; one key, one parameter."""
+        arguments: list[float | Prior | Reference] = []
+        for name, value in prior.named.items():
+            if not isinstance(value, Prior):
+                arguments.append(value)
+                continue
+            address = f"{key}.{name}"
+            if address not in {p.address for p in self.hyper}:
+                support = DISTRIBUTIONS[prior.distribution].arguments[name]
+                self.hyper.append(Parameter(address, self.refer(value, address), support, default=False))
+            arguments.append(Reference(address))
+        return replace(prior, arguments=tuple(arguments))
+
+
+_RESERVED = {CHAIN, DRAW, COEFFICIENT, OBSERVATION, "b", "Intercept", "slopes"}
+
+
+def _block_specs(design: Design, scale: float, chooser: _Chooser, taken: set[str]) -> tuple[BlockSpec, ...]:
+    specs = []
+    for block in design.groups:
+        both = dict.fromkeys((block.name, block.group))
+        sds = tuple(
+            chooser.choose(
+                f"sd[{block.name}, {column}]",
+                [*(f"sd[{name}, {column}]" for name in both), *(f"sd[{name}]" for name in both), "sd"],
+                POSITIVE,
+                Prior("exponential", (spread(x) / scale,)),
+            )
+            for column, x in zip(block.columns, block.X.T, strict=True)
+        )
+        cor = None
+        if block.has_correlation:
+            key = f"cor[{block.name}]"
+            cor = chooser.choose(key, (key, "cor"), CORRELATION, Prior("lkj", (2.0,)))
+        name, level = _plain(block.name), _plain(block.group)
+        specs.append(
+            BlockSpec(
+                block, sds, cor, f"sd_{name}", f"r_{name}", f"cor_{name}", f"z_{name}", f"partial_{name}",
+                _unique(level, taken),
+                f"{name}_effect", f"{name}_effect_other",
+            )
+        )  # fmt: skip
+    return tuple(specs)
+
+
+def _scales(design: Design, link: Link) -> tuple[float, float, float]:
+    """Where the intercept's prior sits, the scale of the predictor, and sd(y).
+
+    The intercept at the predictors' means is `link(mean y)` less the mean offset. The scale is sd(y) on
+    the identity link and 1 on others; the family's own parameters live on the scale of y whatever the link.
+    """
+    y = design.response
+    mean = y.values.sum() / y.trials.sum() if y.trials is not None else y.values.mean()
+    sd_y = float(y.values.std(ddof=1)) or 1.0
+    with np.errstate(all="ignore"):
+        location = float(link.link(np.asarray(mean, dtype=float)))
+    if not np.isfinite(location):
+        raise FamilyError(f"The mean of {y.name} is {mean:.4g}, which the {link.name} link cannot take.")
+    return location - float(design.offset.mean()), sd_y if link.name == "identity" else 1.0, sd_y
+
+
+def _check_levels(design: Design, family: Family) -> None:
+    """Where a residual is estimated, effects that are one for each row cannot be told from it."""
+    if not any(p.name == "sigma" for p in family.parameters):
+        return
+    for block in design.groups:
+        if len(block.levels) >= design.n:
+            raise DataError(
+                f"The group {block.group} has as many levels as there are rows ({design.n:,}), so its effects cannot be told from "
+                f"the residual of the {family.name} family. Leave it out, or group by something that repeats."
+            )
+
+
+def _by_address(priors: Mapping[str, Prior], known: Sequence[str]) -> dict[str, Prior]:
+    """The priors under their canonical addresses, blanks not counting."""
+    canonical = {"".join(address.split()): address for address in known}
+    found: dict[str, Prior] = {}
+    for address, prior in priors.items():
+        key = "".join(address.split())
+        if key not in canonical:
+            raise PriorError(
+                f"No parameter has the address {address!r}.{nearest(address, known)} Addresses here: {listed(known, 40)}."
+            )
+        found[canonical[key]] = prior
+    return found
+
+
+def _labels(names: Sequence[str]) -> np.ndarray:
+    return np.array(names, dtype=object)
+
+
+def _plain(name: str) -> str:
+    """A name that a file can hold."""
+    return name.replace("/", "_")
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name

@@ -1,0 +1,56 @@
+"""A model in words: its formula, data, and every parameter with its prior."""
+
+from html import escape
+
+from mixedbayes.model.spec import ModelSpec, Parameter
+
+
+def header(spec: ModelSpec) -> list[tuple[str, str]]:
+    """What a table says first: family, links, formula, response, data."""
+    links = f"mu = {spec.link.name}" + "".join(f"; {p.name} = identity" for p in spec.family.parameters)
+    said = [("Family", spec.family.name), ("Links", links), ("Formula", spec.design.formula.text)]
+    if spec.design.response.modelled:
+        said.append(("Response", spec.design.response.modelled))
+    return [*said, ("Data", str(spec.design.rows))]
+
+
+def prior_rows(spec: ModelSpec) -> list[tuple[str, str, str]]:
+    """For each parameter its address, its prior, and where that comes from."""
+    return [(p.address, _prior_text(p), "default" if p.default else "yours") for p in spec.parameters]
+
+
+def spec_text(spec: ModelSpec) -> str:
+    """The model as a table of text."""
+    lines = [f"{name + ':':<9} {value}" for name, value in header(spec)]
+    lines += [f"{'Groups:' if i == 0 else '':<9} {b.block}" for i, b in enumerate(spec.blocks)]
+    lines += [f"{'Note:':<9} {note}" for note in spec.design.notes]
+    rows = [("Parameter", "Prior", ""), *prior_rows(spec)]
+    widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
+    table = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows]
+    return "\n".join([*lines, "", *table])
+
+
+def spec_html(spec: ModelSpec) -> str:
+    """The model as a table of HTML."""
+    said = "".join(f"<div><b>{escape(k)}</b> {escape(v)}</div>" for k, v in header(spec))
+    cells = "".join(
+        "<tr>" + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in row) + "</tr>"
+        for row in prior_rows(spec)
+    )
+    head = (
+        "<tr><th style='text-align:left'>Parameter</th><th style='text-align:left'>Prior</th><th></th></tr>"
+    )
+    return f"<div>{said}<table>{head}{cells}</table></div>"
+
+
+def _prior_text(parameter: Parameter) -> str:
+    """The prior with its numbers, and what they come to where the text alone does not say."""
+    prior, text = parameter.prior, parameter.prior.text(4)
+    match prior.distribution, prior.arguments:
+        case "flat", _:
+            return "flat (improper)"
+        case "exponential", (float() as rate,):
+            return f"{text}  mean {1 / rate:.4g}"
+    if parameter.support.lower == 0 and prior.support.lower < 0:
+        return f"{text}  above 0"
+    return text

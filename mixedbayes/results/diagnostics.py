@@ -1,0 +1,81 @@
+"""What may be wrong with draws, each in one plain sentence with what to do."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import xarray as xr
+
+MAX_RHAT = 1.01
+MIN_ESS = 400
+"""Thresholds of Vehtari et al. (2021), section 4."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """How the draws came about.
+
+    Attributes:
+        chains, draws: Sizes of the posterior.
+        tune: Adaptation steps of each chain; None if the sampler does not say.
+        sampler: The sampler's name.
+        divergences: Transitions after adaptation that left the energy surface.
+    """
+
+    chains: int
+    draws: int
+    tune: int | None
+    sampler: str
+    divergences: int
+
+    def __str__(self) -> str:
+        tuned = f" after {self.tune:,} tuning steps" if self.tune is not None else ""
+        return f"{self.chains:,} chains x {self.draws:,} draws{tuned}, {self.chains * self.draws:,} in all ({self.sampler})"
+
+
+def describe_draws(idata: xr.DataTree) -> Draws:
+    """Read the sampler's own record."""
+    posterior, stats = idata["posterior"], idata["sample_stats"]
+    tune = posterior.attrs.get("tuning_steps", stats.attrs.get("tuning_steps"))
+    return Draws(
+        posterior.sizes["chain"],
+        posterior.sizes["draw"],
+        int(tune) if tune is not None else None,
+        str(stats.attrs.get("mixedbayes_sampler", "nuts")),
+        int(stats["diverging"].sum()) if "diverging" in stats else 0,
+    )
+
+
+def complaints(draws: Draws, diagnosed: pd.DataFrame) -> list[str]:
+    """Sentences on whatever is wrong; none if all is well.
+
+    Args:
+        draws: From `describe_draws`.
+        diagnosed: One row a parameter, with columns name, rhat, ess_bulk and ess_tail.
+    """
+    said = []
+    if draws.divergences:
+        total = draws.chains * draws.draws
+        said.append(
+            f"{draws.divergences:,} of {total:,} transitions diverged, so some of the posterior may be missed: "
+            "raise target_accept (0.95, then 0.99), or give the group sds tighter priors."
+        )
+    high = diagnosed[diagnosed["rhat"] > MAX_RHAT]
+    if len(high):
+        worst = high.loc[high["rhat"].idxmax()]
+        said.append(
+            f"The chains disagree on {_count(len(high))} (R-hat over {MAX_RHAT}, the worst {worst['name']} with {worst['rhat']:.2f}): "
+            "the estimates are not to be trusted yet; raise tune and draws, or simplify the model."
+        )
+    ess = diagnosed[["ess_bulk", "ess_tail"]].min(axis=1)
+    low = diagnosed[ess < MIN_ESS]
+    if len(low):
+        worst = diagnosed.loc[ess.idxmin()]
+        said.append(
+            f"{_count(len(low)).capitalize()} {'has' if len(low) == 1 else 'have'} fewer than {MIN_ESS} effective draws "
+            f"(the fewest {worst['name']} with {ess.min():.0f}): raise draws before reading intervals closely."
+        )
+    return said
+
+
+def _count(n: int) -> str:
+    return "one parameter" if n == 1 else f"{n:,} parameters"

@@ -1,0 +1,151 @@
+"""The printed fit, in the manner of brms: header, tables by group, and what may be wrong."""
+
+from dataclasses import dataclass
+from html import escape
+from io import StringIO
+from math import floor, isfinite, log10
+
+import pandas as pd
+import xarray as xr
+from rich.console import Console
+from rich.table import Table
+
+from mixedbayes.model.spec import ModelSpec
+from mixedbayes.model.text import header
+from mixedbayes.results.diagnostics import complaints, describe_draws
+from mixedbayes.results.quantities import PRIOR, Quantities, block_pars, fixed, ran_pars, ran_vals
+from mixedbayes.results.summary import STATISTICS, diagnose, summarise
+
+HEADINGS = ("Estimate", "Est.Error", "l-95% CI", "u-95% CI", "Rhat", "Bulk ESS", "Tail ESS")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One table: a title, and for each parameter its label and the numbers as text."""
+
+    title: str
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that a printed fit says."""
+
+    header: tuple[tuple[str, str], ...]
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...]
+    complaints: tuple[str, ...]
+
+    def text(self) -> str:
+        """Plain text, the columns of all tables aligned."""
+        width = max(len(name) for name, _ in self.header)
+        lines = [f"{name:>{width}}: {value}" for name, value in self.header]
+        lines += [f"{'Note':>{width}}: {note}" for note in self.notes]
+        lines += ["", *_aligned(self.sections)]
+        return "\n".join([*lines, *(["", *self.complaints] if self.complaints else [])])
+
+    def html(self) -> str:
+        """The same for a notebook."""
+        said = [*self.header, *(("Note", note) for note in self.notes)]
+        parts = [f"<div><b>{escape(name)}:</b> {escape(value)}</div>" for name, value in said]
+        head = "".join(f"<th style='text-align:right'>{escape(h)}</th>" for h in ("", *HEADINGS))
+        for section in self.sections:
+            body = "".join(
+                f"<tr><th style='text-align:left'>{escape(row[0])}</th>"
+                + "".join(f"<td style='text-align:right'>{escape(cell)}</td>" for cell in row[1:])
+                + "</tr>"
+                for row in section.rows
+            )
+            caption = (
+                f"<caption style='text-align:left;caption-side:top'><b>{escape(section.title)}</b></caption>"
+            )
+            parts.append(f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        parts += [f"<div style='color:#b00'>{escape(complaint)}</div>" for complaint in self.complaints]
+        return f"<div>{''.join(parts)}</div>"
+
+
+def build_report(spec: ModelSpec, idata: xr.DataTree) -> Report:
+    """Summarise the draws of a fit."""
+    posterior = idata["posterior"].to_dataset()
+    draws = describe_draws(idata)
+    groups = [
+        (f"{b.block.name} ({len(b.block.levels):,} levels)", block_pars(b, posterior)) for b in spec.blocks
+    ]
+    titled = [(f"Group-level effects, {title}", quantities) for title, quantities in groups]
+    titled += [("Population-level effects", quantities) for quantities in fixed(spec, posterior)]
+    rest = list(ran_pars(spec, posterior))[len(spec.blocks) :]
+    titled += [("Hyperparameters" if q.group == PRIOR else "Residual", q) for q in rest]
+    summaries = [(title, quantities, summarise(quantities.draws)) for title, quantities in titled]
+    sections = tuple(
+        Section(title, tuple(_row(label, row) for label, row in zip(q.labels, table.to_numpy(), strict=True)))
+        for title, q, table in summaries
+    )
+    diagnosed = [_named(q, table[list(STATISTICS[4:])]) for _, q, table in summaries]
+    diagnosed += [
+        _named(q, pd.DataFrame(diagnose(q.draws), columns=list(STATISTICS[4:])))
+        for q in ran_vals(spec, posterior)
+    ]
+    said = tuple(complaints(draws, pd.concat(diagnosed, ignore_index=True))) if diagnosed else ()
+    return Report((*header(spec), ("Draws", str(draws))), _merged(sections), spec.design.notes, said)
+
+
+def _named(quantities: Quantities, statistics: pd.DataFrame) -> pd.DataFrame:
+    """Diagnostics with each parameter's address-like name."""
+    group = quantities.group
+    if quantities.effect == "ran_vals":
+        names = [
+            f"r[{group}, {level}, {term}]"
+            for level, term in zip(quantities.levels, quantities.terms, strict=True)
+        ]
+    else:
+        names = [
+            f"{label} of {group}" if group and label.startswith(("sd(", "cor(")) else label
+            for label in quantities.labels
+        ]
+    return statistics.assign(name=names)
+
+
+def _merged(sections: tuple[Section, ...]) -> tuple[Section, ...]:
+    """Sections of one title as one."""
+    titles = dict.fromkeys(section.title for section in sections)
+    return tuple(
+        Section(title, tuple(row for section in sections if section.title == title for row in section.rows))
+        for title in titles
+    )
+
+
+def _row(label: str, values: pd.Series) -> tuple[str, ...]:
+    """A row of text: two decimals, or as many as the error needs to show two digits."""
+    *estimates, rhat, bulk, tail = (float(value) for value in values)
+    error = estimates[1]
+    places = min(max(2, 1 - floor(log10(error))), 8) if isfinite(error) and error > 0 else 2
+    shown = [f"{value:.{places}f}" for value in estimates]
+    diagnosed = [f"{rhat:.2f}", *(f"{ess:.0f}" for ess in (bulk, tail))]
+    return (label, *shown, *("NA" if cell == "nan" else cell for cell in diagnosed))
+
+
+def _aligned(sections: tuple[Section, ...]) -> list[str]:
+    """The tables under their titles, one width of each column for all."""
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, min_width=22)
+    for _ in HEADINGS:
+        table.add_column(justify="right", no_wrap=True)
+    for i, section in enumerate(sections):
+        if i:
+            table.add_row()
+        table.add_row(f"\0{i}", *HEADINGS)
+        for row in section.rows:
+            table.add_row(*row)
+    lines = StringIO()
+    Console(file=lines, width=10_000, color_system=None, markup=False, highlight=False, emoji=False).print(
+        table
+    )
+    said = []
+    for line in lines.getvalue().splitlines():
+        mark, _, rest = line.rstrip().partition("\0")
+        if rest and not mark:
+            number = rest.split(maxsplit=1)[0]
+            said += [f"{sections[int(number)].title}:", " " * (1 + len(number)) + rest[len(number) :]]
+        else:
+            said.append(line.rstrip())
+    return said

@@ -1,0 +1,57 @@
+"""Draws -> numbers: estimate, error, interval, R-hat and effective sample sizes, column by column."""
+
+import numpy as np
+import pandas as pd
+from arviz_stats.base import array_stats
+
+from mixedbayes.errors import ArgumentError
+
+STATISTICS = ("estimate", "std_error", "conf_low", "conf_high", "rhat", "ess_bulk", "ess_tail")
+
+
+def summarise(draws: np.ndarray, conf_level: float = 0.95, *, robust: bool = False) -> pd.DataFrame:
+    """One row for each of k quantities.
+
+    Args:
+        draws: Shape (chain, draw, k).
+        conf_level: Mass of the equal-tailed interval, in (0, 1).
+        robust: Median and scaled median absolute deviation in place of mean and standard deviation.
+
+    Returns:
+        A frame with the columns `STATISTICS` and k rows. R-hat is rank-normalised and split, the
+        effective sample sizes are those of the bulk and of the 5% and 95% quantiles; NaN for a
+        quantity that does not vary. Source: Vehtari et al. (2021), Rank-normalization, folding, and
+        localization: an improved R-hat.
+
+    Raises:
+        ArgumentError: `conf_level` is not between 0 and 1.
+    """
+    intervals = estimate(draws, conf_level, robust=robust)
+    diagnosed = pd.DataFrame(diagnose(draws), columns=list(STATISTICS[4:]))
+    return pd.concat([intervals, diagnosed], axis=1)
+
+
+def estimate(draws: np.ndarray, conf_level: float = 0.95, *, robust: bool = False) -> pd.DataFrame:
+    """The first four columns of `summarise`, which need no chains."""
+    if isinstance(conf_level, bool) or not isinstance(conf_level, int | float) or not 0 < conf_level < 1:
+        raise ArgumentError(f"conf_level lies between 0 and 1, not {conf_level!r}.")
+    flat = draws.reshape(-1, draws.shape[-1])
+    middle = np.median(flat, axis=0) if robust else flat.mean(axis=0)
+    error = 1.4826 * np.median(np.abs(flat - middle), axis=0) if robust else flat.std(axis=0, ddof=1)
+    tail = (1 - conf_level) / 2
+    low, high = np.quantile(flat, [tail, 1 - tail], axis=0)
+    return pd.DataFrame(dict(zip(STATISTICS, (middle, error, low, high), strict=False)))
+
+
+def diagnose(draws: np.ndarray) -> np.ndarray:
+    """R-hat, bulk and tail effective sample size, shape (k, 3)."""
+    k = draws.shape[-1]
+    result = np.full((k, 3), np.nan)
+    varies = np.ptp(draws.reshape(-1, k), axis=0) > 0 if draws.size else np.zeros(k, dtype=bool)
+    if varies.any() and draws.shape[1] >= 4:
+        own = draws[..., varies]
+        axes = {"chain_axis": 0, "draw_axis": 1}
+        result[varies, 0] = array_stats.rhat(own, **axes)
+        result[varies, 1] = array_stats.ess(own, method="bulk", **axes)
+        result[varies, 2] = array_stats.ess(own, method="tail", prob=(0.05, 0.95), **axes)
+    return result
