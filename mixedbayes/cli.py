@@ -14,7 +14,7 @@ import pandas as pd
 from click.core import ParameterSource
 
 from mixedbayes import __version__, fit, list_datasets, load_dataset
-from mixedbayes.errors import DataError, MixedBayesError, PriorError
+from mixedbayes.errors import DataError, FormulaError, MixedBayesError, PriorError
 from mixedbayes.model.families import FAMILIES
 
 READERS = {
@@ -42,6 +42,13 @@ class OneLine(click.Group):
             sys.exit(2)
         except click.ClickException as error:
             _leave(error.format_message())
+        except FormulaError as error:
+            at = (
+                f" (character {error.place + 1} of {error.text!r})"
+                if error.text and error.place is not None
+                else ""
+            )
+            _leave(error.message + at)
         except MixedBayesError as error:
             _leave(str(error))
         except (KeyboardInterrupt, click.Abort):
