@@ -1,0 +1,348 @@
+"""The model's log density equals one written out in NumPy and SciPy with dense matrices, at random points."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from scipy.special import expit, gammaln, ndtr
+
+import mixedbayes as mb
+from mixedbayes.inference.pymc_model import build
+
+RNG = np.random.default_rng(20)
+N = 60
+DATA = pd.DataFrame(
+    {
+        "x": RNG.normal(2.0, 1.5, N),
+        "w": RNG.normal(-1.0, 0.5, N),
+        "f": pd.Categorical(np.resize(["a", "b", "c"], N)),
+        "flag": RNG.integers(0, 2, N),
+        "g": RNG.integers(0, 6, N),
+        "h": pd.Categorical(np.resize(["u", "v", "t", "s"], N)),
+        "y": RNG.normal(10.0, 3.0, N),
+        "positive": RNG.gamma(3.0, 2.0, N),
+        "count": RNG.poisson(4.0, N),
+        "binary": np.resize(["no", "yes", "yes"], N),
+        "n": np.resize([5, 9, 12], N),
+        "exposure": RNG.uniform(0.5, 3.0, N),
+    }
+)
+DATA["s"] = RNG.binomial(DATA["n"], 0.4)
+ONE = np.ones(N)
+X_, W_ = DATA["x"].to_numpy(), DATA["w"].to_numpy()
+IS = {level: (DATA["f"] == level).to_numpy(float) for level in "abc"}
+
+
+@dataclass(frozen=True)
+class Group:
+    """A block by hand: labels of its rows, what multiplies its effects, whether these are correlated."""
+
+    name: str
+    labels: np.ndarray
+    Z: tuple[np.ndarray, ...]
+    correlated: bool = True
+
+    def indicator(self) -> np.ndarray:
+        """The dense matrix, shape (N, levels * effects), level by level."""
+        levels = sorted(set(self.labels.tolist()))
+        dummies = np.array(
+            [[label == level for level in levels] for label in self.labels.tolist()], dtype=float
+        )
+        return np.stack([dummies * z[:, None] for z in self.Z], axis=2).reshape(N, -1)
+
+
+@dataclass(frozen=True)
+class Case:
+    formula: str
+    X: tuple[np.ndarray, ...]
+    groups: tuple[Group, ...] = ()
+    family: str = "gaussian"
+    link: str | None = None
+    intercept: bool = True
+    offset: np.ndarray = field(default_factory=lambda: np.zeros(N))
+
+
+G = DATA["g"].to_numpy()
+H = DATA["h"].astype(str).to_numpy()
+GH = np.array([f"{a}:{b}" for a, b in zip(G, H, strict=True)])
+
+CASES = [
+    Case("y ~ x", (X_,)),
+    Case("y ~ 0 + x + w", (X_, W_), intercept=False),
+    Case("y ~ x + flag + (1 | g)", (X_, DATA["flag"].to_numpy(float)), (Group("g", G, (ONE,)),)),
+    Case("y ~ x + (x | g)", (X_,), (Group("g", G, (ONE, X_)),)),
+    Case("y ~ x + (x || g)", (X_,), (Group("g", G, (ONE, X_), correlated=False),)),
+    Case("y ~ x + w + (x + w | g)", (X_, W_), (Group("g", G, (ONE, X_, W_)),)),
+    Case("y ~ f + (0 + f | g)", (IS["b"], IS["c"]), (Group("g", G, (IS["a"], IS["b"], IS["c"])),)),
+    Case("y ~ (1 | g) - 1", (), (Group("g", G, (ONE,)),), intercept=False),
+    Case("y ~ 1 + (1 | g) + (x | h)", (), (Group("g", G, (ONE,)), Group("h", H, (ONE, X_)))),
+    Case("y ~ 1 + (1 | g/h)", (), (Group("g", G, (ONE,)), Group("g:h", GH, (ONE,)))),
+    Case("y ~ x + (1 | g) + (0 + x | g)", (X_,), (Group("g", G, (ONE,)), Group("g.2", G, (X_,)))),
+    Case("y ~ x + offset(w)", (X_,), offset=W_),
+    Case("positive ~ x + (1 | g)", (X_,), (Group("g", G, (ONE,)),), link="log"),
+    Case("count ~ x + (x | g)", (X_,), (Group("g", G, (ONE, X_)),), "poisson"),
+    Case(
+        "count ~ x + offset(log(exposure)) + (1 | g)",
+        (X_,),
+        (Group("g", G, (ONE,)),),
+        "poisson",
+        offset=np.log(DATA["exposure"].to_numpy()),
+    ),
+    *(
+        Case("binary ~ x + (1 | g)", (X_,), (Group("g", G, (ONE,)),), "bernoulli", link)
+        for link in ("logit", "probit", "cloglog")
+    ),
+    *(
+        Case("s | trials(n) ~ x + (x | h)", (X_,), (Group("h", H, (ONE, X_)),), "binomial", link)
+        for link in ("logit", "probit", "cloglog")
+    ),
+    Case("cbind(s, n - s) ~ x", (X_,), family="binomial"),
+]
+
+INVERSE = {
+    "identity": lambda eta: eta,
+    "log": np.exp,
+    "logit": expit,
+    "probit": ndtr,
+    "cloglog": lambda eta: 1 - np.exp(-np.exp(eta)),
+}
+LINK = {
+    "identity": lambda mu: mu,
+    "log": np.log,
+    "logit": lambda p: np.log(p / (1 - p)),
+    "probit": stats.norm.ppf,
+    "cloglog": lambda p: np.log(-np.log(1 - p)),
+}
+DEFAULT_LINK = {"gaussian": "identity", "poisson": "log", "bernoulli": "logit", "binomial": "logit"}
+
+
+def log_density(case: Case, point: dict[str, np.ndarray]) -> float:
+    """The whole log density at a point, priors of the design document and all.
+
+    `point` holds the model's own variables: Intercept, slopes, and for each block sd_, z_, partial_.
+    """
+    link = case.link or DEFAULT_LINK[case.family]
+    y, trials, mean = response(case)
+    s = y.std(ddof=1) if link == "identity" else 1.0
+    spread = [1.0 if set(np.unique(x)) <= {0.0, 1.0} else x.std(ddof=1) for x in case.X]
+    total = 0.0
+    eta = case.offset.copy()
+    if case.intercept:
+        location = LINK[link](mean) - case.offset.mean()
+        total += stats.norm.logpdf(point["Intercept"], location, 2.5 * s)
+        eta += point["Intercept"]
+    for j, x in enumerate(case.X):
+        total += stats.norm.logpdf(point["slopes"][j], 0, 2.5 * s / spread[j])
+        eta += point["slopes"][j] * (x - x.mean() if case.intercept else x)
+    for group in case.groups:
+        q = len(group.Z)
+        sd, z = point[f"sd_{group.name}"], point[f"z_{group.name}"]
+        scales = [s / (1.0 if set(np.unique(v)) <= {0.0, 1.0} else v.std(ddof=1)) for v in group.Z]
+        total += stats.expon.logpdf(sd, scale=scales).sum() + stats.norm.logpdf(z).sum()
+        L = np.eye(q)
+        if q > 1 and group.correlated:
+            w = 2 * point[f"partial_{group.name}"] - 1
+            R = correlation(w, q)
+            L = np.linalg.cholesky(R)
+            # the density of the partials on (0, 1): of R, times how R stretches, times 2 for each
+            total += lkj_logpdf(R, 2.0) + log_stretch(w, q) + len(w) * np.log(2)
+        u = (np.diag(sd) @ L @ z.T).T
+        eta += group.indicator() @ u.reshape(-1)
+    mu = INVERSE[link](eta)
+    if case.family == "gaussian":
+        total += stats.expon.logpdf(point["sigma"], scale=y.std(ddof=1))
+        return total + stats.norm.logpdf(y, mu, point["sigma"]).sum()
+    if case.family == "poisson":
+        return total + stats.poisson.logpmf(y, mu).sum()
+    return total + stats.binom.logpmf(y, trials, mu).sum()
+
+
+def response(case: Case) -> tuple[np.ndarray, np.ndarray | float, float]:
+    name = case.formula.split("~")[0].strip()
+    if case.family == "binomial":
+        s, n = DATA["s"].to_numpy(float), DATA["n"].to_numpy(float)
+        return s, n, s.sum() / n.sum()
+    y = (DATA[name] == "yes").to_numpy(float) if name == "binary" else DATA[name].to_numpy(float)
+    return y, 1.0, y.mean()
+
+
+def correlation(w: np.ndarray, q: int) -> np.ndarray:
+    """The correlation matrix of canonical partial correlations, by the recursion of partial correlations.
+
+    Joe (2006), Generating random correlation matrices based on partial correlations.
+    """
+    P = np.zeros((q, q))
+    P[np.tril_indices(q, -1)] = w
+    R = np.eye(q)
+    for i in range(1, q):
+        for k in range(i):
+            rho = P[i, k]
+            for m in reversed(range(k)):
+                rho = rho * np.sqrt((1 - P[i, m] ** 2) * (1 - P[k, m] ** 2)) + P[i, m] * P[k, m]
+            R[i, k] = R[k, i] = rho
+    return R
+
+
+def log_stretch(w: np.ndarray, q: int) -> float:
+    """The log of |det dR/dw|, by central differences."""
+    rows = np.tril_indices(q, -1)
+    step = 1e-6
+    columns = [
+        (correlation(w + step * e, q)[rows] - correlation(w - step * e, q)[rows]) / (2 * step)
+        for e in np.eye(len(w))
+    ]
+    return float(np.linalg.slogdet(np.array(columns))[1])
+
+
+def lkj_logpdf(R: np.ndarray, eta: float) -> float:
+    """Lewandowski, Kurowicka & Joe (2009), equations 16 and 17."""
+    d = len(R)
+    constant = 0.0
+    for k in range(1, d):
+        a = eta + (d - 1 - k) / 2
+        beta = 2 * gammaln(a) - gammaln(2 * a)
+        constant += (2 * eta - 2 + d - k) * (d - k) * np.log(2) + (d - k) * beta
+    return (eta - 1) * np.linalg.slogdet(R)[1] - constant
+
+
+def constrained(name: str, value: np.ndarray) -> tuple[str, np.ndarray]:
+    """The variable that an unconstrained value stands for."""
+    for suffix, function in (("_log__", np.exp), ("_logodds__", expit)):
+        if name.endswith(suffix):
+            return name.removesuffix(suffix), function(value)
+    return name, value
+
+
+def random_point(model, seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        name: np.asarray(start) + rng.normal(0, 0.3, np.shape(start))
+        for name, start in model.initial_point().items()
+    }
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.formula} {c.family} {c.link or ''}")
+def test_log_density_is_the_one_written_out(case):
+    model = build(mb.model(case.formula, DATA, case.family, link=case.link).spec)
+    logp = model.compile_logp(jacobian=False, mode="FAST_COMPILE")
+    for seed in range(3):
+        values = random_point(model, seed)
+        point = dict(constrained(name, value) for name, value in values.items())
+        assert float(logp(values)) == pytest.approx(log_density(case, point), rel=1e-6)
+
+
+@pytest.mark.parametrize("q", [2, 3, 5])
+@pytest.mark.parametrize("eta", [0.7, 1.0, 4.0])
+def test_partial_correlations_have_the_lkj_density(q, eta):
+    rng = np.random.default_rng(q)
+    columns = {f"v{i}": rng.normal(size=N) for i in range(q - 1)}
+    data = pd.DataFrame({"y": DATA["y"], "g": DATA["g"], **columns})
+    formula = f"y ~ 1 + ({' + '.join(columns)} | g)"
+    model = build(mb.model(formula, data, priors={"cor[g]": f"lkj({eta})"}).spec)
+    logp = model.compile_logp(vars=[model["partial_g"]], jacobian=False, mode="FAST_COMPILE")
+    values = random_point(model, 1)
+    w = 2 * expit(values["partial_g_logodds__"]) - 1
+    expected = lkj_logpdf(correlation(w, q), eta) + log_stretch(w, q) + len(w) * np.log(2)
+    assert float(logp(values)) == pytest.approx(expected, rel=1e-5, abs=1e-8)
+
+
+def test_deterministics_are_what_their_names_say():
+    design = mb.design("y ~ x + w + (x + w | g)", DATA)
+    spec = mb.model("y ~ x + w + (x + w | g)", DATA).spec
+    model = build(spec)
+    values = random_point(model, 4)
+    point = dict(constrained(name, value) for name, value in values.items())
+    names = ["b", "cor_g", "r_g"]
+    inputs = model.value_vars
+    compute = model.compile_fn(
+        model.replace_rvs_by_values([model[name] for name in names]),
+        inputs=inputs,
+        on_unused_input="ignore",
+        mode="FAST_COMPILE",
+    )
+    b, cor, r = compute(values)
+    R = correlation(2 * point["partial_g"] - 1, 3)
+    means = design.fixed.X[:, 1:].mean(axis=0)
+    np.testing.assert_allclose(b, [point["Intercept"] - means @ point["slopes"], *point["slopes"]])
+    np.testing.assert_allclose(cor, R, atol=1e-10)
+    np.testing.assert_allclose(
+        r, point["z_g"] @ (np.diag(point["sd_g"]) @ np.linalg.cholesky(R)).T, atol=1e-10
+    )
+
+
+PRIOR_CASES = [
+    ({"sd": "normal(0, 3)"}, lambda p: stats.halfnorm.logpdf(p["sd_g"], scale=3).sum()),
+    (
+        {"sd": "normal(1, 3)"},
+        lambda p: (stats.norm.logpdf(p["sd_g"], 1, 3) - stats.norm.logsf(0, 1, 3)).sum(),
+    ),
+    ({"sd": "cauchy(0, 5)"}, lambda p: stats.halfcauchy.logpdf(p["sd_g"], scale=5).sum()),
+    (
+        {"sd": "student_t(3, 0, 2)"},
+        lambda p: (stats.t.logpdf(p["sd_g"], 3, 0, 2) + np.log(2)).sum(),
+    ),
+    ({"sd": "uniform(-1, 9)"}, lambda p: -np.log(9) * p["sd_g"].size),
+    ({"sd": "flat"}, lambda _: 0.0),
+    (
+        {"sd[g, Intercept]": "gamma(2, 0.5)", "sd[g, x]": "exponential(2)"},
+        lambda p: (
+            stats.gamma.logpdf(p["sd[g, Intercept]"], 2, scale=2)
+            + stats.expon.logpdf(p["sd[g, x]"], scale=0.5)
+        ),
+    ),
+    (
+        {"sd": "exponential(gamma(2, 3))"},
+        lambda p: (
+            stats.expon.logpdf(p["sd_g"], scale=1 / p["sd.beta"]).sum()
+            + stats.gamma.logpdf(p["sd.beta"], 2, scale=1 / 3)
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("priors", "expected"), PRIOR_CASES, ids=[str(case[0]) for case in PRIOR_CASES])
+def test_priors_are_cut_to_the_support_and_normalised(priors, expected):
+    model = build(mb.model("y ~ x + (x | g)", DATA, priors=priors).spec)
+    variables = [v for v in model.free_RVs if v.name.startswith("sd")]
+    values = random_point(model, 2)
+    logp = model.compile_logp(vars=variables, jacobian=False, mode="FAST_COMPILE")
+    back = model.compile_fn(
+        model.replace_rvs_by_values(variables),
+        inputs=model.value_vars,
+        on_unused_input="ignore",
+        mode="FAST_COMPILE",
+    )
+    point = dict(zip([v.name for v in variables], back(values), strict=True))
+    assert float(logp(values)) == pytest.approx(expected(point), rel=1e-6)
+
+
+def test_a_hyperprior_is_shared_by_all_that_its_address_names():
+    model = mb.model(
+        "y ~ x + w", DATA, priors={"b": mb.prior("normal", 0, mb.prior("gamma", 2, mb.prior("gamma", 1, 1)))}
+    )
+    assert [p.address for p in model.spec.hyper] == ["b.sigma.beta", "b.sigma"]
+    built = build(model.spec)
+    values = random_point(built, 3)
+    logp = built.compile_logp(
+        vars=[built["slopes"], built["b.sigma"], built["b.sigma.beta"]], jacobian=False, mode="FAST_COMPILE"
+    )
+    sigma, beta = np.exp(values["b.sigma_log__"]), np.exp(values["b.sigma.beta_log__"])
+    expected = (
+        stats.norm.logpdf(values["slopes"], 0, sigma).sum()
+        + stats.gamma.logpdf(sigma, 2, scale=1 / beta)
+        + stats.gamma.logpdf(beta, 1, scale=1.0)
+    )
+    assert float(logp(values)) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+def test_extreme_predictors_have_a_finite_density_and_gradient(link):
+    data = pd.DataFrame({"y": [0, 1] * 4, "x": [-1e3, 1e3, -30.0, 30.0, -8.0, 8.0, 0.0, 0.5]})
+    model = build(mb.model("y ~ 0 + x", data, "bernoulli", link=link).spec)
+    slope = 1.0 if link != "cloglog" else 0.3
+    values = {"slopes": np.array([slope])}
+    gradient = model.compile_dlogp(mode="FAST_COMPILE")(values)
+    assert np.isfinite(model.compile_logp(mode="FAST_COMPILE")(values))
+    assert np.isfinite(gradient).all()
