@@ -11,7 +11,7 @@ from scipy.special import expit, logit, ndtr, ndtri
 
 from mixedbayes.design.design import Design
 from mixedbayes.design.response import ResponseValues
-from mixedbayes.errors import FamilyError, listed, nearest
+from mixedbayes.errors import FamilyError, counted, listed, nearest
 from mixedbayes.model.distributions import POSITIVE, Interval
 from mixedbayes.model.priors import Prior
 
@@ -160,8 +160,8 @@ def _binary(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
         "Counts of successes go with family='binomial': y | trials(n) ~ ...",
     )
     if len(np.unique(y.values)) < 2:
-        only = y.values[0] if y.levels is None else y.levels[int(y.values[0])]
-        raise FamilyError(f"The response {y.name} is {only!r} in every row; there is nothing to model.")
+        only = f"{y.values[0]:g}" if y.levels is None else repr(y.levels[int(y.values[0])])
+        raise FamilyError(f"The response {y.name} is {only} in every row; there is nothing to model.")
 
 
 def _count(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
@@ -197,7 +197,7 @@ def _successes(y: ResponseValues, _family: Family, rows: np.ndarray) -> None:
     if len(above):
         i = above[0]
         raise FamilyError(
-            f"{y.name} has more successes than trials in {len(above):,} rows, the first row {rows[i]} (from 0): {y.values[i]:g} of {y.trials[i]:g}."
+            f"{y.name} has more successes than trials in {counted(len(above), 'row')}, the first row {rows[i]} (from 0): {y.values[i]:g} of {y.trials[i]:g}."
         )
     if y.values.sum() in (0, y.trials.sum()):
         raise FamilyError(f"Every trial of {y.name} came out the same; there is nothing to model.")
@@ -225,7 +225,8 @@ def _refuse_rows(y: ResponseValues, rows: np.ndarray, bad: np.ndarray, rule: str
     """Name the first bad value and its row."""
     places = np.flatnonzero(bad)
     if len(places):
-        i = places[0]
+        i, others = places[0], len(places) - 1
+        more = f"; {counted(others, 'more row')} {'is' if others == 1 else 'are'} like it" if others else ""
         raise FamilyError(
-            f"{y.name} is {y.values[i]:g} in row {rows[i]} (from 0), and {len(places):,} rows are like it: {rule}. {hint}".rstrip()
+            f"{y.name} is {y.values[i]:g} in row {rows[i]} (from 0){more}: {rule}. {hint}".rstrip()
         )

@@ -71,12 +71,8 @@ def prior(distribution: str, *arguments: float | Prior, **named: float | Prior) 
         PriorError: An unknown distribution, a wrong number of arguments, or one out of range.
     """
     if distribution not in DISTRIBUTIONS:
-        half = distribution.lower().replace("_", "").removeprefix("half")
-        hint = nearest(half, DISTRIBUTIONS) if not distribution.lower().startswith("half") else (
-            " A half-normal is normal(0, sigma) on a parameter that is positive: the cut at zero is implied."
-        )  # fmt: skip
         raise PriorError(
-            f"There is no prior distribution {distribution!r}.{hint} Known: {listed(DISTRIBUTIONS, 30)}."
+            f"There is no prior distribution {distribution!r}.{_hint(str(distribution))} Known: {listed(DISTRIBUTIONS, 30)}."
         )
     wanted = DISTRIBUTIONS[distribution].arguments
     usage = f"{distribution}({', '.join(wanted)})"
@@ -97,6 +93,17 @@ def prior(distribution: str, *arguments: float | Prior, **named: float | Prior) 
     return made
 
 
+def _hint(unknown: str) -> str:
+    """The nearest name; of a half distribution, that the whole one does."""
+    plain = unknown.lower().replace("_", "").replace("-", "")
+    if not plain.startswith("half"):
+        return nearest(unknown, DISTRIBUTIONS)
+    located = {name.replace("_", ""): name for name, known in DISTRIBUTIONS.items() if known.half_names}
+    whole = located.get(plain.removeprefix("half"), "normal")
+    usage = ", ".join("0" if name == "mu" else name for name in DISTRIBUTIONS[whole].arguments)
+    return f" A half-{whole} is {whole}({usage}) on a parameter that is positive: the cut at zero is implied."
+
+
 def parse_prior(text: str | Prior) -> Prior:
     """Read a prior from its text; a `Prior` is passed on.
 
@@ -112,7 +119,7 @@ def parse_prior(text: str | Prior) -> Prior:
     try:
         value = _read(parse_expression(text), text)
     except FormulaError as error:
-        raise PriorError(f"{error}\nA prior reads as normal(0, 10).") from None
+        raise PriorError(f"{error.message} A prior reads as normal(0, 10).") from None
     if not isinstance(value, Prior):
         raise PriorError(f"{text!r} is no prior; a prior reads as normal(0, 10).")
     return value

@@ -5,7 +5,7 @@
 Names of variables and dimensions are decided here, once, and never changed after.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,9 @@ from mixedbayes.model.families import Family, Link, check_response
 from mixedbayes.model.priors import Prior, Reference
 
 CHAIN, DRAW, COEFFICIENT, OBSERVATION = "chain", "draw", "coefficient", "observation"
+
+ROUNDING = 1e-12
+"""A column whose range is less than this part of its largest value is constant but for rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +101,17 @@ class ModelSpec:
     @property
     def variables(self) -> tuple[str, ...]:
         """Names of the variables whose draws are kept."""
-        groups = [name for b in self.blocks for name in (b.sd, *((b.correlation,) if b.cor else ()), b.r)]
-        fixed = ("b",) if self.design.fixed.columns else ()
-        return (*fixed, *groups, *(p.address for p in (*self.auxiliary, *self.hyper)))
+        return tuple(self.dims)
+
+    @property
+    def dims(self) -> dict[str, tuple[str, ...]]:
+        """For each variable whose draws are kept its dimensions, after chain and draw."""
+        dims: dict[str, tuple[str, ...]] = {"b": (COEFFICIENT,)} if self.design.fixed.columns else {}
+        for b in self.blocks:
+            dims[b.sd] = (b.effect,)
+            dims |= {b.correlation: (b.effect, b.other)} if b.cor else {}
+            dims[b.r] = (b.level, b.effect)
+        return dims | {p.address: () for p in (*self.auxiliary, *self.hyper)}
 
     @property
     def coords(self) -> dict[str, np.ndarray]:
@@ -129,8 +140,10 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
     check_response(design, family)
     _check_levels(design, family)
     location, scale, sd_y = _scales(design, link)
-    priors = _by_address(priors, addresses(design, family))
-    chooser = _Chooser(priors)
+    known = addresses(design, family)
+    priors = _by_address(priors, known)
+    names = _Names([*_RESERVED, *(p.name for p in family.parameters), *known])
+    chooser = _Chooser(priors, names)
     fixed = design.fixed
     columns = fixed.columns[1:] if fixed.has_intercept else fixed.columns
     X = fixed.X[:, 1:] if fixed.has_intercept else fixed.X
@@ -149,12 +162,10 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
         )
         for name, x in zip(columns, X.T, strict=True)
     )
-    taken = {*_RESERVED, *(p.name for p in family.parameters)}
-    blocks = _block_specs(design, scale, chooser, taken)
+    blocks = _block_specs(design, scale, chooser, names)
     auxiliary = tuple(
         chooser.choose(p.name, (p.name,), p.support, p.default(sd_y)) for p in family.parameters
     )
-    taken |= {name for b in blocks for name in (b.level, b.sd, b.r, b.correlation, b.z, b.partial)}
     return ModelSpec(
         design=design,
         family=family,
@@ -167,15 +178,15 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
         auxiliary=auxiliary,
         hyper=tuple(chooser.hyper),
         priors=priors,
-        response=_unique(_plain(design.response.name), taken),
+        response=names.claim(design.response.name.strip("`")),
     )
 
 
 def spread(x: np.ndarray) -> float:
     """The standard deviation of a column, or 1 for one of zeros and ones (and one that is constant)."""
-    if np.isin(x, (0.0, 1.0)).all():
+    if np.isin(x, (0.0, 1.0)).all() or np.ptp(x) <= ROUNDING * np.abs(x).max():
         return 1.0
-    return float(x.std(ddof=1)) or 1.0
+    return float(x.std(ddof=1))
 
 
 def addresses(design: Design, family: Family) -> tuple[str, ...]:
@@ -199,9 +210,10 @@ def addresses(design: Design, family: Family) -> tuple[str, ...]:
 class _Chooser:
     """Chooses priors by address, and turns arguments that are priors into parameters of their own."""
 
-    def __init__(self, priors: Mapping[str, Prior]) -> None:
-        self.priors = priors
+    def __init__(self, priors: Mapping[str, Prior], names: "_Names") -> None:
+        self.priors, self.names = priors, names
         self.hyper: list[Parameter] = []
+        self.referred: dict[str, Prior] = {}
 
     def choose(self, address: str, keys: Sequence[str], support: Interval, default: Prior) -> Parameter:
         """The parameter with the prior of the first key that the user named, else the default."""
@@ -218,27 +230,44 @@ class _Chooser:
             raise PriorError(
                 f"{prior} cannot be the prior of {address}: it has no mass where {address} lies, on {support}."
             )
-        return Parameter(address, self.refer(prior, key), support, default=False)
+        if key not in self.referred:  # one key, one hyperparameter for all that it names
+            self.referred[key] = self.refer(prior, key)
+        return Parameter(address, self.referred[key], support, default=False)
 
     def refer(self, prior: Prior, key: str) -> Prior:
-        """The prior with each argument that is a prior replaced by a reference; one key, one parameter."""
+        """The prior with each argument that is a prior replaced by a reference to a parameter."""
         arguments: list[float | Prior | Reference] = []
         for name, value in prior.named.items():
             if not isinstance(value, Prior):
                 arguments.append(value)
                 continue
-            address = f"{key}.{name}"
-            if address not in {p.address for p in self.hyper}:
-                support = DISTRIBUTIONS[prior.distribution].arguments[name]
-                self.hyper.append(Parameter(address, self.refer(value, address), support, default=False))
+            address = self.names.claim(f"{key}.{name}")
+            support = DISTRIBUTIONS[prior.distribution].arguments[name]
+            self.hyper.append(Parameter(address, self.refer(value, address), support, default=False))
             arguments.append(Reference(address))
         return replace(prior, arguments=tuple(arguments))
 
 
-_RESERVED = {CHAIN, DRAW, COEFFICIENT, OBSERVATION, "b", "Intercept", "slopes"}
+class _Names:
+    """Names of variables and dimensions: no two are equal, and none has the slash that files cannot hold."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self.taken = set(taken)
+
+    def claim(self, name: str) -> str:
+        """The name, with underscores after it if it is taken."""
+        name = name.replace("/", "_")
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        return name
 
 
-def _block_specs(design: Design, scale: float, chooser: _Chooser, taken: set[str]) -> tuple[BlockSpec, ...]:
+_RESERVED = (CHAIN, DRAW, COEFFICIENT, OBSERVATION, "b", "Intercept", "slopes")
+
+
+def _block_specs(design: Design, scale: float, chooser: _Chooser, names: _Names) -> tuple[BlockSpec, ...]:
+    levels = {group: names.claim(group) for group in dict.fromkeys(block.group for block in design.groups)}
     specs = []
     for block in design.groups:
         both = dict.fromkeys((block.name, block.group))
@@ -255,14 +284,13 @@ def _block_specs(design: Design, scale: float, chooser: _Chooser, taken: set[str
         if block.has_correlation:
             key = f"cor[{block.name}]"
             cor = chooser.choose(key, (key, "cor"), CORRELATION, Prior("lkj", (2.0,)))
-        name, level = _plain(block.name), _plain(block.group)
-        specs.append(
-            BlockSpec(
-                block, sds, cor, f"sd_{name}", f"r_{name}", f"cor_{name}", f"z_{name}", f"partial_{name}",
-                _unique(level, taken),
-                f"{name}_effect", f"{name}_effect_other",
-            )
-        )  # fmt: skip
+        sd, r, correlation, z, partial = (
+            names.claim(f"{kind}_{block.name}") for kind in ("sd", "r", "cor", "z", "partial")
+        )
+        effect = names.claim(f"{block.name}_effect")
+        other = names.claim(f"{effect}_other")
+        level = levels[block.group]
+        specs.append(BlockSpec(block, sds, cor, sd, r, correlation, z, partial, level, effect, other))
     return tuple(specs)
 
 
@@ -304,20 +332,11 @@ def _by_address(priors: Mapping[str, Prior], known: Sequence[str]) -> dict[str, 
             raise PriorError(
                 f"No parameter has the address {address!r}.{nearest(address, known)} Addresses here: {listed(known, 40)}."
             )
+        if canonical[key] in found:
+            raise PriorError(f"{canonical[key]} is given two priors, which differ in blanks alone; keep one.")
         found[canonical[key]] = prior
     return found
 
 
 def _labels(names: Sequence[str]) -> np.ndarray:
     return np.array(names, dtype=object)
-
-
-def _plain(name: str) -> str:
-    """A name that a file can hold."""
-    return name.replace("/", "_")
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
