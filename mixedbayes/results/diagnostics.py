@@ -7,7 +7,8 @@ import xarray as xr
 
 MAX_RHAT = 1.01
 MIN_ESS = 400
-"""Thresholds of Vehtari et al. (2021), section 4."""
+MIN_DRAWS = 4
+"""Thresholds of Vehtari et al. (2021), section 4; and the draws of a chain that ArviZ needs to say anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,16 @@ def complaints(draws: Draws, diagnosed: pd.DataFrame) -> list[str]:
         said.append(
             f"{draws.divergences:,} of {total:,} transitions diverged, so some of the posterior may be missed: "
             "raise target_accept (0.95, then 0.99), or give the group sds tighter priors."
+        )
+    silent = diagnosed[diagnosed["rhat"].isna()]
+    if draws.draws < MIN_DRAWS:
+        said.append(
+            f"With {draws.draws} draws a chain nothing can be said of convergence: raise draws (1,000 is usual)."
+        )
+    elif len(silent):
+        said.append(
+            f"The draws of {_count(len(silent))} never change or are not finite (the first {silent.iloc[0]['name']}): "
+            "sampling failed; look at the data and priors for numbers that are very large or very small."
         )
     high = diagnosed[diagnosed["rhat"] > MAX_RHAT]
     if len(high):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from mixedbayes.model.spec import BlockSpec, ModelSpec
@@ -72,7 +73,7 @@ def ran_vals(spec: ModelSpec, posterior: xr.Dataset) -> Iterator[Quantities]:
     """Each level's deviations, block by block and effect by effect."""
     for block in spec.blocks:
         r = _array(posterior[block.r])
-        levels = list(block.block.levels)
+        levels = list(pd.Index(block.block.levels))  # dates as timestamps, not as NumPy's
         for k, name in enumerate(block.block.columns):
             yield Quantities("ran_vals", block.block.name, levels, [name] * len(levels), levels, r[..., k])
 
@@ -86,7 +87,7 @@ def coefs(spec: ModelSpec, posterior: xr.Dataset) -> Iterator[Quantities]:
     for block in spec.blocks:
         r = _array(posterior[block.r])
         own = groups.setdefault(block.block.group, {})
-        levels[block.block.group] = list(block.block.levels)
+        levels[block.block.group] = list(pd.Index(block.block.levels))
         for k, name in enumerate(block.block.columns):
             own[name] = own.get(name, 0.0) + r[..., k]
     for group, own in groups.items():

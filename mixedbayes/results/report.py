@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from html import escape
 from io import StringIO
 from math import floor, isfinite, log10
+from textwrap import wrap
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 from rich.console import Console
@@ -17,6 +19,11 @@ from mixedbayes.results.quantities import PRIOR, Quantities, block_pars, fixed, 
 from mixedbayes.results.summary import STATISTICS, diagnose, summarise
 
 HEADINGS = ("Estimate", "Est.Error", "l-95% CI", "u-95% CI", "Rhat", "Bulk ESS", "Tail ESS")
+SMALLEST, LARGEST = -7, 6
+"""Powers of ten of the errors that are printed in full."""
+
+WIDTH = 100
+"""Columns at which sentences are broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +47,13 @@ class Report:
         """Plain text, the columns of all tables aligned."""
         width = max(len(name) for name, _ in self.header)
         lines = [f"{name:>{width}}: {value}" for name, value in self.header]
-        lines += [f"{'Note':>{width}}: {note}" for note in self.notes]
+        for note in self.notes:
+            lines += _wrapped(f"{'Note':>{width}}: {note}", indent=width + 2)
         lines += ["", *_aligned(self.sections)]
-        return "\n".join([*lines, *(["", *self.complaints] if self.complaints else [])])
+        lines += (
+            ["", *(line for said in self.complaints for line in _wrapped(said))] if self.complaints else []
+        )
+        return "\n".join(lines)
 
     def html(self) -> str:
         """The same for a notebook."""
@@ -114,14 +125,24 @@ def _merged(sections: tuple[Section, ...]) -> tuple[Section, ...]:
     )
 
 
-def _row(label: str, values: pd.Series) -> tuple[str, ...]:
+def _row(label: str, values: np.ndarray) -> tuple[str, ...]:
     """A row of text: two decimals, or as many as the error needs to show two digits."""
     *estimates, rhat, bulk, tail = (float(value) for value in values)
-    error = estimates[1]
-    places = min(max(2, 1 - floor(log10(error))), 8) if isfinite(error) and error > 0 else 2
-    shown = [f"{value:.{places}f}" for value in estimates]
+    size = floor(log10(error)) if isfinite(error := estimates[1]) and error > 0 else 0
+    if SMALLEST <= size <= LARGEST:
+        shown = [f"{value:.{max(2, 1 - size)}f}" for value in estimates]
+    else:  # powers of ten, each number to the same place
+        shown = [f"{value:.{max(1, _size(value) - size + 1)}e}" for value in estimates]
     diagnosed = [f"{rhat:.2f}", *(f"{ess:.0f}" for ess in (bulk, tail))]
-    return (label, *shown, *("NA" if cell == "nan" else cell for cell in diagnosed))
+    return (" ".join(label.splitlines()), *shown, *("NA" if cell == "nan" else cell for cell in diagnosed))
+
+
+def _size(value: float) -> int:
+    return floor(log10(abs(value))) if value and isfinite(value) else 0
+
+
+def _wrapped(text: str, indent: int = 0) -> list[str]:
+    return wrap(text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _aligned(sections: tuple[Section, ...]) -> list[str]:

@@ -6,9 +6,10 @@ The design is not stored but made again, by the same recipe from the same rows: 
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from os import PathLike
+from os import PathLike, strerror
 from typing import Any
 
+import h5py  # type: ignore[import-untyped]
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -18,11 +19,20 @@ from mixedbayes.design.table import Rows
 from mixedbayes.errors import FileError, MixedBayesError, listed
 from mixedbayes.model.families import find_family
 from mixedbayes.model.priors import parse_priors
-from mixedbayes.model.spec import ModelSpec, specify
+from mixedbayes.model.spec import CHAIN, DRAW, ModelSpec, specify
+from mixedbayes.results.diagnostics import describe_draws
 
 FORMAT = 1
 MODEL, DATA = "mixedbayes", "mixedbayes_data"
 """The root's attribute that holds the model, and the group that holds the data."""
+
+PLAIN = (
+    "bool",
+    "float32",
+    "float64",
+    *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
+)
+"""Dtypes that columns and levels can have beside texts and dates."""
 
 MAX_BYTES = 16 * 2**30
 """Bytes of the largest fit that is read: a small file can unpack to anything."""
@@ -41,8 +51,9 @@ def save(spec: ModelSpec, idata: xr.DataTree, path: str | PathLike[str]) -> None
     tree.attrs[MODEL] = json.dumps(_described(spec))
     try:
         tree.to_netcdf(path, engine="h5netcdf")
-    except OSError as error:
-        raise FileError(f"{path} cannot be written: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        number = getattr(error, "errno", None)
+        raise FileError(f"{path} cannot be written: {strerror(number) if number else error}.") from error
 
 
 def read(path: str | PathLike[str], env: Mapping[str, Any] | None = None) -> tuple[ModelSpec, xr.DataTree]:
@@ -55,28 +66,43 @@ def read(path: str | PathLike[str], env: Mapping[str, Any] | None = None) -> tup
     Raises:
         FileError: There is no such file, or it holds no fit.
     """
-    try:
-        with xr.open_datatree(path, engine="h5netcdf") as lazy:
-            if MODEL not in lazy.attrs:
-                raise FileError(f"{path} holds no fit of mixedbayes.")
-            if lazy.nbytes > MAX_BYTES:
-                raise FileError(f"{path} unpacks to {lazy.nbytes / 2**30:,.0f} GiB, more than is read.")
-            tree = lazy.load()
-    except FileNotFoundError:
-        raise FileError(f"There is no file {path}.") from None
-    except (OSError, ValueError, KeyError) as error:
-        if isinstance(error, MixedBayesError):
-            raise
-        raise FileError(f"{path} cannot be read as a netCDF file.") from error
+    tree = _opened(path)
     try:
         spec = _rebuilt(json.loads(tree.attrs[MODEL]), _dataset_to_columns(tree[DATA].to_dataset()), env)
         _check_draws(spec, tree["posterior"].to_dataset())
+        describe_draws(tree)
     except MixedBayesError as error:
         raise FileError(f"{path} holds a fit that cannot be rebuilt: {error}") from error
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise FileError(f"{path} is damaged: its model cannot be read.") from error
-    draws = {name: node.to_dataset() for name, node in tree.children.items() if name != DATA}
+    draws = {
+        name: _labelled(node.to_dataset(), spec.coords)
+        for name, node in tree.children.items()
+        if name != DATA
+    }
     return spec, xr.DataTree.from_dict(draws)
+
+
+def _opened(path: str | PathLike[str]) -> xr.DataTree:
+    """All that is in the file, in memory."""
+    try:
+        h5py.File(path).close()  # h5netcdf would leave an unraisable exception behind a file that is no HDF5
+        with xr.open_datatree(path, engine="h5netcdf") as lazy:
+            return _loaded(lazy, path)
+    except FileError:
+        raise
+    except FileNotFoundError:
+        raise FileError(f"There is no file {path}.") from None
+    except Exception as error:  # a damaged file shows as any exception, anywhere in three libraries
+        raise FileError(f"{path} cannot be read as a netCDF file.") from error
+
+
+def _loaded(lazy: xr.DataTree, path: str | PathLike[str]) -> xr.DataTree:
+    if MODEL not in lazy.attrs:
+        raise FileError(f"{path} holds no fit of mixedbayes.")
+    if lazy.nbytes > MAX_BYTES:
+        raise FileError(f"{path} unpacks to {lazy.nbytes / 2**30:,.0f} GiB, more than is read.")
+    return lazy.load()
 
 
 def _described(spec: ModelSpec) -> dict[str, Any]:
@@ -109,17 +135,24 @@ def _rebuilt(described: Mapping[str, Any], columns: pd.DataFrame, env: Mapping[s
     if lacking:
         raise FileError(f"its formula uses {listed(lacking)} of env={{...}}; pass the same to load")
     design = build_design(described["formula"], columns, env=env)
-    rows = described["rows"]
-    kept = np.arange(rows["total"]) if rows["kept"] is None else np.asarray(rows["kept"], dtype=np.int64)
-    kept.flags.writeable = False
     design = replace(
         design,
         formula=replace(design.formula, text=str(described["written"])),
-        rows=Rows(int(rows["total"]), kept, {str(k): int(v) for k, v in rows["missing"].items()}),
+        rows=_rows(described["rows"], len(columns)),
         notes=tuple(map(str, described["notes"])),
     )
     family, link = find_family(described["family"], described["link"])
     return specify(design, family, link, parse_priors(described["priors"]))
+
+
+def _rows(described: Mapping[str, Any], n: int) -> Rows:
+    """Which rows of the caller's data the n rows stored are."""
+    kept = np.arange(n) if described["kept"] is None else np.asarray(described["kept"], dtype=np.int64)
+    total = int(described["total"])
+    if kept.shape != (n,) or (np.diff(kept) <= 0).any() or kept[0] < 0 or kept[-1] >= total:
+        raise FileError("its rows are not those of its data")
+    kept.flags.writeable = False
+    return Rows(total, kept, {str(name): int(count) for name, count in described["missing"].items()})
 
 
 def _check_draws(spec: ModelSpec, posterior: xr.Dataset) -> None:
@@ -127,45 +160,77 @@ def _check_draws(spec: ModelSpec, posterior: xr.Dataset) -> None:
     lacking = [name for name in spec.variables if name not in posterior]
     if lacking:
         raise FileError(f"draws of {listed(lacking)} are not in it")
-    for dim, labels in spec.coords.items():
-        if dim in posterior.dims and posterior.sizes[dim] != len(labels):
-            raise FileError(f"its draws have {posterior.sizes[dim]} of {dim}, its data {len(labels)}")
+    for name, dims in spec.dims.items():
+        drawn = posterior[name]
+        if set(drawn.dims) != {CHAIN, DRAW, *dims} or drawn.dtype.kind != "f":
+            raise FileError(f"{name} holds no draws of {listed(dims) or 'a number'}")
+        for dim in dims:
+            if drawn.sizes[dim] != len(spec.coords[dim]):
+                raise FileError(
+                    f"its draws have {drawn.sizes[dim]:,} of {dim}, its data {len(spec.coords[dim]):,}"
+                )
+
+
+def _labelled(data: xr.Dataset, coords: Mapping[str, np.ndarray]) -> xr.Dataset:
+    """The draws with the model's own labels: a file returns dates in nanoseconds and texts as it likes."""
+    return data.assign_coords({dim: labels for dim, labels in coords.items() if dim in data.dims})
 
 
 def _storable(data: xr.Dataset) -> xr.Dataset:
-    """Without variables of Python objects that are no texts, such as a sampler's messages."""
-    odd = [
-        name
-        for name, variable in data.data_vars.items()
-        if variable.dtype == object and not all(isinstance(value, str) for value in variable.to_numpy().flat)
-    ]
-    return data.drop_vars(odd)
+    """Python objects that are no texts left out, such as a sampler's messages; as labels they become texts."""
+    odd = [name for name, variable in data.variables.items() if _holds_objects(variable)]
+    labels = {name: data[name].astype(str).astype(object) for name in odd if name in data.coords}
+    return data.drop_vars([name for name in odd if name not in labels]).assign_coords(labels)
+
+
+def _holds_objects(variable: xr.Variable) -> bool:
+    return variable.dtype == object and not all(isinstance(value, str) for value in variable.to_numpy().flat)
 
 
 def _columns_to_dataset(columns: pd.DataFrame) -> xr.Dataset:
     """Columns as numbers; categories beside them, by the column's place (names can be any text)."""
     variables: dict[str, Any] = {}
     for i, (name, column) in enumerate(columns.items()):
-        attrs = {"name": str(name), "categorical": int(isinstance(column.dtype, pd.CategoricalDtype))}
-        if attrs["categorical"]:
-            categories = column.cat.categories.to_numpy()
-            attrs["boolean"] = int(categories.dtype == bool)
-            values = categories.astype(np.int8) if attrs["boolean"] else categories
-            variables[f"levels_{i}"] = (f"level_{i}", values)
-            variables[f"column_{i}"] = ("row", column.cat.codes.to_numpy(), attrs)
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            levels, dtype = _numbers(column.cat.categories)
+            variables[f"levels_{i}"] = (f"level_{i}", levels, {"pandas_dtype": dtype})
+            variables[f"column_{i}"] = ("row", column.cat.codes.to_numpy(), {"name": str(name)})
         else:
-            variables[f"column_{i}"] = ("row", column.to_numpy(), attrs)
+            values, dtype = _numbers(pd.Index(column))
+            variables[f"column_{i}"] = ("row", values, {"name": str(name), "pandas_dtype": dtype})
     return xr.Dataset(variables)
+
+
+def _numbers(values: pd.Index) -> tuple[np.ndarray, str]:
+    """Values as a file can hold them, and the dtype they are to have again: dates and booleans as integers."""
+    if isinstance(values, pd.DatetimeIndex):
+        return values.asi8, str(values.dtype)
+    if values.dtype == bool:
+        return values.to_numpy().astype(np.int8), "bool"
+    return values.to_numpy(), "str" if values.dtype.kind in "OT" else str(values.dtype)
+
+
+def _values(stored: xr.DataArray) -> pd.Index:
+    """The inverse of `_numbers`."""
+    dtype, values = stored.attrs["pandas_dtype"], stored.to_numpy()
+    if dtype == "str":
+        return pd.Index(values, dtype=object)
+    if dtype.startswith("datetime64"):
+        unit = dtype.removeprefix("datetime64[").rstrip("]").split(",")[0]
+        naive = pd.DatetimeIndex(values.astype(np.int64).view(f"M8[{unit}]"))
+        return naive if "," not in dtype else naive.tz_localize("UTC").astype(dtype)
+    if dtype not in PLAIN:
+        raise FileError(f"it has a column of {dtype}")
+    return pd.Index(values.astype(dtype))
 
 
 def _dataset_to_columns(data: xr.Dataset) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for i in range(sum(str(name).startswith("column_") for name in data.data_vars)):
         stored = data[f"column_{i}"]
-        values: Any = stored.to_numpy()
-        if stored.attrs["categorical"]:
-            categories = data[f"levels_{i}"].to_numpy()
-            categories = categories.astype(bool) if stored.attrs["boolean"] else categories
-            values = pd.Categorical.from_codes(values, categories=pd.Index(categories))
-        columns[str(stored.attrs["name"])] = values
+        columns[str(stored.attrs["name"])] = (
+            pd.Categorical.from_codes(stored.to_numpy(), categories=_values(data[f"levels_{i}"]))
+            if f"levels_{i}" in data
+            else _values(stored)
+        )
     return pd.DataFrame(columns)

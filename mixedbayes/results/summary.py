@@ -1,10 +1,13 @@
 """Draws -> numbers: estimate, error, interval, R-hat and effective sample sizes, column by column."""
 
+from numbers import Real
+
 import numpy as np
 import pandas as pd
 from arviz_stats.base import array_stats
 
 from mixedbayes.errors import ArgumentError
+from mixedbayes.results.diagnostics import MIN_DRAWS
 
 STATISTICS = ("estimate", "std_error", "conf_low", "conf_high", "rhat", "ess_bulk", "ess_tail")
 
@@ -33,7 +36,7 @@ def summarise(draws: np.ndarray, conf_level: float = 0.95, *, robust: bool = Fal
 
 def estimate(draws: np.ndarray, conf_level: float = 0.95, *, robust: bool = False) -> pd.DataFrame:
     """The first four columns of `summarise`, which need no chains."""
-    if isinstance(conf_level, bool) or not isinstance(conf_level, int | float) or not 0 < conf_level < 1:
+    if isinstance(conf_level, bool) or not isinstance(conf_level, Real) or not 0 < conf_level < 1:
         raise ArgumentError(f"conf_level lies between 0 and 1, not {conf_level!r}.")
     flat = draws.reshape(-1, draws.shape[-1])
     middle = np.median(flat, axis=0) if robust else flat.mean(axis=0)
@@ -48,7 +51,7 @@ def diagnose(draws: np.ndarray) -> np.ndarray:
     k = draws.shape[-1]
     result = np.full((k, 3), np.nan)
     varies = np.ptp(draws.reshape(-1, k), axis=0) > 0 if draws.size else np.zeros(k, dtype=bool)
-    if varies.any() and draws.shape[1] >= 4:
+    if varies.any() and draws.shape[1] >= MIN_DRAWS:
         own = draws[..., varies]
         axes = {"chain_axis": 0, "draw_axis": 1}
         result[varies, 0] = array_stats.rhat(own, **axes)
