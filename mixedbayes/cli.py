@@ -4,8 +4,10 @@ An error is one line on stderr and exit status 2; what the data lacked is a note
 """
 
 import json
+import os
 import sys
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,15 @@ import pandas as pd
 from click.core import ParameterSource
 
 from mixedbayes import __version__, fit, list_datasets, load_dataset
-from mixedbayes.errors import DataError, FormulaError, MixedBayesError, PriorError
+from mixedbayes.datasets import DATASETS
+from mixedbayes.errors import DataError, FileError, FormulaError, MixedBayesError, PriorError, listed, nearest
 from mixedbayes.model.families import FAMILIES
 
-READERS = {
-    ".csv": pd.read_csv,
-    ".tsv": lambda path: pd.read_csv(path, sep="\t"),
-    ".gz": pd.read_csv,
+READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {
+    ".csv": lambda path: _read_text(path, ","),
+    ".csv.gz": lambda path: _read_text(path, ","),
+    ".tsv": lambda path: _read_text(path, "\t"),
+    ".tsv.gz": lambda path: _read_text(path, "\t"),
     ".parquet": pd.read_parquet,
     ".feather": pd.read_feather,
 }
@@ -54,11 +58,13 @@ class OneLine(click.Group):
         except (KeyboardInterrupt, click.Abort):
             click.echo("Interrupted.", err=True)
             sys.exit(130)
+        except Exception as error:  # noqa: BLE001  # a fault of ours, which a script must not meet as a traceback
+            _leave(f"stopped by a fault of its own, {type(error).__name__}: {error}", 1)
 
 
-def _leave(message: str) -> None:
+def _leave(message: str, status: int = 2) -> None:
     click.echo(f"mixedbayes: {' '.join(message.split())}", err=True)
-    sys.exit(2)
+    sys.exit(status)
 
 
 @click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"]})
@@ -93,7 +99,13 @@ def main() -> None:
 @click.option("--target-accept", default=0.8, show_default=True, help="Raise it against divergences.")
 @click.option("--seed", type=int, default=None, help="The same seed gives the same draws.")
 @click.option("--cores", type=int, default=None, help="Chains sampled at once.")
-@click.option("--conf-level", default=0.95, show_default=True, help="Mass of the intervals of csv and json.")
+@click.option(
+    "--conf-level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.95,
+    show_default=True,
+    help="Mass of the intervals of csv and json.",
+)
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Save the fit, as fit.nc."
 )
@@ -121,26 +133,26 @@ def fit_command(
     source = click.get_current_context().get_parameter_source("progress")
     if source is ParameterSource.DEFAULT:
         options["progress"] = sys.stderr.isatty() and sys.stdout.isatty()
-    if output is not None and not output.parent.is_dir():
-        raise DataError(f"There is no folder {output.parent} to save {output.name} in.")
+    if output is not None:
+        _check_folder(output)
     table = read_data(data)
-    by_address = dict(_split_prior(text) for text in priors)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        fitted = fit(formula, table, priors=by_address, **options)
+        fitted = fit(formula, table, priors=_by_address(priors), **options)
     for warning in caught:
         if issubclass(warning.category, UserWarning) and "BLAS" not in str(warning.message):
             click.echo(f"note: {warning.message}", err=True)
-    if output is not None:
+    match shape:
+        case "table":
+            click.echo(str(fitted))
+        case "csv":
+            click.echo(fitted.tidy(conf_level=conf_level).to_csv(index=False), nl=False)
+        case "json":
+            tidy = fitted.tidy(conf_level=conf_level)
+            records = tidy.astype(object).where(tidy.notna(), None).to_dict("records")
+            click.echo(json.dumps(records, indent=1, default=str))
+    if output is not None:  # last, so that a full disk does not lose the table too
         fitted.to_netcdf(output)
-    if shape == "table":
-        click.echo(str(fitted))
-        return
-    tidy = fitted.tidy(conf_level=conf_level)
-    if shape == "csv":
-        click.echo(tidy.to_csv(index=False), nl=False)
-    else:
-        click.echo(json.dumps(json.loads(tidy.to_json(orient="records")), indent=1))
 
 
 @main.command("datasets")
@@ -157,21 +169,56 @@ def read_data(source: str) -> pd.DataFrame:
         DataError: It is neither, or cannot be read as a table.
     """
     path = Path(source)
-    reader = READERS.get(path.suffix.lower())
-    if reader is None and not path.exists():
-        return load_dataset(source)
+    ending = next((end for end in READERS if path.name.lower().endswith(end)), None)
+    if ending is None and not path.is_file():
+        if source in DATASETS:
+            return load_dataset(source)
+        raise DataError(
+            f"There is no data set {source!r}, and no file of that name.{nearest(source, DATASETS)} "
+            "'mixedbayes datasets' lists the data sets."
+        )
     if not path.is_file():
         raise DataError(f"There is no file {source}.")
-    if reader is None:
+    if ending is None:
         raise DataError(f"{source} does not end in {', '.join(READERS)}, so it is not known how to read it.")
     try:
-        return reader(path)
+        return READERS[ending](path)
+    except MixedBayesError:
+        raise
     except ImportError as error:
         raise DataError(
-            f"Reading {path.suffix} files needs pyarrow: pip install 'mixedbayes[parquet]'."
+            f"Reading {ending} files needs pyarrow: pip install 'mixedbayes[parquet]'."
         ) from error
-    except (ValueError, OSError, UnicodeDecodeError) as error:
+    except Exception as error:  # a damaged file shows as any exception of pandas, pyarrow, gzip or zlib
         raise DataError(f"{source} cannot be read as a table: {error}") from error
+
+
+def _read_text(path: Path, separator: str) -> pd.DataFrame:
+    header = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0].dropna()
+    if not header.is_unique:  # pandas would rename the second in silence
+        raise DataError(
+            f"{path} has more than one column named {listed(map(repr, header[header.duplicated()].unique()))}; rename all but one."
+        )
+    return pd.read_csv(path, sep=separator, low_memory=False)
+
+
+def _check_folder(output: Path) -> None:
+    """Refuse a place that cannot be written before anything is sampled."""
+    if not output.parent.is_dir():
+        raise FileError(f"There is no folder {output.parent} to save {output.name} in.")
+    if not os.access(output if output.exists() else output.parent, os.W_OK):
+        raise FileError(f"{output} cannot be written: no permission.")
+
+
+def _by_address(texts: Sequence[str]) -> dict[str, str]:
+    """Every --prior by its address."""
+    priors: dict[str, str] = {}
+    for text in texts:
+        address, prior = _split_prior(text)
+        if address in priors:
+            raise PriorError(f"--prior {address} is given twice; keep one.")
+        priors[address] = prior
+    return priors
 
 
 def _split_prior(text: str) -> tuple[str, str]:
