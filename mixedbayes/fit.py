@@ -69,7 +69,7 @@ class Model:
             target_accept: Mean acceptance probability aimed at, in (0, 1); raise it against divergences.
             seed: The same seed gives the same draws.
             cores: Chains sampled at once; None for as many as there are processors.
-            progress: Whether to show a progress bar.
+            progress: Whether to show a progress bar, where there is a terminal or a notebook to show it.
 
         Returns:
             The fit.

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import sys
 import warnings
 from importlib.util import find_spec
 from typing import Any
 
 import pymc as pm
+from rich.console import Console
 from xarray import DataTree
 
 from mixedbayes.errors import ArgumentError, nearest
@@ -40,7 +42,7 @@ def sample(
         target_accept: Mean acceptance probability aimed at; nearer 1 makes smaller steps.
         seed: The same seed gives the same draws.
         cores: Chains sampled at once; None for as many as there are processors.
-        progress: Whether to show a progress bar.
+        progress: Whether to show a progress bar, where somebody can see it: a terminal or a notebook.
 
     Returns:
         ArviZ's DataTree: posterior, sample_stats, observed_data.
@@ -58,6 +60,11 @@ def sample(
         cores=cores,
     )
     cores = min(chains, cores or _processors())
+    progress = progress and _is_watched()
+    if progress:
+        Console(stderr=True).print(
+            "Compiling the model (seconds; up to a minute the first time on a machine) ..."
+        )
     level = logging.getLogger("pymc").level
     logging.getLogger("pymc").setLevel(logging.ERROR)
     try:
@@ -78,6 +85,10 @@ def sample(
                 compute_convergence_checks=False,
                 model=model,
             )
+    except ValueError as error:
+        if "Not enough samples to build a trace" in str(error):  # PyMC's answer to Ctrl-C while tuning
+            raise KeyboardInterrupt from None
+        raise
     finally:
         logging.getLogger("pymc").setLevel(level)
     _check_whole(idata, chains, draws)
@@ -85,9 +96,10 @@ def sample(
 
 
 def _check_whole(idata: DataTree, chains: int, draws: int) -> None:
-    """Samplers answer Ctrl-C with the draws made so far; a part of a fit is no fit."""
-    sizes = idata["posterior"].sizes
-    if sizes["chain"] < chains or sizes["draw"] < draws:
+    """Samplers answer Ctrl-C with the draws made so far, nutpie with the rest as NaN; a part of a fit is no fit."""
+    posterior = idata["posterior"].to_dataset()
+    short = posterior.sizes["chain"] < chains or posterior.sizes["draw"] < draws
+    if short or any(variable.isnull().any() for variable in posterior.isel(draw=-1).values()):
         raise KeyboardInterrupt
 
 
@@ -139,3 +151,9 @@ def check_options(
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _is_watched() -> bool:
+    """Whether output goes to a person: a terminal or a notebook, and not a file or a pipe."""
+    console = Console()
+    return console.is_terminal or console.is_jupyter or "marimo" in sys.modules

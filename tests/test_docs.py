@@ -1,0 +1,69 @@
+"""Every example of the README and the docs runs, and prints what the page says it prints."""
+
+import re
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?")
+
+
+def run(example: Example) -> None:
+    """A block of Python; what it prints is held against the next block of text."""
+    printed = StringIO()
+    source = compile("\n" * example.line + example.parsed, example.path, "exec")
+    with redirect_stdout(printed):
+        exec(source, example.namespace)  # noqa: S102  # our own documentation
+    example.namespace["printed"] = printed.getvalue()
+
+
+def compare(example: Example) -> None:
+    """Words must be the same; numbers near, for draws differ between machines and versions."""
+    assert_same_text(example.namespace.pop("printed"), example.parsed)
+
+
+def assert_same_text(printed: str, page: str) -> None:
+    assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", page).split()
+    for ours, theirs in zip(NUMBER.findall(printed), NUMBER.findall(page), strict=True):
+        expected = float(theirs.replace(",", ""))
+        # effective sample sizes are the least stable of what is printed
+        assert float(ours.replace(",", "")) == pytest.approx(expected, rel=0.4, abs=0.3), (ours, theirs)
+
+
+SYBIL = Sybil(parsers=[CodeBlockParser("python", run), CodeBlockParser("text", compare)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_of_the_page_do_what_it_says(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    document = SYBIL.parse(page)
+    for example in document.examples():
+        example.evaluate()
+
+
+def test_compare_sees_a_wrong_word_and_a_wrong_number():
+    with pytest.raises(AssertionError):
+        assert_same_text("b 1.00", "a 1.00")
+    with pytest.raises(AssertionError):
+        assert_same_text("a 1.00", "a 2.00")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_of_the_page_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_page_of_formulas_lists_every_function():
+    from mixedbayes.design.functions import FUNCTIONS
+
+    page = (ROOT / "docs" / "formulas.md").read_text()
+    words = set(re.findall(r"[\w.]+", page))
+    assert [name for name in FUNCTIONS if name not in words and name.removeprefix("np.") not in words] == []
