@@ -18,7 +18,7 @@ class FormulaError(MixedBayesError):
     """
 
     def __init__(self, message: str, text: str = "", place: int | None = None) -> None:
-        self.text, self.place = text, place
+        self.message, self.text, self.place = message, text, place
         shown = f"{message}\n{_pointed(text, place)}" if text and place is not None else message
         super().__init__(shown)
 
@@ -65,6 +65,11 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     by_lower = {choice.lower(): choice for choice in choices}
     close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `2,000 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def listed(items: Iterable[object], limit: int = 8) -> str:

@@ -17,7 +17,7 @@ from mixedbayes.design.functions import FUNCTIONS, VALUES
 from mixedbayes.design.groups import Levels, find_levels
 from mixedbayes.design.matrices import Recipe, build_matrix
 from mixedbayes.design.response import ResponseValues, read_response
-from mixedbayes.design.table import Missing, Rows, open_table, read_columns, unknown_columns
+from mixedbayes.design.table import Missing, Rows, finite, open_table, read_columns, unknown_columns
 from mixedbayes.errors import DataError, listed
 from mixedbayes.language.expressions import functions_in, text_of
 from mixedbayes.language.formula import Formula, GroupTerm
@@ -36,7 +36,7 @@ class Fixed:
     Attributes:
         columns: Names, `Intercept` first where there is one.
         X: The matrix, shape (n, p).
-        dropped: Columns left out because earlier ones add up to them.
+        dropped: Columns left out because earlier ones add up to them, and factors with one level.
     """
 
     columns: tuple[str, ...]
@@ -195,7 +195,12 @@ def build_design(
     groups = build_blocks(parsed.groups, columns, env)
     states: tuple[dict[str, Any], ...] = tuple({} for _ in parsed.offsets)
     offset = build_offset(parsed, columns, env, states)
-    notes = (*row_notes(rows), *column_notes(fixed), *bar_notes(parsed.groups, columns))
+    notes = (
+        *row_notes(rows),
+        *column_notes(fixed.dropped),
+        *(note for block in groups for note in column_notes(block.recipe.empty, f" of {block.name}")),
+        *bar_notes(parsed.groups, columns),
+    )
     return Design(parsed, response, fixed, offset, groups, rows, notes, columns, env, states)
 
 
@@ -231,23 +236,29 @@ def build_fixed(formula: Formula, columns: pd.DataFrame, env: Mapping[str, Any])
         X = X[:, kept]
         X.flags.writeable = False
     names = recipe.columns
-    return Fixed(tuple(names[j] for j in kept), X, tuple(names[j] for j in dependent), recipe)
+    dropped = (*recipe.empty, *(names[j] for j in dependent))
+    return Fixed(tuple(names[j] for j in kept), X, dropped, recipe)
 
 
 def dependent_columns(X: np.ndarray) -> list[int]:
     """Columns that are linear combinations of columns before them, in order."""
-    dependent: list[int] = []
-    kept = list(range(X.shape[1]))
+    n, p = X.shape
     norms = np.sqrt((X * X).sum(axis=0))
-    while kept:
-        scaled = X[:, kept] / np.where(norms[kept] > 0, norms[kept], 1.0)
-        own = np.abs(np.diag(np.linalg.qr(scaled, mode="r")))
-        own = np.concatenate([own, np.zeros(len(kept) - len(own))])  # more columns than rows
-        small = np.flatnonzero(own < RANK_TOLERANCE)
-        if not len(small):
-            break
-        # the first only: what comes after it was measured against its rounding errors
-        dependent.append(kept.pop(int(small[0])))
+    scaled = X / np.where(norms > 0, norms, 1.0)
+    if p <= n and (np.abs(np.diag(np.linalg.qr(scaled, mode="r"))) >= RANK_TOLERANCE).all():
+        return []
+    dependent: list[int] = []
+    basis = np.empty((n, min(n, p)), order="F")
+    for j in range(p):
+        kept = basis[:, : j - len(dependent)]
+        own = scaled[:, j]
+        for _ in range(2):  # the second time for what the first left by rounding
+            own = own - kept @ (kept.T @ own)
+        size = np.linalg.norm(own)
+        if size < RANK_TOLERANCE or kept.shape[1] == n:
+            dependent.append(j)
+        else:
+            basis[:, j - len(dependent)] = own / size
     return dependent
 
 
@@ -283,12 +294,7 @@ def build_offset(
             values = np.broadcast_to(np.asarray(value, dtype=float), total.shape)
         except (TypeError, ValueError):
             raise DataError(f"offset({text_of(expression)}) is not a number for each row.") from None
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            raise DataError(
-                f"offset({text_of(expression)}) is not finite in {len(bad):,} rows, the first of those used being row {bad[0]} (from 0)."
-            )
-        total += values
+        total += finite(values, columns.index, f"offset({text_of(expression)})")
     total.flags.writeable = False
     return total
 
@@ -298,16 +304,14 @@ def row_notes(rows: Rows) -> tuple[str, ...]:
     return (str(rows)[0].upper() + str(rows)[1:] + ".",) if rows.dropped else ()
 
 
-def column_notes(fixed: Fixed) -> tuple[str, ...]:
+def column_notes(dropped: Sequence[str], where: str = "") -> tuple[str, ...]:
     """What to say of columns left out."""
-    if not fixed.dropped:
+    if not dropped:
         return ()
-    these, are = (
-        ("Column", "is a linear combination")
-        if len(fixed.dropped) == 1
-        else ("Columns", "are linear combinations")
-    )
-    return (f"{these} {listed(fixed.dropped)} {are} of the others and left out.",)
+    these, are = ("Column", "is a linear combination")
+    if len(dropped) > 1:
+        these, are = ("Columns", "are linear combinations")
+    return (f"{these} {listed(dropped)}{where} {are} of the others and left out.",)
 
 
 def bar_notes(groups: Sequence[GroupTerm], columns: pd.DataFrame) -> tuple[str, ...]:

@@ -78,7 +78,8 @@ class Scope:
             DataError: There is none of that name.
         """
         if name in self.env and callable(self.env[name]):
-            return self.env[name]  # type: ignore[no-any-return]
+            function: Callable[..., Any] = self.env[name]
+            return function
         if name in FUNCTIONS:
             return FUNCTIONS[name]
         raise unknown_function(name, self.env)
@@ -104,6 +105,8 @@ def evaluate(expression: Expression, scope: Scope) -> Any:
             return _evaluate(expression, scope)
     except MixedBayesError:
         raise
+    except OverflowError as error:
+        raise DataError(f"{text_of(expression)} cannot be computed: a number is too large.") from error
     except Exception as error:  # whatever a function of the table or the caller's raises on these data
         said = str(error).split("\n", 1)[0] or type(error).__name__
         raise DataError(f"{text_of(expression)} cannot be computed: {said}") from error
@@ -140,6 +143,10 @@ def _operate(symbol: str, left: Expression, right: Expression, scope: Scope) -> 
                 raise DataError(
                     f"{text_of(Operation(symbol, (left, right)))}: {other!r} is not a level; they are {listed(map(repr, one.cat.categories))}."
                 )
+            if isinstance(other, str) and getattr(getattr(one, "dtype", None), "kind", "-") in "biuf":
+                raise DataError(
+                    f"{text_of(Operation(symbol, (left, right)))}: numbers are never equal to the text {other!r}."
+                )
         return OPERATIONS[symbol](a, b)
     logical = symbol in "&|"
     a, b = _number(a, left, logical), _number(b, right, logical)
@@ -163,9 +170,10 @@ def _call(call: Call, scope: Scope) -> Any:
     keywords = {key: _evaluate(value, scope) for key, value in call.keywords}
     own = call.function in scope.env
     if not own and call.function in BASES:
-        sizes = (keywords.get("df"), keywords.get("degree"), *arguments[1:2])
-        if any(isinstance(size, int | float) and size > MAX_BASIS for size in sizes):
-            raise DataError(f"{text_of(call)} asks for more than {MAX_BASIS} columns.")
+        for size in (*arguments[1:], *keywords.values()):
+            columns = np.size(size) if np.ndim(size) else size
+            if isinstance(columns, int | float) and columns > MAX_BASIS:
+                raise DataError(f"{text_of(call)} asks for more than {MAX_BASIS} columns.")
     if not own and call.function not in TAKES_ANYTHING:
         arguments = [
             _number(value, item) if isinstance(value, pd.Series) else value
@@ -173,7 +181,10 @@ def _call(call: Call, scope: Scope) -> Any:
         ]
     if getattr(function, "__is_stateful_transform__", False):
         keywords["_state"] = scope.state.setdefault(text_of(call), {})
-    return function(*arguments, **keywords)
+    value = function(*arguments, **keywords)
+    if own and isinstance(value, pd.Series) and len(value) == len(scope.columns):
+        value = value.set_axis(scope.columns.index)  # rows are told by their place
+    return value
 
 
 def _number(value: Any, expression: Expression, logical: bool = False) -> Any:
@@ -190,6 +201,8 @@ def _number(value: Any, expression: Expression, logical: bool = False) -> Any:
         raise DataError(
             f"{text_of(expression)} holds dates; as a predictor make it a number first, such as days since the start."
         )
+    if logical and np.asarray(value).dtype.kind != "b":
+        raise DataError(f"&, | and ~ take conditions such as (x > 0); {text_of(expression)} holds numbers.")
     if isinstance(value, pd.Series | np.ndarray):
         return value if logical or value.dtype == float else value.astype(float)
     if isinstance(value, str | list | dict) or value is None:

@@ -29,6 +29,17 @@ _NUMPY = (
 )
 
 
+def _elementwise(name: str) -> Callable[[Any], Any]:
+    """NumPy's function of one argument; its others (`out=`, `where=`) could write into the data."""
+    function = getattr(np, name)
+
+    def apply(x: Any) -> Any:
+        return function(x)
+
+    apply.__qualname__ = name
+    return apply
+
+
 def _identity(x: Any) -> Any:
     """The value itself: `I(a + b)`."""
     return x
@@ -38,6 +49,8 @@ def _array(*items: float) -> list[float]:
     """R's `c(1, 2, 3)`."""
     return list(items)
 
+
+_identity.__qualname__, _array.__qualname__ = "I", "c"  # as messages name them
 
 CONTRASTS: Mapping[str, Any] = {
     **{
@@ -53,8 +66,8 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "C": TRANSFORMS["C"],
     "factor": TRANSFORMS["C"],
     "c": _array,
-    **{name: getattr(np, name) for name in _NUMPY},
-    **{f"np.{name}": getattr(np, name) for name in _NUMPY},
+    **{name: _elementwise(name) for name in _NUMPY},
+    **{f"np.{name}": _elementwise(name) for name in _NUMPY},
     **{name: TRANSFORMS[name] for name in ("poly", "bs", "cs", "cr", "cc", "scale", "center", "standardize")},
     **CONTRASTS,
 }

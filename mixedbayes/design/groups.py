@@ -59,9 +59,9 @@ def find_levels(columns: Sequence[str], data: pd.DataFrame) -> tuple[Levels, np.
     first = np.empty(span, dtype=np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
     combinations = np.column_stack([place[first] for place, _ in factors])
-    values = tuple(levels for _, levels in factors)
-    labels = values[0] if len(columns) == 1 else _labels(combinations, values)
-    return Levels(tuple(columns), values, combinations, labels), codes.astype(np.int64)
+    own = tuple(levels for _, levels in factors)
+    labels = own[0] if len(columns) == 1 else _labels(combinations, own)
+    return Levels(tuple(columns), own, combinations, labels), codes.astype(np.int64)
 
 
 def _factorized(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:

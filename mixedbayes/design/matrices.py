@@ -4,6 +4,8 @@ Formulaic multiplies, codes and names the columns; this file evaluates its facto
 chooses between contrasts and full dummies by R's rule.
 """
 
+import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from formulaic import ModelSpec
-from formulaic.errors import FormulaicError
+from formulaic.errors import DataMismatchWarning, FormulaicError
 from formulaic.formula import SimpleFormula
 from formulaic.materializers import PandasMaterializer
 from formulaic.materializers.types import FactorValues, ScopedFactor, ScopedTerm
@@ -20,11 +22,15 @@ from formulaic.parser.types import Factor, Term
 from interface_meta import override
 
 from mixedbayes.design.evaluate import Scope, evaluate
-from mixedbayes.errors import DataError, listed
-from mixedbayes.language.formula import INTERCEPT, expression_of
+from mixedbayes.design.table import finite
+from mixedbayes.errors import DataError, counted, listed
+from mixedbayes.language.formula import INTERCEPT, expression_of, term_text
 
 MAX_CELLS = 500_000_000
 """Cells (8 bytes each) of the largest matrix that is built."""
+
+MAX_COLUMNS = 5_000
+"""Columns of the widest matrix that is built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,11 @@ class Recipe:
 
     spec: ModelSpec
     columns: tuple[str, ...]
+
+    @property
+    def empty(self) -> tuple[str, ...]:
+        """The terms that gave no column: a factor with one level has no contrast."""
+        return tuple(term_text(part.term) for part in self.spec.structure if not part.columns)
 
     def encode(self, columns: pd.DataFrame, env: Mapping[str, Any]) -> np.ndarray:
         """The same columns from new data.
@@ -68,6 +79,9 @@ def _matrix(spec: ModelSpec, columns: pd.DataFrame, env: Mapping[str, Any]) -> t
             raise error.__cause__ from None
         raise DataError(str(error).split("\n", 1)[0]) from error
     names = tuple(matrix.model_spec.column_names)
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"Two predictors would both be named {twice[0]!r}; rename a column or a level.")
     values = np.asarray(matrix, dtype=float).reshape(len(columns), len(names))
     values.flags.writeable = False
     return values, Recipe(matrix.model_spec, names)
@@ -76,25 +90,30 @@ def _matrix(spec: ModelSpec, columns: pd.DataFrame, env: Mapping[str, Any]) -> t
 class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is typed loosely
     """Formulaic's builder for pandas, with our evaluation and R's contrasts."""
 
-    @override
-    def _lookup(self, name: str) -> tuple[Any, set[Any]]:
-        return _usable(self.data[name], name), set()
+    width = 0
 
     @override
-    def _evaluate(self, expr: str, metadata: Any, spec: ModelSpec) -> tuple[Any, set[Any]]:
+    def _lookup(self, name: str) -> tuple[Any, set[Any]]:
+        column = expression_of(Factor(name, eval_method="lookup"))
+        return _usable(evaluate(column, Scope(self.data, self.context)), name, self.data.index), set()
+
+    @override
+    def _evaluate(self, expr: str, metadata: Any, spec: ModelSpec) -> tuple[Any, set[Any]]:  # noqa: ARG002  # formulaic gives it
         expression = expression_of(Factor(expr, eval_method="python"))
         value = evaluate(expression, Scope(self.data, self.context, spec.transform_state))
-        return _usable(value, expr, len(self.data)), set()
+        return _usable(value, expr, self.data.index), set()
 
     @override
     def _is_categorical(self, values: Any) -> bool:
         plain = values.__wrapped__ if isinstance(values, FactorValues) else values
-        is_boolean = getattr(plain, "dtype", None) == bool
+        is_boolean = getattr(getattr(plain, "dtype", None), "kind", "") == "b"
         return is_boolean or super()._is_categorical(values)
 
     @override
     def _get_scoped_terms(
-        self, terms: Iterable[Term], ensure_full_rank: bool = True
+        self,
+        terms: Iterable[Term],
+        ensure_full_rank: bool = True,  # noqa: ARG002  # formulaic gives it
     ) -> Iterator[tuple[Term, list[ScopedTerm]]]:
         """Contrasts or full dummies for each factor of each term, as R's `model.matrix` decides.
 
@@ -128,53 +147,63 @@ class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is ty
         self, factor: Any, spec: ModelSpec, drop_rows: Any, reduced_rank: bool = False
     ) -> dict[str, Any]:
         if factor.metadata.kind is Factor.Kind.CATEGORICAL:
-            values = factor.values.__wrapped__
-            levels = pd.unique(np.asarray(values) if not isinstance(values, pd.Series) else values)
+            values = factor.values.__wrapped__  # noqa: PD011  # of formulaic
+            levels = pd.unique(pd.Series(values))
             known = spec.encoder_state.get(factor.expr, (None, {}))[1].get("categories")
             if known is not None and (new := [level for level in levels if level not in set(known)]):
                 raise DataError(
-                    f"{factor.expr} has levels that the model has not seen: {listed(map(repr, new))}."
+                    f"{factor.expr} has {counted(len(new), 'level')} that the model has not seen: {listed(map(repr, new))}."
                 )
             self._check_size(factor.expr, len(levels))
-        return super()._encode_evaled_factor(factor, spec, drop_rows, reduced_rank)  # type: ignore[no-any-return]
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", DataMismatchWarning)  # levels=[...] that leave some out
+                return super()._encode_evaled_factor(factor, spec, drop_rows, reduced_rank)
+        except DataMismatchWarning as error:
+            raise DataError(f"{factor.expr} names only some of the levels that occur.") from error
+        except (FormulaicError, ValueError, TypeError, LookupError) as error:  # contrasts that do not fit
+            raise DataError(f"{factor.expr} cannot be coded: {error}") from error
 
     @override
     def _get_columns_for_term(
         self, factors: list[dict[str, Any]], spec: ModelSpec, scale: float = 1
     ) -> dict[str, Any]:
-        self._check_size(
-            ":".join(next(iter(factor), "") for factor in factors), prod(len(factor) for factor in factors)
-        )
-        return super()._get_columns_for_term(factors, spec, scale)  # type: ignore[no-any-return]
+        name = ":".join(next(iter(factor), "") for factor in factors)
+        self.width += self._check_size(name, prod(len(factor) for factor in factors))
+        return super()._get_columns_for_term(factors, spec, scale)
 
-    def _check_size(self, name: str, columns: int) -> None:
-        if columns * len(self.data) > MAX_CELLS:
+    def _check_size(self, name: str, columns: int) -> int:
+        """The number of columns, if there is room for so many more."""
+        width = self.width + columns
+        if width > MAX_COLUMNS or width * len(self.data) > MAX_CELLS:
             raise DataError(
                 f"{name} would make {columns:,} columns over {len(self.data):,} rows, too many to hold; is it a group, (1 | {name})?"
             )
+        return columns
 
 
-def _usable(value: Any, name: str, rows: int | None = None) -> Any:
+def _usable(value: Any, name: str, index: pd.Index) -> Any:
     """The value of a factor, if it can be columns of a matrix."""
     plain = value.__wrapped__ if isinstance(value, FactorValues) else value
+    if isinstance(plain, dict):  # a basis, by the names of its columns
+        for part in plain.values():
+            _usable(part, name, index)
+        return value
     if isinstance(plain, pd.Series) and plain.dtype.kind == "M":
         raise DataError(
             f"{name} holds dates; as a predictor make it a number first, such as days since the start."
         )
-    if isinstance(plain, list | dict | str) or plain is None:
+    if isinstance(plain, list | str) or plain is None:
         raise DataError(f"{name} is no column: it is {type(plain).__name__}.")
-    if rows is not None and (np.ndim(plain) == 0 or len(plain) != rows):
-        raise DataError(f"{name} does not give one value for each of the {rows:,} rows.")
-    array = plain if isinstance(plain, pd.Series) else np.asarray(plain)
+    if np.shape(plain)[1:] == (0,):
+        raise DataError(f"{name} gives no column.")
+    if np.ndim(plain) == 0 or len(plain) != len(index):
+        raise DataError(f"{name} does not give one value for each of the {len(index):,} rows.")
     if isinstance(plain, pd.Series) and isinstance(plain.dtype, pd.CategoricalDtype):
         return value
-    if array.dtype.kind in "fc":
-        bad = ~np.isfinite(np.asarray(array, dtype=float))
-        if bad.any():
-            row = int(np.argwhere(bad)[0][0])
-            raise DataError(
-                f"{name} is not finite in {int(bad.reshape(len(array), -1).any(axis=1).sum()):,} rows, the first of those used being row {row} (from 0)."
-            )
-    if array.dtype.kind in "OSU":
+    array = np.asarray(plain)
+    if array.dtype.kind == "f":
+        finite(array, index, name)
+    elif array.dtype.kind not in "biu":
         raise DataError(f"{name} gives neither numbers nor categories.")
     return value

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mixedbayes.design.evaluate import Scope, evaluate
+from mixedbayes.design.table import finite
 from mixedbayes.errors import DataError, listed
 from mixedbayes.language.expressions import Call, Expression, text_of
 from mixedbayes.language.formula import Response
@@ -68,12 +69,14 @@ def read_response(response: Response, columns: pd.DataFrame, env: Mapping[str, A
             return ResponseValues(text_of(successes), _frozen(s), None, _frozen(s + f))
         case Call("cbind"):
             raise DataError("cbind() in a response takes two columns: cbind(successes, failures) ~ x.")
-    value = evaluate(response.expression, scope)
-    trials = (
-        None
-        if response.trials is None
-        else _frozen(np.broadcast_to(_numbers(response.trials, scope, scalar=True), len(columns)))
-    )
+        case Call("C" | "factor", (inside,), ()):
+            value = evaluate(inside, scope)
+            value = value.astype("category") if isinstance(value, pd.Series) else value
+        case Call("C" | "factor"):
+            raise DataError(f"{name}: in a response C() takes one column; order its levels in the data.")
+        case expression:
+            value = evaluate(expression, scope)
+    trials = None if response.trials is None else _frozen(_numbers(response.trials, scope, scalar=True))
     if isinstance(value, pd.Series) and isinstance(value.dtype, pd.CategoricalDtype):
         levels = tuple(value.cat.categories.tolist())
         codes = value.cat.codes.to_numpy().astype(float)
@@ -115,14 +118,9 @@ def _numbers(expression: Expression, scope: Scope, scalar: bool = False) -> np.n
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
         raise DataError(f"{name} is no column of numbers.") from None
-    if array.ndim != 1 and not (scalar and array.ndim == 0):
+    if array.shape != (len(scope.columns),) and not (scalar and array.ndim == 0):
         raise DataError(f"{name} is not one number for each row.")
-    bad = np.flatnonzero(~np.isfinite(np.atleast_1d(array)))
-    if len(bad):
-        raise DataError(
-            f"{name} is not finite in {len(bad):,} rows, the first of those used being row {bad[0]} (from 0)."
-        )
-    return array
+    return np.array(finite(np.broadcast_to(array, len(scope.columns)), scope.columns.index, name))
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

@@ -7,13 +7,14 @@ categorical: False before True, texts sorted by code point).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any, Literal
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from mixedbayes.errors import ArgumentError, DataError, listed, nearest
+from mixedbayes.errors import ArgumentError, DataError, counted, listed, nearest
 
 type Missing = Literal["drop", "error"]
 
@@ -83,6 +84,8 @@ def read_columns(
 ) -> tuple[pd.DataFrame, Rows]:
     """The named columns over the rows where none of them has a gap.
 
+    The frame's index is each row's place in the table, from 0.
+
     Args:
         table: From `open_table`.
         names: Columns to read; names that are no columns are the caller's to complain of.
@@ -112,9 +115,22 @@ def read_columns(
         )
     whole = not rows.dropped
     kept = {name: _tidied(column if whole else column[keep], name) for name, column in columns.items()}
-    return pd.DataFrame(
-        {name: column.reset_index(drop=True) for name, column in kept.items()}, index=range(len(rows.kept))
-    ), rows
+    index = pd.RangeIndex(len(table)) if whole else pd.Index(rows.kept)
+    return pd.DataFrame(kept, index=index), rows
+
+
+def finite(values: np.ndarray, index: pd.Index, name: str) -> np.ndarray:
+    """The values, rows first, if all are finite numbers.
+
+    Raises:
+        DataError: Some are not; the message has the first row, by its place in the caller's table.
+    """
+    bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
+    if len(bad):
+        raise DataError(
+            f"{name} is not finite in {counted(len(bad), 'row')}, the first being row {index[bad[0]]} (from 0)."
+        )
+    return values
 
 
 def unknown_columns(names: Sequence[str], columns: Sequence[str], known: Sequence[str]) -> DataError:
@@ -151,9 +167,8 @@ def _series(column: nw.Series[Any]) -> pd.Series:
     if isinstance(dtype, nw.Categorical | nw.Enum):
         return _categorical(column)
     if isinstance(dtype, nw.String):
-        return _texts(
-            column.to_native() if isinstance(column.to_native(), pd.Series) else column.to_list(), name
-        )
+        native = column.to_native()
+        return _texts(native if isinstance(native, pd.Series) else column.to_list())
     if isinstance(dtype, nw.Date | nw.Datetime):
         native = column.to_native()
         return pd.Series(
@@ -195,7 +210,7 @@ def _categorical(column: nw.Series[Any]) -> pd.Series:
     return pd.Series(pd.Categorical(column.cast(nw.String).to_list(), categories=categories))
 
 
-def _texts(values: Any, name: str) -> pd.Series:
+def _texts(values: Any) -> pd.Series:
     codes, levels = pd.factorize(np.asarray(values, dtype=object) if isinstance(values, list) else values)
     levels = pd.Index([str(level) for level in levels], dtype=object)
     order = np.argsort(levels.to_numpy(dtype=object), kind="stable")
@@ -208,11 +223,11 @@ def _objects(values: list[Any], name: str) -> pd.Series:
     """A column of Python objects: what pandas takes it for, if that is one plain kind."""
     kind = pd.api.types.infer_dtype(values, skipna=True)
     gone = [
-        value is None or (isinstance(value, float) and value != value) or value is pd.NA for value in values
+        value is None or value is pd.NA or (isinstance(value, float) and isnan(value)) for value in values
     ]
     clean = [None if lost else value for lost, value in zip(gone, values, strict=True)]
     if kind == "string":
-        return _texts(clean, name)
+        return _texts(clean)
     if kind == "boolean":
         return pd.Series(pd.Categorical(clean, categories=[False, True]))
     if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
@@ -239,7 +254,7 @@ def _tidied(column: pd.Series, name: str) -> pd.Series:
         if len(infinite):
             row = column.index[infinite[0]]
             raise DataError(
-                f"Column {name!r} has {len(infinite):,} infinite values, the first in row {row} (from 0); remove or replace them."
+                f"Column {name!r} is infinite in {counted(len(infinite), 'row')}, the first being row {row} (from 0); remove or replace the value."
             )
     return column
 

@@ -8,6 +8,7 @@ name with a dot in it, and what a name means is looked up in tables when there a
 
 import ast
 import re
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from keyword import kwlist
@@ -112,15 +113,30 @@ PRECEDENCE = {
 }
 ATOM = 8
 
+MAX_INTEGER = 2**63
+"""Integers beyond which a number is written with a point or an exponent, as 1e30."""
+
 MAX_DEPTH = 50
 """Nesting beyond which an expression is refused: nobody writes it, and recursion has its limit."""
 
+_SPELT_OTHERWISE = {
+    "%%": "R's %% is written % here; it binds no tighter than *.",
+    "%/%": "R's %/% is written // here; it binds no tighter than *.",
+    "%in%": "%in% stands between terms; for a test write (a == 'x') | (a == 'y').",
+    "#": "A formula has no comments.",
+    "<-": "A keyword takes =.",
+}
+_LOGICAL = (ast.BitAnd, ast.BitOr)
+_BRACKET_COMPARISONS = (
+    "a comparison beside & or | stands in brackets, and cannot be chained: (a > 1) & (b < 2)"
+)
 _REFUSED = {
     ast.Lambda: "a lambda is code; formulas call only named functions (pass your own in env={...})",
     ast.Attribute: "attributes of values are not available in a formula",
     ast.Subscript: "indexing is not available here (y['level'] is for a response alone)",
     ast.BoolOp: "write & and | with brackets around each side, not 'and' and 'or'",
-    ast.Compare: "comparisons cannot be chained: bracket each side, (a > 1) & (b < 2)",
+    ast.Compare: _BRACKET_COMPARISONS,
+    ast.UnaryOp: "write ~ for 'not', with brackets around its condition",
     ast.Starred: "* before an argument is not available in a formula",
 }
 
@@ -132,42 +148,53 @@ def text_of(expression: Expression) -> str:
 
 def names_in(expression: Expression) -> tuple[str, ...]:
     """Every name that stands for a value (not the functions called), in order, each once."""
-    match expression:
-        case Name(name):
-            return (name,)
-        case Literal():
-            return ()
-        case Array(items):
-            parts = items
-        case Record(pairs):
-            parts = tuple(value for _, value in pairs)
-        case Call(_, arguments, keywords):
-            parts = arguments + tuple(value for _, value in keywords)
-        case Operation(_, operands):
-            parts = operands
-    return tuple(dict.fromkeys(name for part in parts for name in names_in(part)))
+    if isinstance(expression, Name):
+        return (expression.name,)
+    return tuple(dict.fromkeys(name for part in _parts(expression) for name in names_in(part)))
 
 
 def functions_in(expression: Expression) -> tuple[str, ...]:
     """Every function called, outermost first, each once."""
+    own = (expression.function,) if isinstance(expression, Call) else ()
+    inside = (name for part in _parts(expression) for name in functions_in(part))
+    return tuple(dict.fromkeys([*own, *inside]))
+
+
+def _parts(expression: Expression) -> tuple[Expression, ...]:
     match expression:
         case Name() | Literal():
             return ()
         case Array(items):
-            own, parts = (), items
+            return items
         case Record(pairs):
-            own, parts = (), tuple(value for _, value in pairs)
-        case Call(function, arguments, keywords):
-            own, parts = (function,), arguments + tuple(value for _, value in keywords)
+            return tuple(value for _, value in pairs)
+        case Call(_, arguments, keywords):
+            return arguments + tuple(value for _, value in keywords)
         case Operation(_, operands):
-            own, parts = (), operands
-    return tuple(dict.fromkeys([*own, *(name for part in parts for name in functions_in(part))]))
+            return operands
+    raise AssertionError(expression)
 
 
 def quoted(name: str) -> str:
     """The name as a formula writes it: bare where it can be, else in backticks."""
-    bare = all(part.isidentifier() and part not in SYNTAX for part in name.split("."))
-    return name if bare and name not in CONSTANTS else f"`{name}`"
+    return name if is_bare(name) else "`" + re.sub(r"([`\\])", r"\\\1", name) + "`"
+
+
+def unquoted(written: str) -> str:
+    """The name that stands between backticks, where a backslash takes the next character as it is."""
+    return re.sub(r"\\(.)", r"\1", written, flags=re.DOTALL)
+
+
+_WORD = re.compile(r"[^\W\d]\w*")
+
+
+def is_bare(name: str) -> bool:
+    """Whether a formula writes the name without backticks."""
+    parts = name.split(".")
+    return name not in CONSTANTS and all(
+        part.isidentifier() and _WORD.fullmatch(part) and part not in SYNTAX and not part.startswith("__")
+        for part in parts
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -183,16 +210,15 @@ def parse_expression(text: str) -> Expression:
     """
     source, places, names = _pythonic(text)
     try:
-        tree = ast.parse(source, mode="eval").body
-    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what Python doubts, as '\d', is refused
+            tree = ast.parse(source, mode="eval").body
+    except (SyntaxError, SyntaxWarning, ValueError, MemoryError, RecursionError) as error:
         column = getattr(error, "offset", None) or 1
         place = places[min(column - 1, len(places) - 1)] if places else 0
-        message = (
-            f"{text!r} cannot be read as an expression."
-            if len(text) < 80
-            else "This expression cannot be read."
-        )
-        raise FormulaError(message, text, place) from None
+        said = f"{text!r}" if len(text) < 80 else "This"
+        hint = next((f" {advice}" for sign, advice in _SPELT_OTHERWISE.items() if sign in text), "")
+        raise FormulaError(f"{said} cannot be read as an expression.{hint}", text, place) from None
 
     def place_of(node: ast.AST) -> int:
         offset = len(source.encode()[: getattr(node, "col_offset", 0)].decode(errors="ignore"))
@@ -224,6 +250,8 @@ def parse_expression(text: str) -> Expression:
                     )
                 return Name(name)
             case ast.Constant(value) if value is None or isinstance(value, bool | int | float | str):
+                if isinstance(value, int) and value >= MAX_INTEGER:
+                    raise refuse(node, "this integer is too large; write it with an exponent, as 1e30")
                 return Literal(value)
             case ast.List(elts) | ast.Tuple(elts):
                 return Array(tuple(convert(item, down) for item in elts))
@@ -241,8 +269,16 @@ def parse_expression(text: str) -> Expression:
                         node,
                         f"{function!r} is not available in a formula: functions that begin with an underscore are Python's own",
                     )
-                if any(keyword.arg is None for keyword in keywords):
-                    raise refuse(node, "** before an argument is not available in a formula")
+                if not is_bare(function):
+                    raise refuse(node, f"{function!r} cannot be the name of a function")
+                given = [keyword.arg for keyword in keywords]
+                for keyword in keywords:
+                    if given.count(keyword.arg) > 1:
+                        raise refuse(node, f"the argument {keyword.arg!r} stands twice")
+                    if keyword.arg is None:
+                        raise refuse(node, "** before an argument is not available in a formula")
+                    if keyword.arg.startswith("_"):
+                        raise refuse(node, f"the argument {keyword.arg!r} is not available in a formula")
                 return Call(
                     function,
                     tuple(convert(item, down) for item in args),
@@ -251,12 +287,23 @@ def parse_expression(text: str) -> Expression:
             case ast.BinOp(left, operator, right) if type(operator) in BINARY:
                 return Operation(BINARY[type(operator)], (convert(left, down), convert(right, down)))
             case ast.Compare(left, [operator], [right]) if type(operator) in BINARY:
+                if any(isinstance(side, ast.BinOp) and type(side.op) in _LOGICAL for side in (left, right)):
+                    raise refuse(node, _BRACKET_COMPARISONS)
                 return Operation(BINARY[type(operator)], (convert(left, down), convert(right, down)))
+            case ast.Compare(_, [ast.In() | ast.NotIn() | ast.Is() | ast.IsNot()], _):
+                raise refuse(
+                    node, "'in' and 'is' are not available in a formula; write (a == 'x') | (a == 'y')"
+                )
             case ast.UnaryOp(operator, operand) if type(operator) in UNARY:
                 return Operation(UNARY[type(operator)], (convert(operand, down),))
         raise refuse(node, _REFUSED.get(type(node), "this is code that a formula cannot hold"))
 
     return convert(tree)
+
+
+def _is_plain(word: str) -> bool:
+    """Whether Python's grammar takes the word as it is."""
+    return word.isascii() and (word not in kwlist or word in SYNTAX)
 
 
 def _is_quoted(node: ast.AST, names: dict[str, str]) -> bool:
@@ -266,8 +313,9 @@ def _is_quoted(node: ast.AST, names: dict[str, str]) -> bool:
 def _pythonic(text: str) -> tuple[str, list[int], dict[str, str]]:
     """Text that Python's grammar reads, where each of its characters came from, and the names in it.
 
-    Outside quotes, `^` becomes `**` (in Python `a + b^2` would be `(a + b)^2`), and each name in
-    backticks or that is a keyword of Python an identifier that stands for it.
+    Outside quotes, `^` becomes `**` (in Python `a + b^2` would be `(a + b)^2`), `#` a character that
+    cannot be read (else the rest were a comment) and so any sign that is not ASCII, and each name that Python would not take as it is
+    (in backticks, a keyword, not ASCII and so changed by its normalisation) an identifier for it.
     """
     prefix = "quoted_"
     while prefix in text:
@@ -275,19 +323,21 @@ def _pythonic(text: str) -> tuple[str, list[int], dict[str, str]]:
     pieces: list[tuple[str, int]] = []
     names: dict[str, str] = {}
     pattern = re.compile(
-        r"""(?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|`(?P<name>[^`]+)`|(?P<word>[^\W\d]\w*)|(?P<power>\^)|(?P<space>\s+)|(?P<other>.)""",
+        r"""(?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|`(?P<name>(?:\\.|[^`\\])+)`|(?P<word>[^\W\d]\w*)|(?P<power>\^)|(?P<space>\s+)|(?P<strange>\#|[^\x00-\x7f])|(?P<other>.)""",
         re.DOTALL,
     )
     for found in pattern.finditer(text):
         start, piece = found.start(), found.group()
-        name = found["name"] if found["name"] is not None else found["word"]
-        if found["name"] is not None or (name in kwlist and name not in SYNTAX):
+        name = found["word"] if found["name"] is None else unquoted(found["name"])
+        if found["name"] is not None or (name and not _is_plain(name)):
             alias = f"{prefix}{len(names)}"
             names[alias] = name
             piece = f" {alias} "
             start += found["name"] is not None
         elif found["power"]:
             piece = "**"
+        elif found["strange"]:
+            piece = "?"
         elif found["space"]:
             piece = " "
         pieces.append((piece, start))

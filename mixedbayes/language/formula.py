@@ -8,21 +8,24 @@ from dataclasses import dataclass, field
 
 from formulaic.parser.types import Factor, Term, Token
 
+from mixedbayes.errors import FormulaError
 from mixedbayes.language.expressions import (
     Call,
     Expression,
     Name,
     functions_in,
+    is_bare,
     names_in,
     parse_expression,
     quoted,
     text_of,
+    unquoted,
 )
 
 INTERCEPT = Term([Factor("1", eval_method="literal")])
 
 
-class GroupTerm(Term):
+class GroupTerm(Term):  # type: ignore[misc]  # formulaic is typed loosely
     """One bar term over one grouping factor: `(1 + x | g)`.
 
     It is a formulaic term, so that formulaic's `+` and `-` carry it; its only factor is its own text.
@@ -105,7 +108,9 @@ class Formula:
     def functions(self) -> tuple[str, ...]:
         """Every function called anywhere, each once."""
         return tuple(
-            dict.fromkeys(name for expression in self._expressions(True) for name in functions_in(expression))
+            dict.fromkeys(
+                name for expression in self._expressions(response=True) for name in functions_in(expression)
+            )
         )
 
     def _expressions(self, response: bool) -> list[Expression]:
@@ -123,10 +128,22 @@ class Formula:
         return [*(left if response else []), *map(expression_of, factors), *self.offsets]
 
 
+def column_text(name: str) -> str:
+    """The text of a column's factor, and so its label: the name, in backticks if it could be misread.
+
+    Formulaic tells factors apart by their text; a column named `1` is not the intercept.
+    """
+    try:
+        misread = name.startswith("`") or (not is_bare(name) and text_of(parse_expression(name)) == name)
+    except FormulaError:
+        misread = False
+    return quoted(name) if misread else name
+
+
 def expression_of(factor: Factor) -> Expression:
     """The expression that a formulaic factor holds as text."""
     if factor.eval_method is Factor.EvalMethod.LOOKUP:
-        return Name(factor.expr)
+        return Name(unquoted(factor.expr[1:-1]) if factor.expr.startswith("`") else factor.expr)
     return parse_expression(factor.expr)
 
 

@@ -13,13 +13,16 @@ from formulaic.parser import DefaultOperatorResolver
 from formulaic.parser.types import Factor, Operator, OrderedSet, Term, Token
 
 from mixedbayes.errors import FormulaError, listed
-from mixedbayes.language.expressions import Call, Name, parse_expression
-from mixedbayes.language.formula import INTERCEPT, GroupTerm, calls
+from mixedbayes.language.expressions import Call, Name
+from mixedbayes.language.formula import INTERCEPT, GroupTerm, calls, column_text, expression_of
 
 type Terms = OrderedSet[Term]
 
-MAX_TERMS = 5_000
+MAX_TERMS = 2_000
 """A formula is text from anywhere: `(a + b + c + ...)^9` must not take all memory."""
+
+MAX_DEGREE = 20
+"""Factors of the longest product."""
 
 _NO_PRODUCT = "{symbol} cannot have a group term (...|...) on either side; group terms are added with +."
 
@@ -39,11 +42,12 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
 
     @property
     def operators(self) -> list[Operator]:
+        """The table: what each sign does to sets of terms, and how tightly it binds."""
         return [
             _infix("|", -50, self.bar(correlated=True), None, accepts_context=_inside_brackets),
             _infix("||", -50, self.bar(correlated=False), None, accepts_context=_inside_brackets),
             _infix("+", 100, self.add),
-            _infix("-", 100, lambda left, right: left - right),
+            _infix("-", 100, self.subtract),
             Operator(
                 "+",
                 arity=1,
@@ -59,15 +63,15 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
                 precedence=100,
                 associativity="right",
                 fixity="prefix",
-                to_terms=lambda _: OrderedSet(),
+                to_terms=lambda terms: self.subtract(OrderedSet(), terms),
                 structural=True,
             ),
             _infix("*", 200, self.product("*", lambda a, b: a | b | self.cross(a, b))),
             _infix("/", 200, self.product("/", self.nest)),
             _infix("in", 200, self.product("%in%", self.cross)),
             _infix(":", 300, self.product(":", self.cross)),
-            _infix("**", 500, self.product("**", self.power), "right"),
-            _infix("^", 500, self.product("^", self.power), "right"),
+            _infix("**", 500, self.product("**", self.power)),
+            _infix("^", 500, self.product("^", self.power)),
             Operator(".", arity=0, precedence=1000, fixity="postfix", to_terms=self.everything),
         ]
 
@@ -106,13 +110,8 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
         """The columns of one grouping factor; `C(g)` is `g`, for every group is a factor."""
         names = []
         for factor in term.factors:
-            expression = Name(factor.expr)
-            if factor.eval_method is Factor.EvalMethod.PYTHON:
-                expression = parse_expression(factor.expr)
-            match expression:
-                case Name(name) | Call("C", (Name(name),), ()) if (
-                    factor.eval_method is not Factor.EvalMethod.LITERAL
-                ):
+            match expression_of(factor):
+                case Name(name) | Call("C" | "factor", (Name(name),), ()):
                     names.append(name)
                 case _:
                     raise self.refuse(
@@ -129,27 +128,47 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
             raise self.refuse(f"{twice[0]!r} stands twice in the formula.", twice)
         return self.bounded(left | right)
 
+    def subtract(self, left: Terms, right: Terms) -> Terms:
+        """The terms of the left that are not in the right; a bar term taken away must be there."""
+        absent = [term for term in right if isinstance(term, GroupTerm) and term not in left]
+        if absent:
+            raise self.refuse(
+                f"{absent[0]!r} cannot be taken away: it does not stand before the minus.", absent
+            )
+        return left - right
+
     def cross(self, left: Terms, right: Terms) -> Terms:
         """Every product of a term of the left and one of the right."""
         self.bounded(left, len(right))
-        return OrderedSet(_times(a, b) for a in left for b in right)
+        return OrderedSet(self.times(a, b) for a in left for b in right)
+
+    def times(self, left: Term, right: Term) -> Term:
+        """The product of two terms; the intercept is its neutral element."""
+        if left == INTERCEPT:
+            return right
+        product = left if right == INTERCEPT else left * right
+        if product.degree > MAX_DEGREE:
+            raise self.refuse(f"A product has at most {MAX_DEGREE} factors.", OrderedSet([right]))
+        return product
 
     def nest(self, parents: Terms, nested: Terms) -> Terms:
         """`a / b` is `a + a:b`."""
-        common = reduce(_times, parents)
-        return parents | OrderedSet(_times(common, term) for term in nested)
+        common = reduce(self.times, parents)
+        return parents | OrderedSet(self.times(common, term) for term in nested)
 
     def power(self, base: Terms, exponent: Terms) -> Terms:
         """`(a + b + c)^2`: all products of up to two of them."""
         factors = [factor for term in exponent for factor in term.factors]
-        digits = factors[0].expr if len(factors) == 1 else ""
-        if not (digits.isdecimal() and int(digits) > 0):
+        literal = len(factors) == 1 and factors[0].eval_method is Factor.EvalMethod.LITERAL
+        digits = factors[0].expr if literal else ""
+        if not (digits.isdecimal() and digits.strip("0")):
             raise self.refuse(
                 "The exponent must be a positive whole number; for a power of a column write I(x^2).",
                 exponent,
             )
         result = base
-        for _ in range(min(int(digits), len(base)) - 1):
+        times = int(digits) if len(digits) < 9 else len(base)
+        for _ in range(min(times, len(base)) - 1):
             result = self.bounded(result | self.cross(result, base))
         return result
 
@@ -161,7 +180,7 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
                 self.text,
                 self.text.find("."),
             )
-        return OrderedSet(Term([Factor(name, eval_method="lookup")]) for name in self.columns)
+        return OrderedSet(Term([Factor(column_text(name), eval_method="lookup")]) for name in self.columns)
 
     def product(
         self, symbol: str, operation: Callable[[Terms, Terms], Terms]
@@ -190,6 +209,7 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
         return terms
 
     def resolve(self, token: Token) -> Any:
+        """The operators that a token may stand for."""
         if token.token not in self.operator_table:
             known = listed(
                 (f"%{symbol}%" if symbol == "in" else symbol for symbol in sorted(self.operator_table)), 20
@@ -220,10 +240,3 @@ def _infix(
 
 def _inside_brackets(context: list[Token | Operator]) -> bool:
     return bool(context) and isinstance(context[-1], Token)
-
-
-def _times(left: Term, right: Term) -> Term:
-    """The product; the intercept is its neutral element."""
-    if left == INTERCEPT:
-        return right
-    return left if right == INTERCEPT else left * right

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from formulaic.errors import FormulaParsingError
 from formulaic.parser.algos.tokenize import tokenize
@@ -19,12 +19,26 @@ from mixedbayes.language.expressions import (
     names_in,
     parse_expression,
     text_of,
+    unquoted,
 )
-from mixedbayes.language.formula import Formula, GroupTerm, Response, calls, ordered
+from mixedbayes.language.formula import (
+    INTERCEPT,
+    Formula,
+    GroupTerm,
+    Response,
+    calls,
+    column_text,
+    expression_of,
+    ordered,
+    term_text,
+)
 from mixedbayes.language.operators import FormulaOperators
 
-MAX_LENGTH = 50_000
+MAX_LENGTH = 100_000
 """Characters of the longest formula that is read."""
+
+MAX_BRACKETS = 50
+"""Brackets within brackets, beyond which a formula is refused."""
 
 ADDITIONS = ("trials",)
 """What may stand right of the bar in a response, `y | trials(n)`."""
@@ -36,8 +50,11 @@ NAME, VALUE, CODE, OPERATOR, BRACKET = (
     Token.Kind.OPERATOR,
     Token.Kind.CONTEXT,
 )
+CLOSERS = {"`": "`", "{": "}", "%": "%"}
 BARS = ("|", "||")
 SIGNS = ("+", "-")
+
+_NO_TERM = "A number is no term: 1 is the intercept, 0 removes it; multiply in I(...), as I(2 * x)."
 
 
 def parse(text: str, columns: Sequence[str] | None = None) -> Formula:
@@ -72,10 +89,17 @@ def scan(text: str) -> list[Token]:
         raw = list(tokenize(text))
     except FormulaParsingError as error:
         raise _located(error, text) from None
-    for token in raw:
+    for token, after in zip_longest(raw, raw[1:]):
         start, end = token.source_start or 0, token.source_end or token.source_start or 0
         written = text[start : end + 1]
-        if token.kind is OPERATOR and not written.startswith("%"):
+        gap = text[end + 1 : len(text) if after is None else after.source_start].strip()
+        if gap != CLOSERS.get(text[start], ""):
+            raise FormulaError("Nothing stands between these marks.", text, start)
+        if written.startswith("%"):
+            if token.token.strip() != "in":
+                raise FormulaError(f"Unknown operator '{written}%'; the one with % is %in%.", text, start)
+            tokens.append(token.copy_with_attrs(token="in"))
+        elif token.kind is OPERATOR:
             tokens += [
                 _token(found.group(), OPERATOR, text, start + found.start())
                 for found in re.finditer(r"\|\||\*\*|\S", written)
@@ -116,7 +140,7 @@ def read_response(tokens: list[Token], end: int, text: str) -> Response:
     stop = end if bar is None else bar
     level: str | float | bool | None = None
     body, place = text[start:stop].rstrip(), start
-    found = re.fullmatch(r"(?P<name>`[^`]+`|[\w.]+)\s*\[(?P<level>.*)\]", body, re.DOTALL)
+    found = re.fullmatch(r"(?P<name>`(?:\\.|[^`\\])+`|[\w.]+)\s*\[(?P<level>.*)\]", body, re.DOTALL)
     if found:
         value = _expression(found["level"], text, start + found.start("level"))
         if not isinstance(value, Literal) or value.value is None:
@@ -132,6 +156,8 @@ def read_response(tokens: list[Token], end: int, text: str) -> Response:
     if not isinstance(expression, Name | Call) and place == start:
         raise FormulaError("A response that is computed stands in I(...): I(a + b) ~ x.", text, start)
     trials = None if bar is None else _addition(text[bar + 1 : end], text, bar + 1)
+    if trials is not None and isinstance(expression, Call) and expression.function == "cbind":
+        raise FormulaError("cbind() says the trials itself: leave trials() out.", text, bar)
     return Response(expression, level, trials)
 
 
@@ -140,7 +166,15 @@ def canonical(token: Token, text: str) -> Token:
     start = token.source_start or 0
     if token.kind is CODE:
         inside = start + (text[start] == "{")
-        return token.copy_with_attrs(token=text_of(_expression(token.token, text, inside)))
+        match _expression(token.token, text, inside):
+            case Name(name):
+                return token.copy_with_attrs(token=column_text(name), kind=NAME)
+            case Literal():
+                raise FormulaError(_NO_TERM, text, start)
+            case expression:
+                return token.copy_with_attrs(token=text_of(expression))
+    if token.kind is NAME:
+        return token.copy_with_attrs(token=column_text(_name(token, text)))
     if token.kind is VALUE and not re.fullmatch(r"\d+(\.\d*)?|\.\d+", token.token):
         raise FormulaError(
             "A text or malformed number cannot be a term; a column's name stands without quotes or in `backticks`.",
@@ -154,11 +188,11 @@ def zeros(tokens: list[Token], text: str) -> list[Token]:
     """`0` as a term of its own becomes `- 1`."""
     opens, closes = ("(", *SIGNS, *BARS), (")", *SIGNS, *BARS)
     result: list[Token] = []
-    for before, token, after in zip([None, *tokens], tokens, [*tokens[1:], None]):
+    for before, token, after in zip([None, *tokens[:-1]], tokens, [*tokens[1:], None], strict=True):
         if token.kind is not VALUE or float(token.token) != 0:
             result.append(token)
             continue
-        alone = (before is None or before.token in opens) and (after is None or after.token in closes)
+        alone = (before is None or _is(before, opens)) and (after is None or _is(after, closes))
         if not alone:
             raise FormulaError(
                 "0 removes the intercept and stands alone, as in '0 + x'.", text, token.source_start
@@ -179,7 +213,7 @@ def intercepts(tokens: list[Token], text: str) -> list[Token]:
         if i in starts:
             place = after.source_start or 0
             result.append(_token("1", VALUE, text, place))
-            if after.token not in SIGNS:
+            if not _is(after, SIGNS):
                 result.append(_token("+", OPERATOR, text, place))
     return result
 
@@ -191,10 +225,16 @@ def bar_brackets(tokens: list[Token], text: str) -> dict[int, tuple[int, int]]:
     for i, token in enumerate(tokens):
         if token.kind is BRACKET and token.token == "(":
             opened.append((i, None))
+            if len(opened) > MAX_BRACKETS:
+                raise FormulaError(
+                    f"Brackets are nested more than {MAX_BRACKETS} deep.", text, token.source_start
+                )
         elif token.kind is BRACKET:
             if not opened:
                 raise FormulaError("This bracket was never opened.", text, token.source_start)
             start, bar = opened.pop()
+            if i == start + 1:
+                raise FormulaError("Nothing stands in these brackets.", text, tokens[start].source_start)
             if bar is not None:
                 if bar == start + 1 or i == bar + 1:
                     raise FormulaError(
@@ -221,9 +261,8 @@ def signs(tokens: list[Token]) -> list[Token]:
     """Runs of signs become one: `+ - 1` is `- 1`, `- - 1` is `+ 1`."""
     result: list[Token] = []
     for token in tokens:
-        last = result[-1] if result else None
-        if last and {last.kind, token.kind} == {OPERATOR} and last.token in SIGNS and token.token in SIGNS:
-            result[-1] = token.copy_with_attrs(token="+" if last.token == token.token else "-")
+        if result and _is(result[-1], SIGNS) and _is(token, SIGNS):
+            result[-1] = token.copy_with_attrs(token="+" if result[-1].token == token.token else "-")
         else:
             result.append(token)
     return result
@@ -240,10 +279,8 @@ def everything(
         used |= set(names_in(response.trials))
     for bar, close in bar_brackets(tokens, "").values():
         for token in tokens[bar:close]:
-            if token.kind is NAME:
-                used.add(token.token)
-            elif token.kind is CODE:
-                used |= set(names_in(parse_expression(token.token)))
+            if token.kind in (NAME, CODE):
+                used |= set(names_in(expression_of(token.to_factor())))
     return tuple(name for name in columns if name not in used)
 
 
@@ -264,6 +301,7 @@ def assemble(text: str, response: Response, terms: list[Term]) -> Formula:
     population = [term for term in plain if not calls(term, "offset")]
     for term in [*population, *(term for group in groups for term in group.terms)]:
         _check_literals(term, text)
+        _check_response(response, term, text)
     _check_blocks(groups, text)
     if not (population or groups or offsets):
         raise FormulaError("Nothing is left to fit on the right of '~'.", text, len(text) - 1)
@@ -272,9 +310,17 @@ def assemble(text: str, response: Response, terms: list[Term]) -> Formula:
 
 def _check_literals(term: Term, text: str) -> None:
     literals = [factor for factor in term.factors if factor.eval_method is Factor.EvalMethod.LITERAL]
-    if literals and len(literals) == len(term.factors) and literals[0].expr != "1":
+    if literals and term != INTERCEPT:
         place = literals[0].token.source_start if literals[0].token else None
-        raise FormulaError("A number alone is no term: 1 is the intercept, 0 removes it.", text, place)
+        raise FormulaError(_NO_TERM, text, place)
+
+
+def _check_response(response: Response, term: Term, text: str) -> None:
+    factors = [factor for factor in term.factors if factor.eval_method is not Factor.EvalMethod.LITERAL]
+    for factor in factors:
+        if expression_of(factor) == response.expression:
+            place = factor.token.source_start if factor.token else None
+            raise FormulaError(f"The response {term_text(term)} cannot predict itself.", text, place)
 
 
 def _check_blocks(groups: list[GroupTerm], text: str) -> None:
@@ -331,6 +377,16 @@ def _expression(written: str, text: str, start: int) -> Expression:
     except FormulaError as error:
         message = str(error).split("\n", 1)[0]
         raise FormulaError(message, text, start + (error.place or 0)) from None
+
+
+def _name(token: Token, text: str) -> str:
+    """The column that a name token stands for, its backticks taken off."""
+    return unquoted(token.token) if text[token.source_start or 0] == "`" else token.token
+
+
+def _is(token: Token, symbols: tuple[str, ...]) -> bool:
+    """Whether the token is one of these operators or brackets, and no column so named."""
+    return token.kind in (OPERATOR, BRACKET) and token.token in symbols
 
 
 def _token(symbol: str, kind: Token.Kind, text: str, start: int) -> Token:

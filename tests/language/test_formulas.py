@@ -1,0 +1,266 @@
+import re
+
+import pytest
+from formulas import column, formula, terms
+from hypothesis import given
+
+from mixedbayes.errors import FormulaError, MixedBayesError
+from mixedbayes.language.expressions import Name, quoted, text_of
+from mixedbayes.language.formula import GroupTerm
+from mixedbayes.language.parse import parse
+
+COLUMNS = ("y", "x", "z", "a", "b", "g", "h")
+
+
+@given(formula)
+def test_a_formula_prints_as_text_that_parses_to_it(text):
+    try:
+        parsed = parse(text)
+    except MixedBayesError:  # a random formula may hold a bar term twice, or be empty
+        return
+    again = parse(str(parsed))
+    assert again == parsed
+    assert str(again) == str(parsed)
+    assert hash(again) == hash(parsed)
+
+
+@given(column)
+def test_any_column_name_can_be_written_in_backticks(name):
+    text = f"`{name.replace(chr(92), 2 * chr(92)).replace('`', chr(92) + '`')}`"
+    if not name.strip():
+        return
+    parsed = parse(f"{text} ~ 0 + log({text}) + (1 | {text})")
+    assert parsed.names() == (name,)
+    assert parse(str(parsed)) == parsed
+    alone = parse(f"y ~ {text}", ())
+    assert alone.has_intercept
+    assert alone.names(response=False) == (name,)
+    assert parse(f"y ~ {quoted(name)}") == alone == parse(str(alone))
+    assert parse("y ~ .", (name,)) == alone
+
+
+@given(terms, terms)
+def test_a_star_is_both_sides_and_their_products(left, right):
+    def read(text):
+        try:
+            return parse(text).terms
+        except FormulaError:
+            return None
+
+    assert read(f"y ~ ({left}) * ({right})") == read(f"y ~ ({left}) + ({right}) + ({left}):({right})")
+
+
+@pytest.mark.parametrize(
+    ("written", "canonical"),
+    [
+        ("y~x", "y ~ 1 + x"),
+        ("y ~ 1", "y ~ 1"),
+        ("y ~ +x", "y ~ 1 + x"),
+        ("y ~ 0 + x", "y ~ 0 + x"),
+        ("y ~ x - 1", "y ~ 0 + x"),
+        ("y ~ -1 + x", "y ~ 0 + x"),
+        ("y ~ x + 0", "y ~ 0 + x"),
+        ("y ~ x - 1 + 1", "y ~ 1 + x"),
+        ("y ~ x +- 1", "y ~ 0 + x"),
+        ("y ~ x - 0", "y ~ 1 + x"),
+        ("y ~ a*b", "y ~ 1 + a + b + a:b"),
+        ("y ~ a*b*z - a:b", "y ~ 1 + a + b + z + a:z + b:z + a:b:z"),
+        ("y ~ a:b + z", "y ~ 1 + z + a:b"),
+        ("y ~ a/b", "y ~ 1 + a + a:b"),
+        ("y ~ a/b/z", "y ~ 1 + a + a:b + a:b:z"),
+        ("y ~ (a + b)/z", "y ~ 1 + a + b + a:b:z"),
+        ("y ~ a/(b + z)", "y ~ 1 + a + a:b + a:z"),
+        ("y ~ b %in% a", "y ~ 1 + b:a"),
+        ("y ~ a + b % in % a", "y ~ 1 + a + b:a"),
+        ("y ~ (a + b + z)^2", "y ~ 1 + a + b + z + a:b + a:z + b:z"),
+        ("y ~ (a + b)**2", "y ~ 1 + a + b + a:b"),
+        ("y ~ (a + b)^99999999999999999999", "y ~ 1 + a + b + a:b"),
+        ("y ~ (a + b - 1)*z", "y ~ 1 + a + b + z + a:z + b:z"),
+        ("y ~ a:a + a", "y ~ 1 + a"),
+        ("y ~ a:b + b:a", "y ~ 1 + a:b"),
+        ("y ~ 1:x + x:1", "y ~ 1 + x"),
+        ("y ~ .", "y ~ 1 + x + z + a + b + g + h"),
+        ("y ~ . - x", "y ~ 1 + z + a + b + g + h"),
+        ("y ~ . + (1 | g)", "y ~ 1 + x + z + a + b + h + (1 | g)"),
+        (
+            "y ~ 0 + . + (. | C(g)/h)",
+            "y ~ 0 + x + z + a + b + (1 + x + z + a + b | g) + (1 + x + z + a + b | g:h)",
+        ),
+        ("log(y + z) ~ .", "log(y + z) ~ 1 + x + a + b + g + h"),
+        ("y | trials(z) ~ .", "y | trials(z) ~ 1 + x + a + b + g + h"),
+        ("y ~ (x | g)", "y ~ 1 + (1 + x | g)"),
+        ("y ~ (0 + x | g)", "y ~ 1 + (0 + x | g)"),
+        ("y ~ (x - 1 | g)", "y ~ 1 + (0 + x | g)"),
+        ("y ~ (x + 0 | g)", "y ~ 1 + (0 + x | g)"),
+        ("y ~ (a*x || g)", "y ~ 1 + (1 + a + x + a:x || g)"),
+        ("y ~ (1 | g) - 1", "y ~ 0 + (1 | g)"),
+        ("y ~ 0 + (1 | g)", "y ~ 0 + (1 | g)"),
+        ("y ~ x + ((1 | g) + (1 | h))", "y ~ 1 + x + (1 | g) + (1 | h)"),
+        ("y ~ (((x | g)))", "y ~ 1 + (1 + x | g)"),
+        ("y ~ (x | g) + z - (x | g)", "y ~ 1 + z"),
+        ("y ~ (1 | g/h)", "y ~ 1 + (1 | g) + (1 | g:h)"),
+        ("y ~ (1 | a/g/h)", "y ~ 1 + (1 | a) + (1 | a:g) + (1 | a:g:h)"),
+        ("y ~ (1 | g + h)", "y ~ 1 + (1 | g) + (1 | h)"),
+        ("y ~ (1 | g*h)", "y ~ 1 + (1 | g) + (1 | h) + (1 | g:h)"),
+        ("y ~ (1 | C(g):factor(h))", "y ~ 1 + (1 | g:h)"),
+        ("y ~ (1 | h %in% g)", "y ~ 1 + (1 | h:g)"),
+        ("y ~ (1 | `my group`)", "y ~ 1 + (1 | `my group`)"),
+        ("y ~ (1 | g) + (0 + x | g)", "y ~ 1 + (1 | g) + (0 + x | g)"),
+        ("y ~ I(x^2) + {x + z} + {x}", "y ~ 1 + I(x ** 2) + {x + z} + x"),
+        ("y ~ `my col` + `x` + `1`", "y ~ 1 + `my col` + x + `1`"),
+        ("y ~ x + offset(log(z)) + offset(a)", "y ~ 1 + x + offset(log(z)) + offset(a)"),
+        ("y ~ offset(z) - 1", "y ~ 0 + offset(z)"),
+        ("log(y) ~ x", "log(y) ~ 1 + x"),
+        ("{y + z} ~ x", "{y + z} ~ 1 + x"),
+        ("(y) ~ x", "y ~ 1 + x"),
+        ('y["a b"] ~ x', "y['a b'] ~ 1 + x"),
+        ("`my y`[TRUE] ~ x", "`my y`[True] ~ 1 + x"),
+        ("y[2] ~ x", "y[2] ~ 1 + x"),
+        ("y|trials( 2*z ) ~ x", "y | trials(2 * z) ~ 1 + x"),
+        ("cbind(y, z - y) ~ x", "cbind(y, z - y) ~ 1 + x"),
+        ("y\n~ x\n\t+ z", "y ~ 1 + x + z"),
+        ("µg ~ ﬁt + Größe + class + lambda", "µg ~ 1 + ﬁt + Größe + class + `lambda`"),
+    ],
+)
+def test_formulas_print_canonically(written, canonical):
+    parsed = parse(written, COLUMNS)
+    assert str(parsed) == canonical
+    assert parse(canonical) == parsed
+
+
+def test_a_bar_over_nested_groups_is_one_bar_term_for_each():
+    assert parse("y ~ (x | g/h)") == parse("y ~ (x | g) + (x | g:h)")
+
+
+def test_a_parsed_formula_says_its_parts():
+    parsed = parse("log(y) | trials(n) ~ x*a + offset(log(e)) + (x || g:h)")
+    assert [repr(term) for term in parsed.terms] == ["1", "x", "a", "x:a"]
+    assert parsed.has_intercept
+    assert [(group.group, group.correlated) for group in parsed.groups] == [(("g", "h"), False)]
+    assert isinstance(parsed.groups[0], GroupTerm)
+    assert list(map(text_of, parsed.offsets)) == ["log(e)"]
+    assert parsed.response.expression == parse("log(y) ~ 1").response.expression
+    assert parsed.response.trials == Name("n")
+    assert parsed.names() == ("y", "n", "x", "a", "e", "g", "h")
+    assert parsed.names(response=False) == ("x", "a", "e", "g", "h")
+    assert parsed.functions() == ("log",)
+    assert parsed.text == "log(y) | trials(n) ~ x*a + offset(log(e)) + (x || g:h)"
+
+
+NO_PRODUCT = "cannot have a group term"
+NESTED = "A group term cannot stand inside another"
+
+
+@pytest.mark.parametrize(
+    ("written", "message", "caret"),
+    [
+        ("y ~ x * (1 | g)", NO_PRODUCT, "y ~ x * (1 | "),
+        ("y ~ (1 | g) * x", NO_PRODUCT, None),
+        ("y ~ x:(1 | g)", NO_PRODUCT, None),
+        ("y ~ (1 | g):x", NO_PRODUCT, None),
+        ("y ~ (1 | g)/x", NO_PRODUCT, None),
+        ("y ~ x %in% (1 | g)", NO_PRODUCT, None),
+        ("y ~ (x + (1 | g))^2", NO_PRODUCT, None),
+        ("y ~ ((1 | g) | h)", NESTED, None),
+        ("y ~ (1 | (1 | g))", NESTED, None),
+        ("y ~ (x + (1 | g) | h)", NESTED, None),
+        ("y ~ (1 | g | h)", "A group term has one bar", "y ~ (1 | g "),
+        ("y ~ (1 | g) + (1 | g)", "(1 | g) stands twice in the formula", None),
+        ("y ~ (x | g) + (1 + x | g)", "(1 + x | g) stands twice", None),
+        ("y ~ (x | g) + (1 | g)", "(1 | g) and (1 + x | g) both hold the effect 1", None),
+        ("y ~ (x || g) + (0 + x | g)", "both hold the effect x", None),
+        ("y ~ (1 | g:h) + (1 | h:g)", "both hold the effect 1", None),
+        ("y ~ (1 | g) + (1 | g/h)", "stands twice", None),
+        ("y ~ (1 | g + g:h) + (1 | g/h)", "stands twice", None),
+        ("y ~ x - (1 | g)", "(1 | g) cannot be taken away", None),
+        ("y ~ (x | g) - (1 | g)", "(1 | g) cannot be taken away", None),
+        ("y ~ 1 | g", "A group term stands in brackets", "y ~ 1 "),
+        ("y ~ x + 1 | g", "A group term stands in brackets", None),
+        ("y ~ (1 |)", "A bar stands between effects and a grouping column", None),
+        ("y ~ (| g)", "A bar stands between effects", None),
+        ("y ~ (0 | g)", "Nothing stands left of the bar", None),
+        ("y ~ (1 | 1)", "'1' cannot be a grouping factor", None),
+        ("y ~ (1 | log(g))", "'log(g)' cannot be a grouping factor", None),
+        ("y ~ (1 | g - g)", "A grouping column must stand right of the bar", None),
+        ("y ~ (offset(x) | g)", "offset() cannot stand in a group term", None),
+        ("y ~ offset(x):z", "offset() cannot be multiplied with :", None),
+        ("y ~ offset(x, z)", "offset() takes one expression", "y ~ "),
+        ("y ~ y", "The response y cannot predict itself", "y ~ "),
+        ("y ~ x + (y | g)", "The response y cannot predict itself", None),
+        ("log(y) ~ x:log(y)", "cannot predict itself", None),
+        ("y ~ x +", "insufficient arguments", None),
+        ("y ~ * x", "incorrectly used", None),
+        ("y ~ x z", "Missing operator between `x` and `z`", None),
+        ("y ~ (x)(z)", "Missing operator", None),
+        ("y ~ ()", "Nothing stands in these brackets", "y ~ "),
+        ("y ~ x + (z", "This bracket is never closed", "y ~ x + "),
+        ("y ~ x)", "This bracket was never opened", "y ~ x"),
+        ("y ~ log(x", "The formula ends before ')' closes", None),
+        ("y ~ `x", "The formula ends before '`' closes", None),
+        ("y ~ x + ``", "Nothing stands between these marks", None),
+        ("y ~ {} + x", "Nothing stands between these marks", None),
+        ("y ~ [x]", "Square brackets have no meaning", "y ~ "),
+        ("y ~ x[1]", "Indexing is not available", "y ~ "),
+        ("y ~ x & z", "Unknown operator '&'", "y ~ x "),
+        ("y ~ x %/% z", "Unknown operator '%/%'", "y ~ x "),
+        ("y ~ x − 1", "Unknown operator '−'", "y ~ x "),
+        ("y ~ (1 ||| g)", "A group term has one bar", None),
+        ("y ~ 2", "A number is no term", "y ~ "),
+        ("y ~ {1}", "A number is no term", "y ~ "),
+        ("y ~ 2:x", "A number is no term", None),
+        ("y ~ 0:x", "0 removes the intercept and stands alone", "y ~ "),
+        ("y ~ 'x'", "A text or malformed number cannot be a term", "y ~ "),
+        ("y ~ 1.2.3", "malformed number", "y ~ "),
+        ("y ~ x^z", "The exponent must be a positive whole number", None),
+        ("y ~ x^1.5", "The exponent must be a positive whole number", None),
+        ("y ~ x^`2`", "The exponent must be a positive whole number", None),
+        ("y ~ 0", "Nothing is left to fit", None),
+        ("y ~ x - x - 1", "Nothing is left to fit", None),
+        ("y ~ ", "Nothing stands right of '~'", None),
+        ("~ x", "Nothing stands left of '~'", ""),
+        ("y + x", "A formula needs a response", ""),
+        ("", "A formula needs a response", None),
+        ("y ~ x ~ z", "A formula has one '~'", "y ~ x "),
+        ("y + z ~ x", "A response that is computed stands in I(...)", ""),
+        ("3 ~ x", "The response is a column, not a constant", ""),
+        ("'y' ~ x", "The response is a column, not a constant", ""),
+        ("y[z] ~ x", "The level of a response is a text or number", "y["),
+        ("y | n ~ x", "Right of the bar in a response stands trials(n)", None),
+        ("y | trials() ~ x", "trials() takes one column or number", None),
+        (
+            "y | trial(n) ~ x",
+            "trial() is not known beside a response; there is trials. Did you mean 'trials'?",
+            None,
+        ),
+        ("cbind(a, b) | trials(n) ~ x", "cbind() says the trials itself", None),
+        ("y ~ .", "'.' stands for columns of the data", "y ~ "),
+        ("y ~ log(x +)", "cannot be read as an expression", "y ~ log(x +"),
+        ("y ~ x + I(lambda: 1)", "A lambda is code", "y ~ x + I("),
+        ("log(x[1]) ~ x", "Indexing", "log("),
+        ("y ~ x +\n  log(x[1])", "Indexing", "y ~ x +\n  log("),
+    ],
+)
+def test_a_mistake_is_named_and_its_place_shown(written, message, caret):
+    with pytest.raises(FormulaError, match=re.escape(message)) as caught:
+        parse(written)
+    if caret is not None:
+        assert caught.value.place == len(caret)
+    shown = str(caught.value).split("\n")
+    if caught.value.place is not None and written:
+        line, pointer = shown[-2:]
+        assert pointer.strip() == "^"
+        assert line.strip() in written
+
+
+def test_the_caret_of_a_long_formula_stands_under_the_place():
+    text = f"y ~ {' + '.join(f'column{i}' for i in range(200))} + log(x[1]) + {'z' * 300}"
+    with pytest.raises(FormulaError, match="Indexing") as caught:
+        parse(text)
+    _, line, pointer = str(caught.value).split("\n")
+    assert line[pointer.index("^") :].startswith("x[1]")
+    assert len(line) < 110
+
+
+def test_a_formula_is_a_text():
+    with pytest.raises(FormulaError, match=r"A formula is a text .* not int"):
+        parse(3)

@@ -1,0 +1,86 @@
+"""A formula can come from a stranger: whatever it holds, it is read, or refused at once in a sentence."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixedbayes.errors import MixedBayesError
+from mixedbayes.language.parse import parse
+
+V = [f"v{i}" for i in range(26)]
+N = 30_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, id=name)
+        for name, text in {
+            "a long sum": "y ~ " + "+".join(["x"] * (N // 4)),
+            "many terms": "y ~ " + "+".join(f"c{i}" for i in range(7_000)),
+            "a long product": "y ~ " + ":".join(["x"] * (N // 4)),
+            "a product of many": "y ~ " + ":".join(f"c{i}" for i in range(7_000)),
+            "a star of many": "y ~ " + "*".join(V),
+            "deep nesting": "y ~ " + "/".join(f"c{i}" for i in range(7_000)),
+            "a power tower": "y ~ x" + "^2" * (N // 4),
+            "a power of many": f"y ~ ({'+'.join(V)})^30",
+            "a power of everything": "y ~ .^30",
+            "a huge exponent": "y ~ (x + z)^" + "9" * N,
+            "brackets": "y ~ " + "(" * (N // 2) + "x" + ")" * (N // 2 - 9),
+            "opened brackets": "y ~ " + "(" * N,
+            "closed brackets": "y ~ x" + ")" * N,
+            "minus in brackets": "y ~ " + "-(" * (N // 3) + "x" + ")" * (N // 3),
+            "signs": "y ~ " + "+-" * (N // 2) + "x",
+            "tildes": "~" * N,
+            "bars": "y ~ " + "|" * N,
+            "bars in brackets": "y ~ " + "(1|" * (N // 4) + "g" + ")" * (N // 4),
+            "many bar terms": "y ~ " + "+".join(f"(0+x:c{i}|g)" for i in range(2_100)),
+            "many groups": f"y ~ (1 | {'*'.join(V)})",
+            "calls": "y ~ " + "log(" * (N // 6) + "x" + ")" * (N // 6),
+            "an expression's sum": "y ~ I(" + "+".join(["x"] * (N // 2 - 9)) + ")",
+            "an expression's signs": "y ~ I(" + "-" * N + "x)",
+            "an expression's tower": "y ~ I(" + "^".join(["9"] * (N // 2 - 9)) + ")",
+            "digits": "y ~ I(" + "9" * N + "*x)",
+            "hexadecimal digits": "y ~ I(0x" + "f" * N + "*x)",
+            "lists": "y ~ I(" + "[" * (N // 2) + "]" * (N // 2) + ")",
+            "backticks": "y ~ " + "`" * N,
+            "quotes": "y ~ " + "'" * N,
+            "per cents": "y ~ " + "%" * N,
+            "braces": "y ~ " + "{" * (N // 2) + "x" + "}" * (N // 2 - 9),
+            "dots": "y ~ " + "." * N,
+            "a long name": "y ~ " + "a" * N,
+            "spaces": "y ~ " + " " * N + "x",
+            "a megabyte": "y ~ " + "x" * 1_000_000,
+            "a response's brackets": "I(" * 100 + "y" + ")" * 100 + " ~ x",
+            "a response's bars": "y" + "|" * N + "~ x",
+            "null": "y ~ x\0",
+            "a surrogate": "y ~ \ud800",
+            "right to left": "y ~ \u202ex",
+            "a byte order mark": "\ufeffy ~ x",
+            "an emoji": "y ~ 😀",
+            "no width": "y ~ x\u200b",
+            "full-width brackets": "y ~ （x）",
+        }.items()
+    ],
+)
+def test_a_monstrous_formula_is_soon_read_or_refused(text):
+    start = time.process_time()
+    try:
+        parsed = parse(text, V)
+    except MixedBayesError:
+        pass
+    else:
+        assert parse(str(parsed)) == parsed
+    assert time.process_time() - start < 3
+
+
+@given(st.text("yxzgab1029.:+-*/^|~()[]{}%`'\"\\#,=<>&!@_ \n\tµ²é\u0301😀", max_size=40))
+def test_any_text_parses_and_prints_or_is_refused(text):
+    for formula in (text, f"y ~ {text}", f"y ~ I({text})"):
+        try:
+            parsed = parse(formula, ("y", "x", "z", "g", "a b"))
+        except MixedBayesError:
+            continue
+        assert parse(str(parsed)) == parsed
