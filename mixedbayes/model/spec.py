@@ -302,7 +302,7 @@ def _scales(design: Design, link: Link) -> tuple[float, float, float]:
     """
     y = design.response
     mean = y.values.sum() / y.trials.sum() if y.trials is not None else y.values.mean()
-    sd_y = float(y.values.std(ddof=1)) or 1.0
+    sd_y = float(y.values.std(ddof=1)) if np.ptp(y.values) > 0 else 1.0
     with np.errstate(all="ignore"):
         location = float(link.link(np.asarray(mean, dtype=float)))
     if not np.isfinite(location):
