@@ -17,7 +17,7 @@ from mixedbayes.design.functions import FUNCTIONS, VALUES
 from mixedbayes.design.groups import Levels, find_levels
 from mixedbayes.design.matrices import Recipe, build_matrix
 from mixedbayes.design.response import ResponseValues, read_response
-from mixedbayes.design.table import Missing, Rows, finite, open_table, read_columns, unknown_columns
+from mixedbayes.design.table import Missing, Rows, alike, finite, open_table, read_columns, unknown_columns
 from mixedbayes.errors import DataError, listed
 from mixedbayes.language.expressions import functions_in, text_of
 from mixedbayes.language.formula import Formula, GroupTerm
@@ -149,6 +149,7 @@ class Design:
         if absent:
             raise unknown_columns(absent, table.columns, ())
         columns, rows = read_columns(table, needed, missing)
+        columns = alike(columns, self.data)
         fixed = self.fixed.recipe.encode(columns, self.env)
         kept = [self.fixed.recipe.columns.index(name) for name in self.fixed.columns]
         blocks = tuple(
@@ -199,7 +200,7 @@ def build_design(
         *row_notes(rows),
         *column_notes(fixed.dropped),
         *(note for block in groups for note in column_notes(block.recipe.empty, f" of {block.name}")),
-        *bar_notes(parsed.groups, columns),
+        *(note for term, block in zip(parsed.groups, groups, strict=True) for note in bar_notes(term, block)),
     )
     return Design(parsed, response, fixed, offset, groups, rows, notes, columns, env, states)
 
@@ -220,7 +221,7 @@ def column_names(formula: Formula, columns: Sequence[str], env: Mapping[str, Any
         name for name in names if name not in columns and (name in grouping or name not in {*env, *VALUES})
     ]
     if unknown:
-        raise unknown_columns(unknown, columns, tuple(env))
+        raise unknown_columns(unknown, columns, (*env, *VALUES))
     used = [name for name in names if name in columns]
     if not used:
         raise DataError("The formula uses no column of the data.")
@@ -273,8 +274,6 @@ def build_blocks(
             found[term.group] = find_levels(term.group, columns)
         levels, codes = found[term.group]
         X, recipe = build_matrix(term.terms, columns, env)
-        if not recipe.columns:
-            raise DataError(f"{term!r} has no column: a factor with one level has no contrast.")
         group = ":".join(term.group)
         before = sum(block.group == group for block in blocks)
         name = f"{group}.{before + 1}" if before else group
@@ -314,23 +313,11 @@ def column_notes(dropped: Sequence[str], where: str = "") -> tuple[str, ...]:
     return (f"{these} {listed(dropped)}{where} {are} of the others and left out.",)
 
 
-def bar_notes(groups: Sequence[GroupTerm], columns: pd.DataFrame) -> tuple[str, ...]:
+def bar_notes(term: GroupTerm, block: Block) -> tuple[str, ...]:
     """What to say where lme4 reads `||` otherwise: it leaves the effects of a factor correlated."""
-    notes = []
-    for group in groups:
-        factors = [
-            factor.expr
-            for term in group.terms
-            for factor in term.factors
-            if not group.correlated
-            and (factor.expr.startswith(("C(", "factor(")) or _is_factor(columns, factor.expr))
-        ]
-        if factors:
-            notes.append(
-                f"{group!r}: all effects are independent, those of the factor {listed(dict.fromkeys(factors))} too; lme4 would leave these correlated."
-            )
-    return tuple(notes)
-
-
-def _is_factor(columns: pd.DataFrame, name: str) -> bool:
-    return name in columns and isinstance(columns[name].dtype, pd.CategoricalDtype)
+    factors = block.recipe.factors
+    if term.correlated or not factors:
+        return ()
+    return (
+        f"{term!r}: all effects are independent, those of the factor {listed(factors)} too; lme4 would leave these correlated.",
+    )

@@ -50,6 +50,12 @@ class Recipe:
         """The terms that gave no column: a factor with one level has no contrast."""
         return tuple(term_text(part.term) for part in self.spec.structure if not part.columns)
 
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """The categorical factors among the terms' factors."""
+        coded = self.spec.encoder_state.items()
+        return tuple(name for name, (kind, _) in coded if kind is Factor.Kind.CATEGORICAL)
+
     def encode(self, columns: pd.DataFrame, env: Mapping[str, Any]) -> np.ndarray:
         """The same columns from new data.
 
@@ -73,7 +79,8 @@ def build_matrix(
 
 def _matrix(spec: ModelSpec, columns: pd.DataFrame, env: Mapping[str, Any]) -> tuple[np.ndarray, Recipe]:
     try:
-        matrix = Materializer(columns, env).get_model_matrix(spec)
+        with np.errstate(all="ignore"):
+            matrix = Materializer(columns, env).get_model_matrix(spec)
     except FormulaicError as error:
         if isinstance(error.__cause__, DataError):
             raise error.__cause__ from None
@@ -83,6 +90,9 @@ def _matrix(spec: ModelSpec, columns: pd.DataFrame, env: Mapping[str, Any]) -> t
     if twice:
         raise DataError(f"Two predictors would both be named {twice[0]!r}; rename a column or a level.")
     values = np.asarray(matrix, dtype=float).reshape(len(columns), len(names))
+    wrong = [name for name, column in zip(names, values.T, strict=True) if not np.isfinite(column).all()]
+    if wrong:
+        raise DataError(f"{listed(wrong)}: not a finite number in every row.")
     values.flags.writeable = False
     return values, Recipe(matrix.model_spec, names)
 
@@ -148,15 +158,17 @@ class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is ty
     ) -> dict[str, Any]:
         if factor.metadata.kind is Factor.Kind.CATEGORICAL:
             values = factor.values.__wrapped__  # noqa: PD011  # of formulaic
+            if np.ndim(values) != 1:
+                raise DataError(f"{factor.expr}: the levels of a factor are those of one column.")
             levels = pd.unique(pd.Series(values))
             known = spec.encoder_state.get(factor.expr, (None, {}))[1].get("categories")
-            if known is not None and (new := [level for level in levels if level not in set(known)]):
+            if known is not None and (new := [level for level in levels.tolist() if level not in set(known)]):
                 raise DataError(
                     f"{factor.expr} has {counted(len(new), 'level')} that the model has not seen: {listed(map(repr, new))}."
                 )
             self._check_size(factor.expr, len(levels))
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("error", DataMismatchWarning)  # levels=[...] that leave some out
                 return super()._encode_evaled_factor(factor, spec, drop_rows, reduced_rank)
         except DataMismatchWarning as error:

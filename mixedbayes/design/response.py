@@ -65,7 +65,7 @@ def read_response(response: Response, columns: pd.DataFrame, env: Mapping[str, A
     name = text_of(response.expression)
     match response.expression:
         case Call("cbind", (successes, failures), ()):
-            s, f = _numbers(successes, scope), _numbers(failures, scope)
+            s, f = _numbers(successes, scope), _numbers(failures, scope, scalar=True)
             return ResponseValues(text_of(successes), _frozen(s), None, _frozen(s + f))
         case Call("cbind"):
             raise DataError("cbind() in a response takes two columns: cbind(successes, failures) ~ x.")
@@ -89,12 +89,8 @@ def read_response(response: Response, columns: pd.DataFrame, env: Mapping[str, A
         return ResponseValues(name, _frozen(codes), levels)
     values = _numbers(response.expression, scope)
     if response.level is not None:
-        return _one_level(
-            name,
-            np.searchsorted(np.unique(values), values).astype(float),
-            tuple(np.unique(values).tolist()),
-            response.level,
-        )
+        found, codes = np.unique(np.asarray(value), return_inverse=True)
+        return _one_level(name, codes.astype(float), tuple(found.tolist()), response.level)
     return ResponseValues(name, _frozen(values), None, trials)
 
 

@@ -7,7 +7,6 @@ categorical: False before True, texts sorted by code point).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
 from typing import Any, Literal
 
 import narwhals as nw
@@ -58,6 +57,8 @@ def open_table(data: Any) -> nw.DataFrame[Any]:
             data = pd.DataFrame(data)
         except ValueError as error:
             raise DataError(f"The data cannot be made a table: {error}") from None
+    if isinstance(data, pd.DataFrame) and not all(isinstance(name, str) for name in data.columns):
+        data = data.set_axis([str(name) for name in data.columns], axis=1)
     if isinstance(data, pd.DataFrame) and not data.columns.is_unique:
         twice = data.columns[data.columns.duplicated()].unique()
         raise DataError(
@@ -106,7 +107,7 @@ def read_columns(
     rows = Rows(len(table), _frozen(np.flatnonzero(keep)), counts)
     if counts and missing == "error":
         raise DataError(
-            f"The data have missing values: {listed(f'{k} in {v:,} rows' for k, v in counts.items())}."
+            f"The data have missing values: {listed(f'{name} in {counted(gap, "row")}' for name, gap in counts.items())}."
         )
     if not len(rows.kept):
         worst = max(counts, key=lambda name: counts[name])
@@ -117,6 +118,31 @@ def read_columns(
     kept = {name: _tidied(column if whole else column[keep], name) for name, column in columns.items()}
     index = pd.RangeIndex(len(table)) if whole else pd.Index(rows.kept)
     return pd.DataFrame(kept, index=index), rows
+
+
+def alike(columns: pd.DataFrame, learned: pd.DataFrame) -> pd.DataFrame:
+    """New columns in the kinds of the columns that a model learned from.
+
+    Raises:
+        DataError: One is of another kind, as text where there were numbers.
+    """
+    made = {}
+    for name in columns:
+        here, there = _kind(columns[name]), _kind(learned[name])
+        if (here, there) == ("numbers", "categories of numbers"):
+            made[name] = columns[name].astype("category")
+        elif here != there:
+            raise DataError(f"{name} holds {here}, where the model has learned {there}.")
+    return columns.assign(**made)
+
+
+def _kind(column: pd.Series) -> str:
+    """What a column from `read_columns` holds, in words."""
+    kinds = {"b": "booleans", "M": "dates", **dict.fromkeys("iuf", "numbers")}
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return kinds[column.dtype.kind]
+    kind = kinds.get(column.cat.categories.dtype.kind, "text or categories")
+    return "categories of numbers" if kind == "numbers" else kind
 
 
 def finite(values: np.ndarray, index: pd.Index, name: str) -> np.ndarray:
@@ -158,11 +184,8 @@ def _series(column: nw.Series[Any]) -> pd.Series:
     if dtype.is_numeric():
         return pd.Series(_numbers(column))
     if isinstance(dtype, nw.Boolean):
-        values = (
-            [None if value is None else bool(value) for value in column.to_list()]
-            if column.is_null().any()
-            else column.to_numpy()
-        )
+        pairs = zip(column.to_list(), column.is_null().to_list(), strict=True)
+        values = [None if lost else bool(value) for value, lost in pairs]
         return pd.Series(pd.Categorical(values, categories=[False, True]))
     if isinstance(dtype, nw.Categorical | nw.Enum):
         return _categorical(column)
@@ -178,10 +201,10 @@ def _series(column: nw.Series[Any]) -> pd.Series:
         ).reset_index(drop=True)
     if isinstance(dtype, nw.Object):
         return _objects(column.to_list(), name)
-    if isinstance(dtype, nw.Unknown):
+    if isinstance(dtype, nw.Unknown) and column.is_null().all():
         return pd.Series(np.full(len(column), np.nan))
     raise DataError(
-        f"Column {name!r} holds {dtype}; a model can use numbers, texts, booleans, categories and dates."
+        f"Column {name!r} holds {getattr(column.to_native(), 'dtype', dtype)}; a model can use numbers, texts, booleans, categories and dates."
     )
 
 
@@ -201,13 +224,14 @@ def _numbers(column: nw.Series[Any]) -> np.ndarray:
 
 def _categorical(column: nw.Series[Any]) -> pd.Series:
     native = column.to_native()
-    if isinstance(native, pd.Series):
-        categories = native.cat.categories
-        if isinstance(categories, pd.IntervalIndex):
-            native = native.cat.rename_categories([str(interval) for interval in categories])
-        return native.cat.as_unordered().reset_index(drop=True)
-    categories = column.cat.get_categories().to_list()
-    return pd.Series(pd.Categorical(column.cast(nw.String).to_list(), categories=categories))
+    if isinstance(column.dtype, nw.Enum) and not isinstance(native, pd.Series):
+        return pd.Series(pd.Categorical(column.cast(nw.String).to_list(), categories=column.dtype.categories))
+    if column.implementation.is_polars():  # its categories are in order of appearance
+        return _texts(column.cast(nw.String).to_list())
+    native = native if isinstance(native, pd.Series) else native.to_pandas()
+    if isinstance(native.cat.categories, pd.IntervalIndex):
+        native = native.cat.rename_categories([str(interval) for interval in native.cat.categories])
+    return native.cat.as_unordered().reset_index(drop=True)
 
 
 def _texts(values: Any) -> pd.Series:
@@ -221,11 +245,9 @@ def _texts(values: Any) -> pd.Series:
 
 def _objects(values: list[Any], name: str) -> pd.Series:
     """A column of Python objects: what pandas takes it for, if that is one plain kind."""
-    kind = pd.api.types.infer_dtype(values, skipna=True)
-    gone = [
-        value is None or value is pd.NA or (isinstance(value, float) and isnan(value)) for value in values
-    ]
+    gone = pd.Series(values, dtype=object).isna().to_list()
     clean = [None if lost else value for lost, value in zip(gone, values, strict=True)]
+    kind = pd.api.types.infer_dtype(clean, skipna=True)
     if kind == "string":
         return _texts(clean)
     if kind == "boolean":

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from data import REFERENCE
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixedbayes.design.design import build_design
@@ -88,6 +88,7 @@ def test_ordered_categories_are_coded_by_treatment_unless_asked():
 FORMULA = "y ~ f3*x + poly(z, 2) + scale(x) + (f2 + x | f4/g) + (0 + f3 || g)"
 
 
+@settings(max_examples=20)
 @given(st.permutations(range(len(DATA))))
 def test_permuting_rows_permutes_the_design_and_changes_nothing_else(order):
     before, after = build_design(FORMULA, DATA), build_design(FORMULA, DATA.iloc[list(order)])
@@ -101,6 +102,7 @@ def test_permuting_rows_permutes_the_design_and_changes_nothing_else(order):
         np.testing.assert_array_equal(one.codes, other.codes[list(order)])
 
 
+@settings(max_examples=20)
 @given(st.lists(st.text(min_size=1, max_size=4), min_size=3, max_size=3, unique=True).map(sorted))
 def test_relabelling_levels_in_order_changes_labels_and_nothing_else(names):
     data = DATA.assign(f3=DATA["f3"].astype(str), g=DATA["f3"].astype(str))

