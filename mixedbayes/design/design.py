@@ -244,8 +244,10 @@ def build_fixed(formula: Formula, columns: pd.DataFrame, env: Mapping[str, Any])
 def dependent_columns(X: np.ndarray) -> list[int]:
     """Columns that are linear combinations of columns before them, in order."""
     n, p = X.shape
-    norms = np.sqrt((X * X).sum(axis=0))
-    scaled = X / np.where(norms > 0, norms, 1.0)
+    peaks = np.abs(X).max(axis=0, initial=0.0)
+    scaled = X / np.where(peaks > 0, peaks, 1.0)  # first, for the square of 1e200 is infinite
+    norms = np.linalg.norm(scaled, axis=0)
+    scaled /= np.where(norms > 0, norms, 1.0)
     if p <= n and (np.abs(np.diag(np.linalg.qr(scaled, mode="r"))) >= RANK_TOLERANCE).all():
         return []
     dependent: list[int] = []

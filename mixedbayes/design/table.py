@@ -254,10 +254,13 @@ def _objects(values: list[Any], name: str) -> pd.Series:
         return pd.Series(pd.Categorical(clean, categories=[False, True]))
     if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
         numbers = np.array([np.nan if value is None else float(value) for value in clean])
-        whole = kind == "integer" and not any(gone)
+        whole = kind == "integer" and not any(gone) and np.abs(numbers).max() < 2**63
         return pd.Series(numbers.astype(np.int64) if whole else numbers)
     if kind in ("date", "datetime", "datetime64"):
-        return pd.Series(pd.to_datetime(pd.Series(clean)))
+        try:
+            return pd.Series(pd.to_datetime(pd.Series(clean)))
+        except (TypeError, ValueError) as error:
+            raise DataError(f"Column {name!r} holds dates that do not go together: {error}") from error
     if kind == "empty":
         return pd.Series(np.full(len(values), np.nan))
     types = listed(sorted({type(value).__name__ for value in clean if value is not None}))

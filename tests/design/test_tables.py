@@ -188,6 +188,16 @@ def test_a_level_that_only_dropped_rows_had_is_none():
         (base().assign(x=[1 + 2j] * N), "y ~ x", "Column 'x' holds"),
         (base().assign(x=pd.to_timedelta(range(N), "D")), "y ~ x", "Column 'x' holds"),
         (pl.DataFrame({"y": [1.0, 2], "x": [[1], [2]]}), "y ~ x", "Column 'x' holds List"),
+        (
+            base().assign(d=[pd.Timestamp("2024-01-01"), pd.Timestamp("2024-01-02", tz="UTC")] * 12),
+            "y ~ (1 | d)",
+            "Column 'd' holds dates that do not go together",
+        ),
+        (
+            base().assign(k=np.array(BASE["k"]) * 1e200),
+            "y ~ k:I(k*1)",
+            "k:I(k * 1): not a finite number in every row",
+        ),
         (base(), "y ~ d", "d holds dates; as a predictor make it a number first"),
         (base(), "y ~ log(d)", "d holds dates"),
         (
@@ -280,18 +290,25 @@ def test_missing_is_drop_or_error():
         ("y ~ 0 + f + g", ()),
         ("y ~ nested + g", ("g[T.g6]",)),
         ("y ~ scaled + x", ()),
+        ("y ~ huge + tiny + x", ()),
+        ("y ~ huge + I(huge/1e100)", ("I(huge / 1e+100)",)),
     ],
 )
 def test_a_linear_combination_of_earlier_columns_is_dropped_and_named(formula, dropped):
     nested = ["early" if g in ("g1", "g10") else "late" for g in BASE["g"]]
     table = base().assign(
-        one=1.0, zero=0, single="a", nested=nested, scaled=np.array(BASE["x"]) * 1e4 + BASE["n"]
+        huge=np.array(BASE["k"]) * 1e200,
+        tiny=np.array(BASE["n"]) * 1e-200,
+        one=1.0,
+        zero=0,
+        single="a",
+        nested=nested,
+        scaled=np.array(BASE["x"]) * 1e4 + BASE["n"],
     )
     design = build_design(formula, table)
     assert design.fixed.dropped == dropped
-    assert np.linalg.matrix_rank(design.fixed.X / np.linalg.norm(design.fixed.X, axis=0)) == len(
-        design.fixed.columns
-    )
+    X = design.fixed.X / np.abs(design.fixed.X).max(axis=0)
+    assert np.linalg.matrix_rank(X) == len(design.fixed.columns)
     assert any("linear combination" in note for note in design.notes) == bool(dropped)
     np.testing.assert_array_equal(design.encode(table).X, design.fixed.X)
 
@@ -336,3 +353,10 @@ def test_columns_named_by_numbers_are_named_in_backticks():
     design = build_design("`0` ~ `1` + (1 | `2`)", table)
     assert design.fixed.columns == ("Intercept", "`1`")
     np.testing.assert_array_equal(design.fixed.X[:, 1], BASE["x"])
+
+
+def test_whole_numbers_beyond_64_bits_are_numbers():
+    table = base().assign(x=[2**70 + i * 2**60 for i in range(N)])
+    np.testing.assert_allclose(
+        build_design("y ~ x", table).fixed.X[:, 1], [2.0**70 + i * 2.0**60 for i in range(N)]
+    )
