@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 from html import escape
-from io import StringIO
 from math import floor, isfinite, log10
 from textwrap import wrap
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from rich.console import Console
-from rich.table import Table
+from rich.cells import cell_len
 
 from mixedbayes.model.spec import ModelSpec
 from mixedbayes.model.text import header
@@ -21,6 +19,9 @@ from mixedbayes.results.summary import STATISTICS, diagnose, summarise
 HEADINGS = ("Estimate", "Est.Error", "l-95% CI", "u-95% CI", "Rhat", "Bulk ESS", "Tail ESS")
 SMALLEST, LARGEST = -7, 6
 """Powers of ten of the errors that are printed in full."""
+
+NARROWEST = 22
+"""Cells of the column of labels, at least: tables of different fits look alike."""
 
 WIDTH = 100
 """Columns at which sentences are broken."""
@@ -134,7 +135,8 @@ def _row(label: str, values: np.ndarray) -> tuple[str, ...]:
     else:  # powers of ten, each number to the same place
         shown = [f"{value:.{max(1, _size(value) - size + 1)}e}" for value in estimates]
     diagnosed = [f"{rhat:.2f}", *(f"{ess:.0f}" for ess in (bulk, tail))]
-    return (" ".join(label.splitlines()), *shown, *("NA" if cell == "nan" else cell for cell in diagnosed))
+    plain = "".join(character if character.isprintable() else " " for character in label)
+    return (plain, *shown, *("NA" if cell == "nan" else cell for cell in diagnosed))
 
 
 def _size(value: float) -> int:
@@ -147,26 +149,21 @@ def _wrapped(text: str, indent: int = 0) -> list[str]:
 
 def _aligned(sections: tuple[Section, ...]) -> list[str]:
     """The tables under their titles, one width of each column for all."""
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, min_width=22)
-    for _ in HEADINGS:
-        table.add_column(justify="right", no_wrap=True)
-    for i, section in enumerate(sections):
-        if i:
-            table.add_row()
-        table.add_row(f"\0{i}", *HEADINGS)
-        for row in section.rows:
-            table.add_row(*row)
-    lines = StringIO()
-    Console(file=lines, width=10_000, color_system=None, markup=False, highlight=False, emoji=False).print(
-        table
-    )
-    said = []
-    for line in lines.getvalue().splitlines():
-        mark, _, rest = line.rstrip().partition("\0")
-        if rest and not mark:
-            number = rest.split(maxsplit=1)[0]
-            said += [f"{sections[int(number)].title}:", " " * (1 + len(number)) + rest[len(number) :]]
-        else:
-            said.append(line.rstrip())
-    return said
+    heading = ("", *HEADINGS)
+    rows = [heading, *(row for section in sections for row in section.rows)]
+    widths = [max(cell_len(row[i]) for row in rows) for i in range(len(heading))]
+    widths[0] = max(widths[0], NARROWEST)
+    lines = []
+    for section in sections:
+        lines += ["", f"{section.title}:", *(_line(row, widths) for row in (heading, *section.rows))]
+    return lines[1:]
+
+
+def _line(row: tuple[str, ...], widths: list[int]) -> str:
+    """The label to the left, numbers to the right, by the cells that a terminal gives each character."""
+    label, *numbers = row
+    cells = [label + " " * (widths[0] - cell_len(label))]
+    cells += [
+        " " * (width - cell_len(number)) + number for number, width in zip(numbers, widths[1:], strict=True)
+    ]
+    return "  ".join(cells)
