@@ -149,6 +149,8 @@ def _rows(described: Mapping[str, Any], n: int) -> Rows:
     """Which rows of the caller's data the n rows stored are."""
     kept = np.arange(n) if described["kept"] is None else np.asarray(described["kept"], dtype=np.int64)
     total = int(described["total"])
+    if described["kept"] is None and total != n:
+        raise FileError("its rows are not those of its data")
     if kept.shape != (n,) or (np.diff(kept) <= 0).any() or kept[0] < 0 or kept[-1] >= total:
         raise FileError("its rows are not those of its data")
     kept.flags.writeable = False
@@ -202,19 +204,25 @@ def _columns_to_dataset(columns: pd.DataFrame) -> xr.Dataset:
 
 
 def _numbers(values: pd.Index) -> tuple[np.ndarray, str]:
-    """Values as a file can hold them, and the dtype they are to have again: dates and booleans as integers."""
+    """Values as a file can hold them, and the dtype they are to have again.
+
+    Dates and booleans become integers; what is neither they nor numbers nor texts becomes texts.
+    """
     if isinstance(values, pd.DatetimeIndex):
         return values.asi8, str(values.dtype)
-    if values.dtype == bool:
-        return values.to_numpy().astype(np.int8), "bool"
-    return values.to_numpy(), "str" if values.dtype.kind in "OT" else str(values.dtype)
+    plain = values.to_numpy()
+    if plain.dtype == bool:
+        return plain.astype(np.int8), "bool"
+    if str(plain.dtype) in PLAIN:
+        return plain, str(plain.dtype)
+    return values.astype(str).to_numpy(dtype=object), "object" if values.dtype == object else "str"
 
 
 def _values(stored: xr.DataArray) -> pd.Index:
     """The inverse of `_numbers`."""
     dtype, values = stored.attrs["pandas_dtype"], stored.to_numpy()
-    if dtype == "str":
-        return pd.Index(values, dtype=object)
+    if dtype in ("str", "object"):
+        return pd.Index(values, dtype=dtype)
     if dtype.startswith("datetime64"):
         unit = dtype.removeprefix("datetime64[").rstrip("]").split(",")[0]
         naive = pd.DatetimeIndex(values.astype(np.int64).view(f"M8[{unit}]"))

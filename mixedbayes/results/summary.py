@@ -38,9 +38,12 @@ def estimate(draws: np.ndarray, conf_level: float = 0.95, *, robust: bool = Fals
     """The first four columns of `summarise`, which need no chains."""
     if isinstance(conf_level, bool) or not isinstance(conf_level, Real) or not 0 < conf_level < 1:
         raise ArgumentError(f"conf_level lies between 0 and 1, not {conf_level!r}.")
-    flat = draws.reshape(-1, draws.shape[-1])
+    flat = draws.reshape(draws.shape[0] * draws.shape[1], -1)
     middle = np.median(flat, axis=0) if robust else flat.mean(axis=0)
-    error = 1.4826 * np.median(np.abs(flat - middle), axis=0) if robust else flat.std(axis=0, ddof=1)
+    if robust:
+        error = 1.4826 * np.median(np.abs(flat - middle), axis=0)
+    else:
+        error = flat.std(axis=0, ddof=1) if len(flat) > 1 else np.full_like(middle, np.nan)
     tail = (1 - conf_level) / 2
     low, high = np.quantile(flat, [tail, 1 - tail], axis=0)
     return pd.DataFrame(dict(zip(STATISTICS, (middle, error, low, high), strict=False)))

@@ -19,7 +19,7 @@ def tidy(
     spec: ModelSpec, posterior: xr.Dataset, effects: str | Sequence[str], conf_level: float, *, robust: bool
 ) -> pd.DataFrame:
     """One row a parameter, in broom.mixed's columns with underscores."""
-    asked = [effects] if isinstance(effects, str) else list(effects)
+    asked = list(effects) if isinstance(effects, Iterable) and not isinstance(effects, str) else [effects]
     unknown = [name for name in asked if name not in KINDS]
     if unknown or not asked:
         raise ArgumentError(
