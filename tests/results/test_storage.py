@@ -285,7 +285,7 @@ def load_described(tree, monkeypatch):
     def load(text):
         other = tree.copy()
         other.attrs["mixedbayes"] = text
-        monkeypatch.setattr(storage, "_opened", lambda path: other)
+        monkeypatch.setattr(storage, "_opened", lambda _: other)
         return mb.load("fit.nc")
 
     return load
