@@ -18,6 +18,9 @@ from mixedbayes.model.priors import Prior, Reference
 
 CHAIN, DRAW, COEFFICIENT, OBSERVATION = "chain", "draw", "coefficient", "observation"
 
+SMALLEST, LARGEST = 1e-100, 1e100
+"""Between these lies the largest number of a column, so that sums of squares can be computed."""
+
 ROUNDING = 1e-12
 """A column whose range is less than this part of its largest value is constant but for rounding."""
 
@@ -134,11 +137,13 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
 
     Raises:
         FamilyError: The response is not one that the family takes.
-        DataError: A group has as many levels as there are rows, where a residual is also estimated.
+        DataError: A group has as many levels as there are rows, where a residual is also estimated; or
+            numbers are too large or too small to compute with.
         PriorError: An unknown address, or a prior that does not fit its parameter.
     """
     check_response(design, family)
     _check_levels(design, family)
+    _check_sizes(design)
     location, scale, sd_y = _scales(design, link)
     known = addresses(design, family)
     priors = _by_address(priors, known)
@@ -319,6 +324,20 @@ def _check_levels(design: Design, family: Family) -> None:
             raise DataError(
                 f"The group {block.group} has as many levels as there are rows ({design.n:,}), so its effects cannot be told from "
                 f"the residual of the {family.name} family. Leave it out, or group by something that repeats."
+            )
+
+
+def _check_sizes(design: Design) -> None:
+    """Refuse numbers whose squares leave the range of floating point, and with them every scale."""
+    columns = [(design.response.name, design.response.values)]
+    columns += zip(design.fixed.columns, design.fixed.X.T, strict=True)
+    columns += [pair for block in design.groups for pair in zip(block.columns, block.X.T, strict=True)]
+    for name, x in columns:
+        size = np.abs(x).max()
+        if size and not SMALLEST < size < LARGEST:
+            raise DataError(
+                f"The largest number of {name} is {size:.3g}, too {'small' if size < 1 else 'large'} to compute with: "
+                "measure it in another unit."
             )
 
 

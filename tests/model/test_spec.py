@@ -285,6 +285,32 @@ def test_as_many_levels_as_rows_are_refused_where_there_is_a_residual():
     assert len(mb.model("k ~ x + (1 | row)", data, "poisson").spec.blocks) == 1
 
 
+@pytest.mark.parametrize(
+    ("column", "factor", "message"),
+    [
+        (
+            "y",
+            1e-300,
+            "The largest number of y is .*e-299, too small to compute with: measure it in another unit",
+        ),
+        ("y", 1e300, r"The largest number of y is .*e\+301, too large"),
+        ("x", 1e200, r"The largest number of x is .*e\+200, too large"),
+        ("z", 1e-200, "The largest number of z is .*e-200, too small"),
+    ],
+)
+def test_numbers_that_floating_point_cannot_square_are_refused(column, factor, message):
+    with pytest.raises(DataError, match=message):
+        mb.model("y ~ x + (0 + z | g)", DATA.assign(**{column: DATA[column] * factor}))
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e30])
+def test_the_unit_of_a_column_changes_priors_by_that_unit(factor):
+    found, scaled = (numbers("y ~ x + (x | g)", data=DATA.assign(x=DATA["x"] * by)) for by in (1, factor))
+    assert scaled["b[x]"][1] == pytest.approx(found["b[x]"][1] / factor)
+    assert scaled["sd[g, x]"][0] == pytest.approx(found["sd[g, x]"][0] * factor)
+    assert scaled["Intercept"] == pytest.approx(found["Intercept"])
+
+
 # names ---------------------------------------------------------------------------------------------------
 
 COLLISIONS = [
