@@ -14,7 +14,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
-from mixedbayes.model.distributions import DISTRIBUTIONS, POSITIVE, Interval
+from mixedbayes.model.distributions import DISTRIBUTIONS, POSITIVE, REAL, Interval
 from mixedbayes.model.priors import Prior, Reference
 from mixedbayes.model.spec import COEFFICIENT, OBSERVATION, BlockSpec, ModelSpec, Parameter
 
@@ -42,9 +42,9 @@ def build(spec: ModelSpec) -> pm.Model:
         spec: From `specify`.
 
     Returns:
-        A model whose variables are those of `spec.variables`, and internal ones: `Intercept` (at the
-        predictors' means), `slopes`, and for each block `z_` (standard normal) and `partial_`
-        (canonical partial correlations on (0, 1)).
+        A model whose variables are those of `spec.variables`, and internal ones: `Intercept_scaled` (at
+        the predictors' means) and `slopes_scaled`, in units of the data, and for each block `z_`
+        (standard normal) and `partial_` (canonical partial correlations on (0, 1)).
     """
     with pm.Model(coords=spec.coords) as model:
         hyper: dict[str, TensorVariable] = {}
@@ -66,9 +66,9 @@ def _population(spec: ModelSpec, hyper: Mapping[str, TensorVariable]) -> TensorV
         return pt.as_tensor(0.0)
     parts: list[TensorVariable] = []
     eta = pt.as_tensor(0.0)
-    slopes = _vector("slopes", spec.coefficients, hyper) if spec.coefficients else None
+    slopes = _located("slopes", spec.coefficients, hyper) if spec.coefficients else None
     if spec.intercept is not None:
-        intercept = _one("Intercept", spec.intercept, hyper)
+        intercept = _located("Intercept", [spec.intercept], hyper)[0]
         eta += intercept
         at_zero = intercept - spec.means @ slopes if spec.centred and slopes is not None else intercept
         parts.append(pt.shape_padleft(at_zero))
@@ -156,6 +156,29 @@ def _vector(
         return _random(name, parameters[0].prior, parameters[0].support, joined, **size)
     parts = [_one(p.address, p, hyper) for p in parameters]
     return pm.Deterministic(name, pt.stack(parts), dims=dims)
+
+
+def _located(
+    name: str, parameters: Sequence[Parameter], hyper: Mapping[str, TensorVariable]
+) -> TensorVariable:
+    """Coefficients side by side, sampled in the units that the data suggest.
+
+    A value is `location + scale * v`; v has the prior shifted and stretched to match, so that the value
+    has exactly the prior asked for. Priors that are not closed under this are sampled as they are.
+    """
+    first = parameters[0].prior.distribution
+    if any(p.prior.distribution != first for p in parameters):
+        return pt.concatenate([_located(p.address, [p], hyper) for p in parameters])
+    if DISTRIBUTIONS[first].located is None and first != "flat":
+        return _vector(name, parameters, hyper)
+    location, scale = (np.array([getattr(p, key) for p in parameters]) for key in ("location", "scale"))
+    each = [_arguments(p.prior, hyper) for p in parameters]
+    joined = {key: _side_by_side([arguments[key] for arguments in each]) for key in each[0]}
+    if DISTRIBUTIONS[first].located is not None:
+        where, unit = DISTRIBUTIONS[first].located
+        joined |= {where: (joined[where] - location) / scale, unit: joined[unit] / scale}
+    v = _random(f"{name}_scaled", parameters[0].prior, REAL, joined, shape=len(parameters))
+    return location + scale * v
 
 
 def _one(name: str, parameter: Parameter, hyper: Mapping[str, TensorVariable]) -> TensorVariable:

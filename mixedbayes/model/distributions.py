@@ -43,6 +43,8 @@ class Distribution:
         names: For each PyMC argument the Stan argument it is.
         half: The PyMC distribution of its upper half when the location is zero, if PyMC has one.
         half_names: Its arguments.
+        located: Names of the location and scale arguments of a family that is closed under shift and
+            stretch; None for others.
     """
 
     arguments: Mapping[str, Interval]
@@ -51,14 +53,16 @@ class Distribution:
     names: Mapping[str, str]
     half: str | None = None
     half_names: Mapping[str, str] | None = None
+    located: tuple[str, str] | None = None
 
 
 _LOCATED = {"mu": REAL, "sigma": POSITIVE}
+_MU_SIGMA = ("mu", "sigma")
 _SHAPED = {"alpha": POSITIVE, "beta": POSITIVE}
 
 DISTRIBUTIONS: Mapping[str, Distribution] = {
     "normal": Distribution(
-        _LOCATED, REAL, "Normal", {"mu": "mu", "sigma": "sigma"}, "HalfNormal", {"sigma": "sigma"}
+        _LOCATED, REAL, "Normal", {"mu": "mu", "sigma": "sigma"}, "HalfNormal", {"sigma": "sigma"}, _MU_SIGMA
     ),
     "student_t": Distribution(
         {"nu": POSITIVE, **_LOCATED},
@@ -67,18 +71,24 @@ DISTRIBUTIONS: Mapping[str, Distribution] = {
         {"nu": "nu", "mu": "mu", "sigma": "sigma"},
         "HalfStudentT",
         {"nu": "nu", "sigma": "sigma"},
+        _MU_SIGMA,
     ),
     "cauchy": Distribution(
-        _LOCATED, REAL, "Cauchy", {"alpha": "mu", "beta": "sigma"}, "HalfCauchy", {"beta": "sigma"}
+        _LOCATED, REAL, "Cauchy", {"alpha": "mu", "beta": "sigma"}, "HalfCauchy", {"beta": "sigma"}, _MU_SIGMA
     ),
-    "double_exponential": Distribution(_LOCATED, REAL, "Laplace", {"mu": "mu", "b": "sigma"}),
-    "logistic": Distribution(_LOCATED, REAL, "Logistic", {"mu": "mu", "s": "sigma"}),
-    "gumbel": Distribution({"mu": REAL, "beta": POSITIVE}, REAL, "Gumbel", {"mu": "mu", "beta": "beta"}),
+    "double_exponential": Distribution(
+        _LOCATED, REAL, "Laplace", {"mu": "mu", "b": "sigma"}, located=_MU_SIGMA
+    ),
+    "logistic": Distribution(_LOCATED, REAL, "Logistic", {"mu": "mu", "s": "sigma"}, located=_MU_SIGMA),
+    "gumbel": Distribution(
+        {"mu": REAL, "beta": POSITIVE}, REAL, "Gumbel", {"mu": "mu", "beta": "beta"}, located=("mu", "beta")
+    ),
     "skew_normal": Distribution(
         {"xi": REAL, "omega": POSITIVE, "alpha": REAL},
         REAL,
         "SkewNormal",
         {"mu": "xi", "sigma": "omega", "alpha": "alpha"},
+        located=("xi", "omega"),
     ),
     "exponential": Distribution({"beta": POSITIVE}, POSITIVE, "Exponential", {"lam": "beta"}),
     "gamma": Distribution(_SHAPED, POSITIVE, "Gamma", {"alpha": "alpha", "beta": "beta"}),

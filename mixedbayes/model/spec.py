@@ -34,12 +34,16 @@ class Parameter:
         prior: Numbers and references to hyperparameters.
         support: Where it lies; the prior is cut to it.
         default: Whether the prior is ours and not the user's.
+        location, scale: Where the data put it and in which unit it is sampled, so that no unit of a
+            column is too large or too small for the sampler; the prior is the same.
     """
 
     address: str
     prior: Prior
     support: Interval
     default: bool
+    location: float = 0.0
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +164,9 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
     intercept = None
     if fixed.has_intercept:
         key = "Intercept" if centred else "b[Intercept]"
-        intercept = chooser.choose(key, (key,), REAL, Prior("normal", (location, 2.5 * scale)))
+        intercept = chooser.choose_located(key, (key,), location, scale)
     coefficients = tuple(
-        chooser.choose(
-            f"b[{name}]", (f"b[{name}]", "b"), REAL, Prior("normal", (0.0, 2.5 * scale / spread(x)))
-        )
+        chooser.choose_located(f"b[{name}]", (f"b[{name}]", "b"), 0.0, scale / spread(x))
         for name, x in zip(columns, X.T, strict=True)
     )
     blocks = _block_specs(design, scale, chooser, names)
@@ -239,6 +241,11 @@ class _Chooser:
             self.referred[key] = self.refer(prior, key)
         return Parameter(address, self.referred[key], support, default=False)
 
+    def choose_located(self, address: str, keys: Sequence[str], location: float, scale: float) -> Parameter:
+        """The same for a coefficient, whose default is normal(location, 2.5 scale)."""
+        chosen = self.choose(address, keys, REAL, Prior("normal", (location, 2.5 * scale)))
+        return replace(chosen, location=location, scale=scale)
+
     def refer(self, prior: Prior, key: str) -> Prior:
         """The prior with each argument that is a prior replaced by a reference to a parameter."""
         arguments: list[float | Prior | Reference] = []
@@ -268,7 +275,12 @@ class _Names:
         return name
 
 
-_RESERVED = (CHAIN, DRAW, COEFFICIENT, OBSERVATION, "b", "Intercept", "slopes")
+_RESERVED = (
+    *(CHAIN, DRAW, COEFFICIENT, OBSERVATION),
+    *("b", "Intercept", "slopes", "Intercept_scaled", "slopes_scaled"),
+    *("sample", "pred_id"),  # dimensions that ArviZ makes of its own
+)
+"""Names that no variable or dimension of the user's can have; theirs gets an underscore."""
 
 
 def _block_specs(design: Design, scale: float, chooser: _Chooser, names: _Names) -> tuple[BlockSpec, ...]:

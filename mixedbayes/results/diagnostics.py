@@ -74,7 +74,7 @@ def complaints(draws: Draws, diagnosed: pd.DataFrame) -> list[str]:
     if len(high):
         worst = high.loc[high["rhat"].idxmax()]
         said.append(
-            f"The chains disagree on {_count(len(high))} (R-hat over {MAX_RHAT}, the worst {worst['name']} with {worst['rhat']:.3g}): "
+            f"The chains disagree on {_count(len(high))} (R-hat over {MAX_RHAT}, the worst {worst['name']} with {worst['rhat']:.4g}): "
             "the estimates are not to be trusted yet; raise tune and draws, or simplify the model."
         )
     ess = diagnosed[["ess_bulk", "ess_tail"]].min(axis=1)

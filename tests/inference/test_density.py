@@ -121,7 +121,8 @@ DEFAULT_LINK = {"gaussian": "identity", "poisson": "log", "bernoulli": "logit", 
 def log_density(case: Case, point: dict[str, np.ndarray]) -> float:
     """The whole log density at a point, priors of the design document and all.
 
-    `point` holds the model's own variables: Intercept, slopes, and for each block sd_, z_, partial_.
+    `point` holds the model's own variables: Intercept and slopes in units of the data (whence the logs of
+    the units), and for each block sd_, z_, partial_.
     """
     link = case.link or DEFAULT_LINK[case.family]
     y, trials, mean = response(case)
@@ -131,11 +132,13 @@ def log_density(case: Case, point: dict[str, np.ndarray]) -> float:
     eta = case.offset.copy()
     if case.intercept:
         location = LINK[link](mean) - case.offset.mean()
-        total += stats.norm.logpdf(point["Intercept"], location, 2.5 * s)
-        eta += point["Intercept"]
+        intercept = location + s * point["Intercept_scaled"][0]
+        total += stats.norm.logpdf(intercept, location, 2.5 * s) + np.log(s)
+        eta += intercept
     for j, x in enumerate(case.X):
-        total += stats.norm.logpdf(point["slopes"][j], 0, 2.5 * s / spread[j])
-        eta += point["slopes"][j] * (x - x.mean() if case.intercept else x)
+        slope = s / spread[j] * point["slopes_scaled"][j]
+        total += stats.norm.logpdf(slope, 0, 2.5 * s / spread[j]) + np.log(s / spread[j])
+        eta += slope * (x - x.mean() if case.intercept else x)
     for group in case.groups:
         q = len(group.Z)
         sd, z = point[f"sd_{group.name}"], point[f"z_{group.name}"]
@@ -264,8 +267,10 @@ def test_deterministics_are_what_their_names_say():
     )
     b, cor, r = compute(values)
     R = correlation(2 * point["partial_g"] - 1, 3)
-    means = design.fixed.X[:, 1:].mean(axis=0)
-    np.testing.assert_allclose(b, [point["Intercept"] - means @ point["slopes"], *point["slopes"]])
+    X, y = design.fixed.X[:, 1:], DATA["y"]
+    slopes = y.std() / X.std(axis=0, ddof=1) * point["slopes_scaled"]
+    at_means = y.mean() + y.std() * point["Intercept_scaled"][0]
+    np.testing.assert_allclose(b, [at_means - X.mean(axis=0) @ slopes, *slopes])
     np.testing.assert_allclose(cor, R, atol=1e-10)
     np.testing.assert_allclose(
         r, point["z_g"] @ (np.diag(point["sd_g"]) @ np.linalg.cholesky(R)).T, atol=1e-10
@@ -326,15 +331,63 @@ def test_a_hyperprior_is_shared_by_all_that_its_address_names():
     built = build(model.spec)
     values = random_point(built, 3)
     logp = built.compile_logp(
-        vars=[built["slopes"], built["b.sigma"], built["b.sigma.beta"]], jacobian=False, mode="FAST_COMPILE"
+        vars=[built["slopes_scaled"], built["b.sigma"], built["b.sigma.beta"]],
+        jacobian=False,
+        mode="FAST_COMPILE",
     )
     sigma, beta = np.exp(values["b.sigma_log__"]), np.exp(values["b.sigma.beta_log__"])
+    units = DATA["y"].std() / DATA[["x", "w"]].std().to_numpy()
     expected = (
-        stats.norm.logpdf(values["slopes"], 0, sigma).sum()
+        stats.norm.logpdf(units * values["slopes_scaled"], 0, sigma).sum()
+        + np.log(units).sum()
         + stats.gamma.logpdf(sigma, 2, scale=1 / beta)
         + stats.gamma.logpdf(beta, 1, scale=1.0)
     )
     assert float(logp(values)) == pytest.approx(expected, rel=1e-6)
+
+
+LOCATED = {
+    "normal(1, 3)": lambda b: stats.norm.logpdf(b, 1, 3),
+    "student_t(4, 1, 3)": lambda b: stats.t.logpdf(b, 4, 1, 3),
+    "cauchy(1, 3)": lambda b: stats.cauchy.logpdf(b, 1, 3),
+    "double_exponential(1, 3)": lambda b: stats.laplace.logpdf(b, 1, 3),
+    "logistic(1, 3)": lambda b: stats.logistic.logpdf(b, 1, 3),
+    "gumbel(1, 3)": lambda b: stats.gumbel_r.logpdf(b, 1, 3),
+    "skew_normal(1, 3, 2)": lambda b: stats.skewnorm.logpdf(b, 2, 1, 3),
+    "flat": np.zeros_like,
+}
+
+
+@pytest.mark.parametrize("prior", LOCATED)
+def test_coefficients_have_the_prior_asked_for_in_whatever_unit_they_are_sampled(prior):
+    spec = mb.model("y ~ x + w", DATA, priors={"b": prior, "Intercept": prior}).spec
+    model = build(spec)
+    values = random_point(model, 5)
+    logp = model.compile_logp(vars=model.free_RVs[:2], jacobian=False, mode="FAST_COMPILE")
+    s = DATA["y"].std()
+    slopes = s / DATA[["x", "w"]].std().to_numpy() * values["slopes_scaled"]
+    intercept = DATA["y"].mean() + s * values["Intercept_scaled"]
+    units = np.log(s) * 3 - np.log(DATA[["x", "w"]].std()).sum() if prior != "flat" else 0.0
+    expected = LOCATED[prior](slopes).sum() + LOCATED[prior](intercept).sum() + units
+    assert float(logp(values)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_coefficients_with_priors_of_several_kinds_keep_their_order():
+    priors = {"b[x]": "gamma(2, 1)", "b[w]": "normal(0, 1)", "b[flag]": "uniform(-1, 2)"}
+    model = build(mb.model("y ~ x + w + flag", DATA, priors=priors).spec)
+    values = random_point(model, 6)
+    variables = [v for v in model.free_RVs if v.name.startswith("b[")]
+    logp = model.compile_logp(vars=variables, jacobian=False, mode="FAST_COMPILE")
+    b = model.compile_fn(
+        model.replace_rvs_by_values([model["b"]])[0],
+        inputs=model.value_vars,
+        on_unused_input="ignore",
+        mode="FAST_COMPILE",
+    )(values)
+    expected = stats.gamma.logpdf(b[1], 2) + stats.norm.logpdf(b[2]) - np.log(3)
+    unit = np.log(DATA["y"].std() / DATA["w"].std())
+    assert float(logp(values)) == pytest.approx(expected + unit, rel=1e-6)
+    assert -1 < b[3] < 2
 
 
 @pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
@@ -342,7 +395,7 @@ def test_extreme_predictors_have_a_finite_density_and_gradient(link):
     data = pd.DataFrame({"y": [0, 1] * 4, "x": [-1e3, 1e3, -30.0, 30.0, -8.0, 8.0, 0.0, 0.5]})
     model = build(mb.model("y ~ 0 + x", data, "bernoulli", link=link).spec)
     slope = 1.0 if link != "cloglog" else 0.3
-    values = {"slopes": np.array([slope])}
+    values = {"slopes_scaled": np.array([slope * data["x"].std()])}
     gradient = model.compile_dlogp(mode="FAST_COMPILE")(values)
     assert np.isfinite(model.compile_logp(mode="FAST_COMPILE")(values))
     assert np.isfinite(gradient).all()

@@ -127,3 +127,20 @@ def test_posterior_agrees_with_quadrature(case):
     fit = mb.fit(case["formula"], data, case["family"], priors=case["priors"], **DRAWS, target_accept=0.9)
     rows = {name: (mean, sd, 1e6) for name, (mean, sd) in case["posterior"].items()}
     assert_agree(draws_by_address(fit), rows)
+
+
+def test_units_of_the_columns_do_not_matter():
+    """Reaction in nanoseconds and days in seconds: the same posterior in other units, as easily sampled."""
+    reference = json.loads((REFERENCE / "brms" / "sleepstudy.json").read_text())
+    data = mb.load_dataset("sleepstudy")
+    data["Reaction"] *= 1e6
+    data["Days"] *= 86_400
+    fit = mb.fit(reference["formula"], data, **DRAWS)
+    draws = draws_by_address(fit)
+    units = {"Intercept": 1e6, "Days": 1e6 / 86_400, "sigma": 1e6, "sd[Subject, Days]": 1e6 / 86_400}
+    rows = {from_brms(row["variable"], ("Intercept", "Days")): row for row in reference["posterior"]}
+    assert_agree(
+        {name: draws[name] / unit for name, unit in units.items()},
+        {name: (rows[name]["mean"], rows[name]["sd"], rows[name]["ess_bulk"]) for name in units},
+    )
+    assert fit.tidy()["rhat"].max() < 1.03
