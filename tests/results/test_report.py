@@ -75,17 +75,17 @@ FORMULAS = {
 
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_a_report_has_a_section_for_each_kind(formula):
-    assert list(sections(str(fit_with(formula=formula)))) == FORMULAS[formula]
+    assert list(sections(str(fit_with(9, formula)))) == FORMULAS[formula]
 
 
 def test_poisson_has_no_residual_section():
-    fit = fit_with(formula="k ~ x + (1 | g)", data=DATA.assign(k=RNG.poisson(3, N)), family="poisson")
+    fit = fit_with(9, formula="k ~ x + (1 | g)", data=DATA.assign(k=RNG.poisson(3, N)), family="poisson")
     assert list(sections(str(fit))) == ["Group-level effects, g (4 levels)", "Population-level effects"]
     assert "Links: mu = log\n" in str(fit)
 
 
 def test_hyperparameters_have_a_section_of_their_own():
-    fit = fit_with(priors={"sd": "gamma(2, gamma(1, 1))", "b": "normal(0, exponential(1))"})
+    fit = fit_with(9, priors={"sd": "gamma(2, gamma(1, 1))", "b": "normal(0, exponential(1))"})
     lines = sections(str(fit))["Hyperparameters"]
     assert [line.split()[0] for line in lines[1:]] == ["b.sigma", "sd.beta"]
 
@@ -97,7 +97,7 @@ def test_columns_of_every_table_end_at_the_same_place(name):
     cell_len = pytest.importorskip("rich.cells").cell_len
     data = DATA.assign(**{name: DATA["x"]})
     formula = f"y ~ `{name}` + (1 + `{name}` | g)"
-    tables = sections(str(fit_with(formula=formula, data=data)))
+    tables = sections(str(fit_with(9, formula, data)))
     lines = [line for table in tables.values() for line in table]
     assert len({cell_len(line) for line in lines}) == 1, "\n".join(lines)
 
@@ -107,7 +107,7 @@ def test_the_number_of_decimals_follows_the_error():
         scales = xr.DataArray([1e9, 1e-10], coords={"coefficient": data["coefficient"]})
         return data.assign(b=data["b"] * scales, sigma=data["sigma"] * 1e-4)
 
-    tables = sections(str(with_draws(fit_with(), scaled)))
+    tables = sections(str(with_draws(fit_with(9), scaled)))
     intercept, slope = (line.split() for line in tables["Population-level effects"][1:])
     assert all("e+" in cell for cell in intercept[1:5])
     assert all("e-" in cell for cell in slope[1:5])
@@ -123,7 +123,7 @@ def test_what_cannot_be_diagnosed_reads_na():
 def test_notes_of_the_design_are_printed_and_folded():
     data = DATA.assign(w=2 * DATA["x"], x=DATA["x"].where(DATA.index > 2))
     with pytest.warns(mb.DesignWarning):
-        fit = fit_with(formula="y ~ x + w + (1 | g)", data=data)
+        fit = fit_with(9, formula="y ~ x + w + (1 | g)", data=data)
     text = " ".join(str(fit).split())
     assert "Data: 37 of 40 rows; 3 dropped for missing values (x 3)" in text
     assert "Note: Column w is a linear combination of the others and left out." in text
