@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixedbayes.design.design import Design, build_design
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from mixedbayes.results.fit import Fit
 
 METHODS = ("nuts",)
+HOUSE = str(Path(__file__).parent)
+"""Warnings point at the first line outside: the user's."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ def model(
     designed = build_design(formula, data, missing=missing, env=env)
     spec = specify(designed, record, its_link, read)
     for note in designed.notes:
-        warnings.warn(note, DesignWarning, stacklevel=2)
+        warnings.warn(note, DesignWarning, skip_file_prefixes=(HOUSE,))
     return Model(spec)
 
 

@@ -81,13 +81,7 @@ def stopped(model, **_):
     return model
 
 
-@pytest.mark.parametrize(
-    "function",
-    [
-        mb.model,
-        pytest.param(mb.fit, marks=pytest.mark.xfail(strict=True, reason="points at the line of fit.py")),
-    ],
-)
+@pytest.mark.parametrize("function", [mb.model, mb.fit])
 def test_what_was_left_out_is_warned_of_at_the_caller_s_line(monkeypatch, function):
     monkeypatch.setattr(mb.Model, "fit", stopped)
     with warnings.catch_warnings(record=True) as caught:

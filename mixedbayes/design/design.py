@@ -14,7 +14,7 @@ import pandas as pd
 
 from mixedbayes.design.evaluate import Scope, evaluate, unknown_function
 from mixedbayes.design.functions import FUNCTIONS, VALUES
-from mixedbayes.design.groups import Levels, find_levels
+from mixedbayes.design.groups import Levels, find_levels, texts_of
 from mixedbayes.design.matrices import Recipe, build_matrix
 from mixedbayes.design.response import ResponseValues, read_response
 from mixedbayes.design.table import Missing, Rows, alike, finite, open_table, read_columns, unknown_columns
@@ -81,7 +81,7 @@ class Block:
 
     def __str__(self) -> str:
         bar = "||" if self.covariance == "diagonal" else "|"
-        levels = listed(map(str, self.levels), 4)
+        levels = listed(texts_of(self.levels), 4)
         return f"({', '.join(self.columns)} {bar} {self.name}): {len(self.levels):,} levels ({levels})"
 
 

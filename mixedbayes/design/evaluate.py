@@ -88,6 +88,12 @@ class Scope:
 def unknown_function(name: str, env: Mapping[str, Any]) -> DataError:
     """The error for a call of something that nobody provided."""
     known = [key for key in FUNCTIONS if not key.startswith("np.")]
+    head, dot, _ = name.partition(".")
+    if dot and head not in {key.partition(".")[0] for key in FUNCTIONS}:
+        return DataError(
+            f"A formula has no function {name}(): it cannot reach into {head!r}, for nothing has attributes there. "
+            f"Compute the column first, or pass a function in env={{...}}. Known: {listed(known, 60)}."
+        )
     hint = nearest(name, [*known, *env])
     return DataError(
         f"A formula has no function {name}(); pass your own as env={{{name!r}: function}}.{hint} Known: {listed(known, 60)}."

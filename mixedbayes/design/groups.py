@@ -89,7 +89,7 @@ def _mixed(places: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> np.nda
 
 def _labels(combinations: np.ndarray, values: Sequence[np.ndarray]) -> np.ndarray:
     """`A:a`; a part that itself holds a colon or quote stands in quotes, so that no two labels are equal."""
-    texts = [np.array([_part(text) for text in _texts(levels)], dtype=object) for levels in values]
+    texts = [np.array([_part(text) for text in texts_of(levels)], dtype=object) for levels in values]
     parts = [text[place] for text, place in zip(texts, combinations.T, strict=True)]
     labels = parts[0]
     for part in parts[1:]:
@@ -99,8 +99,9 @@ def _labels(combinations: np.ndarray, values: Sequence[np.ndarray]) -> np.ndarra
     return labels
 
 
-def _texts(levels: np.ndarray) -> list[str]:
-    if levels.dtype.kind == "M":  # days without their midnight
+def texts_of(levels: np.ndarray) -> list[str]:
+    """Levels as people write them: days without their midnight."""
+    if levels.dtype.kind == "M":
         return pd.DatetimeIndex(levels).astype(str).tolist()
     return [str(level) for level in levels]
 

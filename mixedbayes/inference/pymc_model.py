@@ -154,7 +154,7 @@ def _vector(
         joined = {key: _side_by_side([arguments[key] for arguments in each]) for key in each[0]}
         size: dict[str, Any] = {"dims": dims} if dims else {"shape": len(parameters)}
         return _random(name, parameters[0].prior, parameters[0].support, joined, **size)
-    parts = [_one(p.address, p, hyper) for p in parameters]
+    parts = [_one(f"{name}_{i}", p, hyper) for i, p in enumerate(parameters)]
     return pm.Deterministic(name, pt.stack(parts), dims=dims)
 
 
@@ -168,14 +168,15 @@ def _located(
     """
     first = parameters[0].prior.distribution
     if any(p.prior.distribution != first for p in parameters):
-        return pt.concatenate([_located(p.address, [p], hyper) for p in parameters])
-    if DISTRIBUTIONS[first].located is None and first != "flat":
+        return pt.concatenate([_located(f"{name}_{i}", [p], hyper) for i, p in enumerate(parameters)])
+    located = DISTRIBUTIONS[first].located
+    if located is None and first != "flat":
         return _vector(name, parameters, hyper)
     location, scale = (np.array([getattr(p, key) for p in parameters]) for key in ("location", "scale"))
     each = [_arguments(p.prior, hyper) for p in parameters]
     joined = {key: _side_by_side([arguments[key] for arguments in each]) for key in each[0]}
-    if DISTRIBUTIONS[first].located is not None:
-        where, unit = DISTRIBUTIONS[first].located
+    if located is not None:
+        where, unit = located
         joined |= {where: (joined[where] - location) / scale, unit: joined[unit] / scale}
     v = _random(f"{name}_scaled", parameters[0].prior, REAL, joined, shape=len(parameters))
     return location + scale * v

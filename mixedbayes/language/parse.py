@@ -76,6 +76,7 @@ def parse(text: str, columns: Sequence[str] | None = None) -> Formula:
         raise FormulaError(f"A formula has at most {MAX_LENGTH:,} characters; this one has {len(text):,}.")
     left, tilde, right = sides(scan(text), text)
     response = read_response(left, tilde, text)
+    refuse_lambda(right, text)
     right = [canonical(token, text) for token in right]
     right = signs(intercepts(zeros(right, text), text))
     terms = evaluate(right, text, everything(columns, response, right))
@@ -159,6 +160,13 @@ def read_response(tokens: list[Token], end: int, text: str) -> Response:
     if trials is not None and isinstance(expression, Call) and expression.function == "cbind":
         raise FormulaError("cbind() says the trials itself: leave trials() out.", text, bar)
     return Response(expression, level, trials)
+
+
+def refuse_lambda(tokens: list[Token], text: str) -> None:
+    """`lambda x: ...` among terms; `lambda` alone is a column."""
+    for token, after in pairwise(tokens):
+        if (token.kind, token.token, after.kind) == (NAME, "lambda", NAME):
+            raise FormulaError("A lambda is code, which a formula cannot hold.", text, token.source_start)
 
 
 def canonical(token: Token, text: str) -> Token:

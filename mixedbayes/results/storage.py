@@ -9,7 +9,7 @@ from dataclasses import replace
 from os import PathLike, strerror
 from typing import Any
 
-import h5py  # type: ignore[import-untyped]
+import h5py
 import numpy as np
 import pandas as pd
 import xarray as xr

@@ -292,10 +292,7 @@ PRIOR_CASES = [
     ({"sd": "flat"}, lambda _: 0.0),
     (
         {"sd[g, Intercept]": "gamma(2, 0.5)", "sd[g, x]": "exponential(2)"},
-        lambda p: (
-            stats.gamma.logpdf(p["sd[g, Intercept]"], 2, scale=2)
-            + stats.expon.logpdf(p["sd[g, x]"], scale=0.5)
-        ),
+        lambda p: stats.gamma.logpdf(p["sd_g_0"], 2, scale=2) + stats.expon.logpdf(p["sd_g_1"], scale=0.5),
     ),
     (
         {"sd": "exponential(gamma(2, 3))"},
@@ -372,11 +369,17 @@ def test_coefficients_have_the_prior_asked_for_in_whatever_unit_they_are_sampled
     assert float(logp(values)) == pytest.approx(expected, rel=1e-6)
 
 
+def test_columns_with_slashes_can_have_priors_of_several_kinds():
+    priors = {"b[I(x / 2)]": "cauchy(0, 1)", "sd[g, I(x / 2)]": "normal(0, 1)"}
+    model = build(mb.model("y ~ I(x / 2) + w + (I(x / 2) | g)", DATA, priors=priors).spec)
+    assert {"slopes_0_scaled", "slopes_1_scaled", "sd_g_0", "sd_g_1"} <= {v.name for v in model.free_RVs}
+
+
 def test_coefficients_with_priors_of_several_kinds_keep_their_order():
     priors = {"b[x]": "gamma(2, 1)", "b[w]": "normal(0, 1)", "b[flag]": "uniform(-1, 2)"}
     model = build(mb.model("y ~ x + w + flag", DATA, priors=priors).spec)
     values = random_point(model, 6)
-    variables = [v for v in model.free_RVs if v.name.startswith("b[")]
+    variables = [v for v in model.free_RVs if v.name.startswith("slopes")]
     logp = model.compile_logp(vars=variables, jacobian=False, mode="FAST_COMPILE")
     b = model.compile_fn(
         model.replace_rvs_by_values([model["b"]])[0],
