@@ -26,7 +26,7 @@ HOUSE = str(Path(__file__).parent)
 """Warnings point at the first line outside: the user's."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A model that is not fitted yet: printing it shows every parameter with its prior.
 

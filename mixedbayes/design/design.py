@@ -29,7 +29,7 @@ RANK_TOLERANCE = 1e-7
 """A column is a combination of earlier ones if less than this part of it is its own (as R's `qr`)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Fixed:
     """Population-level predictors.
 
@@ -50,7 +50,7 @@ class Fixed:
         return self.columns[:1] == ("Intercept",)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Block:
     """One bar term: effects that vary by the levels of a group.
 
@@ -85,7 +85,7 @@ class Block:
         return f"({', '.join(self.columns)} {bar} {self.name}): {len(self.levels):,} levels ({levels})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Encoded:
     """New data by the recipe of a design: matrices only, of m rows.
 
@@ -102,7 +102,7 @@ class Encoded:
     rows: Rows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Design:
     """A formula on data: frozen arrays, over the n rows in which nothing is missing.
 

@@ -51,7 +51,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
 SIGNS: Mapping[str, Callable[..., Any]] = {"-": operator.neg, "+": operator.pos, "~": operator.invert}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Scope:
     """What the names of an expression mean.
 

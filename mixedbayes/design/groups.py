@@ -10,7 +10,7 @@ import pandas as pd
 from mixedbayes.errors import DataError, listed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Levels:
     """The observed levels of a grouping factor, and which combinations of its columns they are.
 

@@ -33,7 +33,7 @@ MAX_COLUMNS = 5_000
 """Columns of the widest matrix that is built."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Recipe:
     """How terms become columns: what was learned from the data, to do the same to new data.
 

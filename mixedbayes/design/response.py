@@ -14,7 +14,7 @@ from mixedbayes.language.expressions import Call, Expression, text_of
 from mixedbayes.language.formula import Response
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class ResponseValues:
     """What is modelled.
 

@@ -18,7 +18,7 @@ from mixedbayes.errors import ArgumentError, DataError, counted, listed, nearest
 type Missing = Literal["drop", "error"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Rows:
     """Which rows of the data are in the model.
 

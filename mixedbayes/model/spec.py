@@ -46,7 +46,7 @@ class Parameter:
     scale: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class BlockSpec:
     """A block with its priors and the names of its variables and dimensions.
 
@@ -70,7 +70,7 @@ class BlockSpec:
     other: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class ModelSpec:
     """Everything a sampler has to know.
 

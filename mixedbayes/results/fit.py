@@ -13,7 +13,7 @@ from mixedbayes.results import storage, tables
 from mixedbayes.results.report import Report, build_report
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """What `mb.fit` returns; print it.
 

@@ -14,7 +14,7 @@ RESIDUAL = "Residual"
 PRIOR = "(prior)"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Quantities:
     """Parameters of one kind, side by side.
 
