@@ -1,5 +1,6 @@
 """A model in words: its formula, data, and every parameter with its prior."""
 
+from collections.abc import Iterable
 from html import escape
 
 from mixedbayes.model.spec import ModelSpec, Parameter
@@ -32,15 +33,23 @@ def spec_text(spec: ModelSpec) -> str:
 
 def spec_html(spec: ModelSpec) -> str:
     """The model as a table of HTML."""
-    said = "".join(f"<div><b>{escape(k)}</b> {escape(v)}</div>" for k, v in header(spec))
-    cells = "".join(
-        "<tr>" + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in row) + "</tr>"
-        for row in prior_rows(spec)
+    said = [
+        *header(spec),
+        *(("Group", str(b.block)) for b in spec.blocks),
+        *(("Note", n) for n in spec.design.notes),
+    ]
+    style = "style='text-align:left;padding:0 .6em'"
+    rows = [(("Parameter", "Prior", ""), "th"), *((row, "td") for row in prior_rows(spec))]
+    table = "".join(
+        "<tr>" + "".join(f"<{tag} {style}>{escape(cell)}</{tag}>" for cell in row) + "</tr>"
+        for row, tag in rows
     )
-    head = (
-        "<tr><th style='text-align:left'>Parameter</th><th style='text-align:left'>Prior</th><th></th></tr>"
-    )
-    return f"<div>{said}<table>{head}{cells}</table></div>"
+    return f"<div>{definitions(said)}<table style='margin:1em 0'>{table}</table></div>"
+
+
+def definitions(pairs: Iterable[tuple[str, str]]) -> str:
+    """Names and what they are, a line each, as HTML."""
+    return "".join(f"<div><b>{escape(name)}:</b> {escape(value)}</div>" for name, value in pairs)
 
 
 def _prior_text(parameter: Parameter) -> str:

@@ -11,7 +11,7 @@ import xarray as xr
 from rich.cells import cell_len
 
 from mixedbayes.model.spec import ModelSpec
-from mixedbayes.model.text import header
+from mixedbayes.model.text import definitions, header
 from mixedbayes.results.diagnostics import complaints, describe_draws
 from mixedbayes.results.quantities import PRIOR, Quantities, block_pars, fixed, ran_pars, ran_vals
 from mixedbayes.results.summary import STATISTICS, diagnose, summarise
@@ -22,6 +22,8 @@ SMALLEST, LARGEST = -7, 6
 
 NARROWEST = 22
 """Cells of the column of labels, at least: tables of different fits look alike."""
+
+LEFT = "text-align:left;padding:0 .6em"
 
 WIDTH = 100
 """Columns at which sentences are broken."""
@@ -59,21 +61,17 @@ class Report:
     def html(self) -> str:
         """The same for a notebook."""
         said = [*self.header, *(("Note", note) for note in self.notes)]
-        parts = [f"<div><b>{escape(name)}:</b> {escape(value)}</div>" for name, value in said]
-        head = "".join(f"<th style='text-align:right'>{escape(h)}</th>" for h in ("", *HEADINGS))
+        rows = ["".join(_cell(heading, "th") for heading in ("", *HEADINGS))]
         for section in self.sections:
-            body = "".join(
-                f"<tr><th style='text-align:left'>{escape(row[0])}</th>"
-                + "".join(f"<td style='text-align:right'>{escape(cell)}</td>" for cell in row[1:])
-                + "</tr>"
-                for row in section.rows
-            )
-            caption = (
-                f"<caption style='text-align:left;caption-side:top'><b>{escape(section.title)}</b></caption>"
-            )
-            parts.append(f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
-        parts += [f"<div style='color:#b00'>{escape(complaint)}</div>" for complaint in self.complaints]
-        return f"<div>{''.join(parts)}</div>"
+            rows.append(f"<th colspan='{len(HEADINGS) + 1}' style='{LEFT}'>{escape(section.title)}</th>")
+            rows += [_cell(row[0], "td", LEFT) + "".join(map(_cell, row[1:])) for row in section.rows]
+        table = "".join(f"<tr>{row}</tr>" for row in rows)
+        sentences = "".join(f"<div style='color:#b00'>{escape(said)}</div>" for said in self.complaints)
+        return f"<div>{definitions(said)}<table style='margin:1em 0'>{table}</table>{sentences}</div>"
+
+
+def _cell(text: str, tag: str = "td", style: str = "text-align:right;padding:0 .6em") -> str:
+    return f"<{tag} style='{style}'>{escape(text)}</{tag}>"
 
 
 def build_report(spec: ModelSpec, idata: xr.DataTree) -> Report:
