@@ -62,8 +62,13 @@ class OneLine(click.Group):
             _leave(f"stopped by a fault of its own, {type(error).__name__}: {error}", 1)
 
 
+def _printable(text: str) -> str:
+    """One line without what a terminal would obey: a column's name can hold anything."""
+    return "".join(character for character in " ".join(text.split()) if character.isprintable())
+
+
 def _leave(message: str, status: int = 2) -> None:
-    click.echo(f"mixedbayes: {' '.join(message.split())}", err=True)
+    click.echo(f"mixedbayes: {_printable(message)}", err=True)
     sys.exit(status)
 
 
@@ -141,7 +146,7 @@ def fit_command(
         fitted = fit(formula, table, priors=_by_address(priors), **options)
     for warning in caught:
         if issubclass(warning.category, UserWarning) and "BLAS" not in str(warning.message):
-            click.echo(f"note: {warning.message}", err=True)
+            click.echo(f"note: {_printable(str(warning.message))}", err=True)
     match shape:
         case "table":
             click.echo(str(fitted))

@@ -18,7 +18,7 @@ from mixedbayes.design.groups import Levels, find_levels, texts_of
 from mixedbayes.design.matrices import Recipe, build_matrix
 from mixedbayes.design.response import ResponseValues, read_response
 from mixedbayes.design.table import Missing, Rows, alike, finite, open_table, read_columns, unknown_columns
-from mixedbayes.errors import DataError, listed
+from mixedbayes.errors import ArgumentError, DataError, listed
 from mixedbayes.language.expressions import functions_in, text_of
 from mixedbayes.language.formula import Formula, GroupTerm
 from mixedbayes.language.parse import parse
@@ -186,9 +186,11 @@ def build_design(
         FormulaError: The formula cannot be read.
         DataError: It cannot be applied to these data.
     """
+    if env is not None and not isinstance(env, Mapping):
+        raise ArgumentError(f"env is a mapping from names to functions and values, not {type(env).__name__}.")
     env = dict(env or {})
     table = open_table(data)
-    parsed = parse(formula, table.columns) if isinstance(formula, str) else formula
+    parsed = formula if isinstance(formula, Formula) else parse(formula, table.columns)
     check_functions(parsed, env)
     columns, rows = read_columns(table, column_names(parsed, table.columns, env), missing)
     response = read_response(parsed.response, columns, env)
@@ -277,6 +279,8 @@ def build_blocks(
         levels, codes = found[term.group]
         X, recipe = build_matrix(term.terms, columns, env)
         group = ":".join(term.group)
+        if any(block.group == group and block.factor.columns != term.group for block in blocks):
+            raise DataError(f"Two groups would both be named {group!r}; rename a column.")
         before = sum(block.group == group for block in blocks)
         name = f"{group}.{before + 1}" if before else group
         covariance: Covariance = "full" if term.correlated else "diagonal"

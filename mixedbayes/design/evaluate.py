@@ -69,7 +69,14 @@ class Scope:
         """A column, else a value of the caller's, else one of the table's."""
         if name in self.columns:
             return self.columns[name]
-        return self.env[name] if name in self.env else VALUES[name]
+        value = self.env[name] if name in self.env else VALUES[name]
+        return self.placed(value)
+
+    def placed(self, value: Any) -> Any:
+        """The caller's series with the index of the data: rows are told by their place."""
+        if isinstance(value, pd.Series) and len(value) == len(self.columns):
+            return value.set_axis(self.columns.index)
+        return value
 
     def function(self, name: str) -> Callable[..., Any]:
         """A function of the caller's, else one of the table's.
@@ -125,7 +132,7 @@ def _evaluate(expression: Expression, scope: Scope) -> Any:
         case Name(name):
             return scope.value(name)
         case Array(items):
-            return [_evaluate(item, scope) for item in items]
+            return [_scalar(item, scope) for item in items]
         case Record(pairs):
             return {key: _evaluate(value, scope) for key, value in pairs}
         case Operation(symbol, (operand,)):
@@ -135,6 +142,14 @@ def _evaluate(expression: Expression, scope: Scope) -> Any:
         case Call():
             return _call(expression, scope)
     raise AssertionError(expression)
+
+
+def _scalar(expression: Expression, scope: Scope) -> Any:
+    """An item of a list, which is no column: a list of columns would take memory without end."""
+    value = _evaluate(expression, scope)
+    if np.ndim(value) and not isinstance(expression, Array):
+        raise DataError(f"{text_of(expression)} is a column, where a list takes numbers and texts.")
+    return value
 
 
 def _operate(symbol: str, left: Expression, right: Expression, scope: Scope) -> Any:
@@ -172,7 +187,8 @@ def _operate(symbol: str, left: Expression, right: Expression, scope: Scope) -> 
 
 def _call(call: Call, scope: Scope) -> Any:
     function = scope.function(call.function)
-    arguments = [_evaluate(item, scope) for item in call.arguments]
+    read = _scalar if call.function == "c" and "c" not in scope.env else _evaluate
+    arguments = [read(item, scope) for item in call.arguments]
     keywords = {key: _evaluate(value, scope) for key, value in call.keywords}
     own = call.function in scope.env
     if not own and call.function in BASES:
@@ -188,9 +204,7 @@ def _call(call: Call, scope: Scope) -> Any:
     if getattr(function, "__is_stateful_transform__", False):
         keywords["_state"] = scope.state.setdefault(text_of(call), {})
     value = function(*arguments, **keywords)
-    if own and isinstance(value, pd.Series) and len(value) == len(scope.columns):
-        value = value.set_axis(scope.columns.index)  # rows are told by their place
-    return value
+    return scope.placed(value) if own else value
 
 
 def _number(value: Any, expression: Expression, logical: bool = False) -> Any:

@@ -61,15 +61,18 @@ def find_levels(columns: Sequence[str], data: pd.DataFrame) -> tuple[Levels, np.
     combinations = np.column_stack([place[first] for place, _ in factors])
     own = tuple(levels for _, levels in factors)
     labels = own[0] if len(columns) == 1 else _labels(combinations, own)
-    return Levels(tuple(columns), own, combinations, labels), codes.astype(np.int64)
+    codes = codes.astype(np.int64)
+    for array in (labels, combinations, codes, *own):
+        array.flags.writeable = False
+    return Levels(tuple(columns), own, combinations, labels), codes
 
 
 def _factorized(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Codes and levels: in category order for categories, sorted for the rest."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.codes.to_numpy().astype(np.int64), column.cat.categories.to_numpy()
+        return column.cat.codes.to_numpy().astype(np.int64), np.array(column.cat.categories)
     codes, levels = pd.factorize(column.to_numpy(), sort=True)
-    return codes.astype(np.int64), np.asarray(levels)
+    return codes.astype(np.int64), np.array(levels)
 
 
 def _plain(column: pd.Series) -> np.ndarray:

@@ -101,6 +101,7 @@ class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is ty
     """Formulaic's builder for pandas, with our evaluation and R's contrasts."""
 
     width = 0
+    evaluated = 0
 
     @override
     def _lookup(self, name: str) -> tuple[Any, set[Any]]:
@@ -111,6 +112,7 @@ class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is ty
     def _evaluate(self, expr: str, metadata: Any, spec: ModelSpec) -> tuple[Any, set[Any]]:  # noqa: ARG002  # formulaic gives it
         expression = expression_of(Factor(expr, eval_method="python"))
         value = evaluate(expression, Scope(self.data, self.context, spec.transform_state))
+        self.evaluated += self._check_size(expr, _columns_of(value), self.evaluated)
         return _usable(value, expr, self.data.index), set()
 
     @override
@@ -166,7 +168,7 @@ class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is ty
                 raise DataError(
                     f"{factor.expr} has {counted(len(new), 'level')} that the model has not seen: {listed(map(repr, new))}."
                 )
-            self._check_size(factor.expr, len(levels))
+            self._check_size(factor.expr, len(levels), self.width)
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("error", DataMismatchWarning)  # levels=[...] that leave some out
@@ -181,12 +183,12 @@ class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is ty
         self, factors: list[dict[str, Any]], spec: ModelSpec, scale: float = 1
     ) -> dict[str, Any]:
         name = ":".join(next(iter(factor), "") for factor in factors)
-        self.width += self._check_size(name, prod(len(factor) for factor in factors))
+        self.width += self._check_size(name, prod(len(factor) for factor in factors), self.width)
         return super()._get_columns_for_term(factors, spec, scale)
 
-    def _check_size(self, name: str, columns: int) -> int:
-        """The number of columns, if there is room for so many more."""
-        width = self.width + columns
+    def _check_size(self, name: str, columns: int, before: int) -> int:
+        """The number of columns, if there is room for so many beside those before."""
+        width = before + columns
         if width > MAX_COLUMNS or width * len(self.data) > MAX_CELLS:
             raise DataError(
                 f"{name} would make {columns:,} columns over {len(self.data):,} rows, too many to hold; is it a group, (1 | {name})?"
@@ -194,11 +196,23 @@ class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is ty
         return columns
 
 
+def _columns_of(value: Any) -> int:
+    """Columns that a factor's value takes in memory."""
+    plain = value.__wrapped__ if isinstance(value, FactorValues) else value
+    if isinstance(plain, dict):
+        return sum(map(_columns_of, plain.values()))
+    return int(np.prod(np.shape(plain)[1:], dtype=float))
+
+
 def _usable(value: Any, name: str, index: pd.Index) -> Any:
     """The value of a factor, if it can be columns of a matrix."""
     plain = value.__wrapped__ if isinstance(value, FactorValues) else value
     if isinstance(plain, dict):  # a basis, by the names of its columns
-        for part in plain.values():
+        for key, part in plain.items():
+            if str(key).startswith("__"):  # formulaic would take it for a note to itself
+                raise DataError(f"{name}: {key!r} cannot name a column.")
+            if getattr(getattr(part, "dtype", None), "kind", "O") not in "biuf":
+                raise DataError(f"{name} gives neither numbers nor categories.")
             _usable(part, name, index)
         return value
     if isinstance(plain, pd.Series) and plain.dtype.kind == "M":

@@ -76,6 +76,10 @@ def read_response(response: Response, columns: pd.DataFrame, env: Mapping[str, A
             raise DataError(f"{name}: in a response C() takes one column; order its levels in the data.")
         case expression:
             value = evaluate(expression, scope)
+    if response.level is not None and response.trials is not None:
+        raise DataError(
+            f"{name} is one level against others, and not a number of successes: leave out trials()."
+        )
     trials = None if response.trials is None else _frozen(_numbers(response.trials, scope, scalar=True))
     if isinstance(value, pd.Series) and isinstance(value.dtype, pd.CategoricalDtype):
         levels = tuple(value.cat.categories.tolist())

@@ -55,7 +55,7 @@ def open_table(data: Any) -> nw.DataFrame[Any]:
     if isinstance(data, Mapping):
         try:
             data = pd.DataFrame(data)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise DataError(f"The data cannot be made a table: {error}") from None
     if isinstance(data, pd.DataFrame) and not all(isinstance(name, str) for name in data.columns):
         data = data.set_axis([str(name) for name in data.columns], axis=1)
@@ -99,7 +99,7 @@ def read_columns(
     if missing not in ("drop", "error"):
         raise ArgumentError(f"missing={missing!r} is not known; choose 'drop' or 'error'.")
     columns = {name: _series(table[name]) for name in names}
-    gaps = {name: column.isna().to_numpy() for name, column in columns.items()}
+    gaps = {name: column.isna().to_numpy(dtype=bool) for name, column in columns.items()}
     counts = {name: int(gap.sum()) for name, gap in gaps.items() if gap.any()}
     keep = np.ones(len(table), dtype=bool)
     for name in counts:
@@ -126,13 +126,17 @@ def alike(columns: pd.DataFrame, learned: pd.DataFrame) -> pd.DataFrame:
     Raises:
         DataError: One is of another kind, as text where there were numbers.
     """
-    made = {}
+    made: dict[str, Any] = {}
     for name in columns:
         here, there = _kind(columns[name]), _kind(learned[name])
         if (here, there) == ("numbers", "categories of numbers"):
             made[name] = columns[name].astype("category")
         elif here != there:
             raise DataError(f"{name} holds {here}, where the model has learned {there}.")
+        elif isinstance(columns[name].dtype, pd.CategoricalDtype):
+            known = learned[name].cat.categories
+            new = columns[name].cat.categories.difference(known, sort=False)
+            made[name] = columns[name].cat.set_categories(known.append(new))
     return columns.assign(**made)
 
 
@@ -208,8 +212,12 @@ def _series(column: nw.Series[Any]) -> pd.Series:
     )
 
 
-def _numbers(column: nw.Series[Any]) -> np.ndarray:
-    """int64 where every value is a whole number that fits, else float64."""
+def _numbers(column: nw.Series[Any]) -> Any:
+    """int64 where every value is a whole number that fits (Int64 where some are gaps), else float64."""
+    if column.dtype.is_integer() and column.dtype != nw.UInt64 and column.is_null().any():
+        whole = pd.array(column.fill_null(0).cast(nw.Int64).to_numpy(), dtype="Int64")
+        whole[column.is_null().to_numpy().astype(bool)] = pd.NA
+        return whole
     if column.is_null().any():
         return column.cast(nw.Float64).fill_null(np.nan).to_numpy().astype(float)
     if column.dtype.is_integer():
@@ -253,9 +261,11 @@ def _objects(values: list[Any], name: str) -> pd.Series:
     if kind == "boolean":
         return pd.Series(pd.Categorical(clean, categories=[False, True]))
     if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
-        numbers = np.array([np.nan if value is None else float(value) for value in clean])
-        whole = kind == "integer" and not any(gone) and np.abs(numbers).max() < 2**63
-        return pd.Series(numbers.astype(np.int64) if whole else numbers)
+        if kind == "integer" and all(value is None or abs(value) < 2**63 for value in clean):
+            whole = pd.array([0 if value is None else int(value) for value in clean], dtype="Int64")
+            whole[np.array(gone)] = pd.NA
+            return pd.Series(whole)
+        return pd.Series(np.array([np.nan if value is None else float(value) for value in clean]))
     if kind in ("date", "datetime", "datetime64"):
         try:
             return pd.Series(pd.to_datetime(pd.Series(clean)))
@@ -273,6 +283,8 @@ def _tidied(column: pd.Series, name: str) -> pd.Series:
     """The column without levels that no longer occur; infinite numbers are refused."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.cat.remove_unused_categories()
+    if isinstance(column.dtype, pd.Int64Dtype):
+        return column.astype(np.int64)
     if column.dtype.kind == "f":
         values = column.to_numpy()
         infinite = np.flatnonzero(np.isinf(values))

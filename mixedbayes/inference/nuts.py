@@ -99,7 +99,7 @@ def _check_whole(idata: DataTree, chains: int, draws: int) -> None:
     """Samplers answer Ctrl-C with the draws made so far, nutpie with the rest as NaN; a part of a fit is no fit."""
     posterior = idata["posterior"].to_dataset()
     short = posterior.sizes["chain"] < chains or posterior.sizes["draw"] < draws
-    if short or any(variable.isnull().any() for variable in posterior.isel(draw=-1).values()):
+    if short or all(variable.isnull().any() for variable in posterior.isel(draw=-1).values()):
         raise KeyboardInterrupt
 
 
@@ -145,7 +145,7 @@ def check_options(
     for name, (value, least) in counts.items():
         if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
             raise ArgumentError(f"{name} is a whole number of at least {least}, not {value!r}.")
-    if not 0 < target_accept < 1:
+    if not isinstance(target_accept, int | float) or not 0 < target_accept < 1:
         raise ArgumentError(f"target_accept lies between 0 and 1, not {target_accept!r}.")
 
 

@@ -148,13 +148,16 @@ def _vector(
     name: str, parameters: Sequence[Parameter], hyper: Mapping[str, TensorVariable], dims: str | None = None
 ) -> TensorVariable:
     """Parameters side by side, shape (len(parameters),): one variable if their priors are of one kind."""
-    kinds = {(p.prior.distribution, p.support, _is_half(p.prior, p.support)) for p in parameters}
+    kinds = {
+        (p.prior.distribution, p.support, _is_half(p.prior, p.support), p.support.holds(p.prior.support))
+        for p in parameters
+    }
     if len(kinds) == 1:
         each = [_arguments(p.prior, hyper) for p in parameters]
         joined = {key: _side_by_side([arguments[key] for arguments in each]) for key in each[0]}
         size: dict[str, Any] = {"dims": dims} if dims else {"shape": len(parameters)}
         return _random(name, parameters[0].prior, parameters[0].support, joined, **size)
-    parts = [_one(f"{name}_{i}", p, hyper) for i, p in enumerate(parameters)]
+    parts = [_one(f"{name} #{i}", p, hyper) for i, p in enumerate(parameters)]
     return pm.Deterministic(name, pt.stack(parts), dims=dims)
 
 
@@ -168,7 +171,7 @@ def _located(
     """
     first = parameters[0].prior.distribution
     if any(p.prior.distribution != first for p in parameters):
-        return pt.concatenate([_located(f"{name}_{i}", [p], hyper) for i, p in enumerate(parameters)])
+        return pt.concatenate([_located(f"{name} #{i}", [p], hyper) for i, p in enumerate(parameters)])
     located = DISTRIBUTIONS[first].located
     if located is None and first != "flat":
         return _vector(name, parameters, hyper)
@@ -200,7 +203,7 @@ def _random(
         return distribution(name, **named, **size)
     lower = support.lower if np.isfinite(support.lower) else None
     upper = support.upper if np.isfinite(support.upper) else None
-    return pm.Truncated(name, distribution.dist(**named), lower=lower, upper=upper, **size)
+    return pm.Truncated(name, distribution.dist(**named), lower=lower, upper=upper, initval="prior", **size)
 
 
 def _is_half(prior: Prior, support: Interval) -> bool:

@@ -8,7 +8,6 @@ name with a dot in it, and what a name means is looked up in tables when there a
 
 import ast
 import re
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from keyword import kwlist
@@ -116,6 +115,14 @@ ATOM = 8
 MAX_INTEGER = 2**63
 """Integers beyond which a number is written with a point or an exponent, as 1e30."""
 
+MAX_CHAIN = 150
+"""Operators in a row, as in the sum of a questionnaire's items."""
+
+MAX_REMEMBERED = 500
+"""Characters of the longest expression that is kept once read."""
+
+_DOUBTFUL = re.compile(r"""\\(?![\\'"abfnrtvxuUN0-7\n])""")
+
 MAX_DEPTH = 50
 """Nesting beyond which an expression is refused: nobody writes it, and recursion has its limit."""
 
@@ -197,7 +204,6 @@ def is_bare(name: str) -> bool:
     )
 
 
-@lru_cache(maxsize=1024)
 def parse_expression(text: str) -> Expression:
     """Read one expression.
 
@@ -208,17 +214,18 @@ def parse_expression(text: str) -> Expression:
         FormulaError: Not an expression, or one with a part that a formula may not have; `place`
             counts from the start of `text`.
     """
+    return _remembered(text) if len(text) <= MAX_REMEMBERED else _parsed(text)
+
+
+def _parsed(text: str) -> Expression:
     source, places, names = _pythonic(text)
+    if doubtful := _DOUBTFUL.search(source):  # Python would warn, and keep the backslash
+        raise _unreadable(text, places[doubtful.start()])
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # what Python doubts, as '\d', is refused
-            tree = ast.parse(source, mode="eval").body
-    except (SyntaxError, SyntaxWarning, ValueError, MemoryError, RecursionError) as error:
+        tree = ast.parse(source, mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         column = getattr(error, "offset", None) or 1
-        place = places[min(column - 1, len(places) - 1)] if places else 0
-        said = f"{text!r}" if len(text) < 80 else "This"
-        hint = next((f" {advice}" for sign, advice in _SPELT_OTHERWISE.items() if sign in text), "")
-        raise FormulaError(f"{said} cannot be read as an expression.{hint}", text, place) from None
+        raise _unreadable(text, places[min(column - 1, len(places) - 1)] if places else 0) from None
 
     def place_of(node: ast.AST) -> int:
         offset = len(source.encode()[: getattr(node, "col_offset", 0)].decode(errors="ignore"))
@@ -228,12 +235,27 @@ def parse_expression(text: str) -> Expression:
         return FormulaError(message[0].upper() + message[1:] + ".", text, place_of(node))
 
     def dotted(node: ast.AST) -> str | None:
-        match node:
-            case ast.Name(id):
-                return names.get(id, id)
-            case ast.Attribute(value, attr) if (head := dotted(value)) is not None:
-                return f"{head}.{names.get(attr, attr)}"
-        return None
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.append(names.get(node.attr, node.attr))
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return None
+        return ".".join([names.get(node.id, node.id), *reversed(parts)])
+
+    def chain(node: ast.BinOp, depth: int) -> Expression:
+        """`a + b + c + ...`, of any length: only what hangs to the right of it nests."""
+        links: list[ast.BinOp] = []
+        left: ast.expr = node
+        while isinstance(left, ast.BinOp) and type(left.op) in BINARY:
+            links.append(left)
+            left = left.left
+        if len(links) > MAX_CHAIN:
+            raise refuse(node, f"this has more than {MAX_CHAIN} operators in a row")
+        result = convert(left, depth)
+        for link in reversed(links):
+            result = Operation(BINARY[type(link.op)], (result, convert(link.right, depth)))
+        return result
 
     def convert(node: ast.AST, depth: int = 0) -> Expression:
         if depth > MAX_DEPTH:
@@ -284,8 +306,8 @@ def parse_expression(text: str) -> Expression:
                     tuple(convert(item, down) for item in args),
                     tuple((str(item.arg), convert(item.value, down)) for item in keywords),
                 )
-            case ast.BinOp(left, operator, right) if type(operator) in BINARY:
-                return Operation(BINARY[type(operator)], (convert(left, down), convert(right, down)))
+            case ast.BinOp(_, operator, _) if type(operator) in BINARY:
+                return chain(node, down)
             case ast.Compare(left, [operator], [right]) if type(operator) in BINARY:
                 if any(isinstance(side, ast.BinOp) and type(side.op) in _LOGICAL for side in (left, right)):
                     raise refuse(node, _BRACKET_COMPARISONS)
@@ -301,6 +323,15 @@ def parse_expression(text: str) -> Expression:
     return convert(tree)
 
 
+def _unreadable(text: str, place: int) -> FormulaError:
+    said = f"{text!r}" if len(text) < 80 else "This"
+    hint = next((f" {advice}" for sign, advice in _SPELT_OTHERWISE.items() if sign in text), "")
+    return FormulaError(f"{said} cannot be read as an expression.{hint}", text, place)
+
+
+_remembered = lru_cache(maxsize=1024)(_parsed)
+
+
 def _is_plain(word: str) -> bool:
     """Whether Python's grammar takes the word as it is."""
     return word.isascii() and (word not in kwlist or word in SYNTAX)
@@ -313,9 +344,11 @@ def _is_quoted(node: ast.AST, names: dict[str, str]) -> bool:
 def _pythonic(text: str) -> tuple[str, list[int], dict[str, str]]:
     """Text that Python's grammar reads, where each of its characters came from, and the names in it.
 
-    Outside quotes, `^` becomes `**` (in Python `a + b^2` would be `(a + b)^2`), `#` a character that
-    cannot be read (else the rest were a comment) and so any sign that is not ASCII, and each name that Python would not take as it is
-    (in backticks, a keyword, not ASCII and so changed by its normalisation) an identifier for it.
+    Outside quotes:
+    - `^` becomes `**`, for in Python `a + b^2` is `(a + b)^2`;
+    - a name in backticks, a keyword, and a name that is not ASCII (Python would normalise it) become an
+      identifier that stands for it;
+    - `#` and other signs that are not ASCII become a sign that cannot be read: `#` would begin a comment.
     """
     prefix = "quoted_"
     while prefix in text:

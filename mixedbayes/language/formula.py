@@ -134,7 +134,9 @@ def column_text(name: str) -> str:
     Formulaic tells factors apart by their text; a column named `1` is not the intercept.
     """
     try:
-        misread = name.startswith("`") or (not is_bare(name) and text_of(parse_expression(name)) == name)
+        misread = name.startswith(("`", "(")) or (
+            not is_bare(name) and text_of(parse_expression(name)) == name
+        )
     except FormulaError:
         misread = False
     return quoted(name) if misread else name

@@ -45,6 +45,7 @@ class Distribution:
         half_names: Its arguments.
         located: Names of the location and scale arguments of a family that is closed under shift and
             stretch; None for others.
+        can_be_cut: Whether PyMC knows its distribution function, and so its mass beyond a cut.
     """
 
     arguments: Mapping[str, Interval]
@@ -54,6 +55,7 @@ class Distribution:
     half: str | None = None
     half_names: Mapping[str, str] | None = None
     located: tuple[str, str] | None = None
+    can_be_cut: bool = True
 
 
 _LOCATED = {"mu": REAL, "sigma": POSITIVE}
@@ -89,6 +91,7 @@ DISTRIBUTIONS: Mapping[str, Distribution] = {
         "SkewNormal",
         {"mu": "xi", "sigma": "omega", "alpha": "alpha"},
         located=("xi", "omega"),
+        can_be_cut=False,
     ),
     "exponential": Distribution({"beta": POSITIVE}, POSITIVE, "Exponential", {"lam": "beta"}),
     "gamma": Distribution(_SHAPED, POSITIVE, "Gamma", {"alpha": "alpha", "beta": "beta"}),

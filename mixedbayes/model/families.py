@@ -111,7 +111,7 @@ def find_family(family: str | Family, link: str | None = None) -> tuple[Family, 
         FamilyError: There is none of that name, or the family does not take that link.
     """
     if not isinstance(family, Family):
-        if family not in FAMILIES:
+        if not isinstance(family, str) or family not in FAMILIES:
             raise FamilyError(
                 f"There is no family {family!r}.{nearest(str(family), FAMILIES)} Known: {listed(FAMILIES, 40)}."
             )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mixedbayes.design.design import Block, Design
+from mixedbayes.design.design import RANK_TOLERANCE, Block, Design
 from mixedbayes.errors import DataError, FamilyError, PriorError, listed, nearest
 from mixedbayes.model.distributions import CORRELATION, DISTRIBUTIONS, POSITIVE, REAL, Interval
 from mixedbayes.model.families import Family, Link, check_response
@@ -146,9 +146,12 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
         PriorError: An unknown address, or a prior that does not fit its parameter.
     """
     check_response(design, family)
+    if not (design.fixed.columns or design.groups or family.parameters):
+        raise DataError("The model has no parameter: nothing stands right of '~' but an offset.")
     _check_levels(design, family)
     _check_sizes(design)
     location, scale, sd_y = _scales(design, link)
+    from_zero = float(np.hypot(scale, location))
     known = addresses(design, family)
     priors = _by_address(priors, known)
     names = _Names([*_RESERVED, *(p.name for p in family.parameters), *known])
@@ -166,10 +169,19 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
         key = "Intercept" if centred else "b[Intercept]"
         intercept = chooser.choose_located(key, (key,), location, scale)
     coefficients = tuple(
-        chooser.choose_located(f"b[{name}]", (f"b[{name}]", "b"), 0.0, scale / spread(x))
+        chooser.choose_located(
+            f"b[{name}]",
+            (f"b[{name}]", "b"),
+            0.0,
+            scale / spread(x) if fixed.has_intercept else from_zero / size(x),
+        )
         for name, x in zip(columns, X.T, strict=True)
     )
-    blocks = _block_specs(design, scale, chooser, names)
+    spanned = fixed.has_intercept or spans_constant(X)
+    sd_means = [
+        [scale / spread(x) if spanned else from_zero / size(x) for x in block.X.T] for block in design.groups
+    ]
+    blocks = _block_specs(design, sd_means, chooser, names)
     auxiliary = tuple(
         chooser.choose(p.name, (p.name,), p.support, p.default(sd_y)) for p in family.parameters
     )
@@ -194,6 +206,20 @@ def spread(x: np.ndarray) -> float:
     if np.isin(x, (0.0, 1.0)).all() or np.ptp(x) <= ROUNDING * np.abs(x).max():
         return 1.0
     return float(x.std(ddof=1))
+
+
+def size(x: np.ndarray) -> float:
+    """The root mean square of a column, or 1 for one of zeros and ones."""
+    if np.isin(x, (0.0, 1.0)).all():
+        return 1.0
+    return float(np.sqrt(np.mean(x * x)))
+
+
+def spans_constant(X: np.ndarray) -> bool:
+    """Whether columns add up to a constant: full dummies do, and then stand in for the intercept."""
+    ones = np.ones(len(X))
+    weights = np.linalg.lstsq(X, ones, rcond=None)[0] if X.shape[1] else np.zeros(0)
+    return bool(np.abs(X @ weights - ones).max() < RANK_TOLERANCE)
 
 
 def addresses(design: Design, family: Family) -> tuple[str, ...]:
@@ -233,6 +259,10 @@ class _Chooser:
                 "correlations take lkj(eta)" if support is CORRELATION else "lkj is for correlations alone"
             )
             raise PriorError(f"{prior} cannot be the prior of {address}: {right}.")
+        if not support.holds(prior.support) and not DISTRIBUTIONS[prior.distribution].can_be_cut:
+            raise PriorError(
+                f"{prior} cannot be the prior of {address}, which lies on {support}: a {prior.distribution} cannot be cut to that."
+            )
         if not support.meets(prior.support):
             raise PriorError(
                 f"{prior} cannot be the prior of {address}: it has no mass where {address} lies, on {support}."
@@ -269,7 +299,7 @@ class _Names:
     def claim(self, name: str) -> str:
         """The name, with underscores after it if it is taken."""
         name = name.replace("/", "_")
-        while name in self.taken:
+        while name in self.taken or " #" in name[-4:]:  # parts of a variable are named so
             name += "_"
         self.taken.add(name)
         return name
@@ -283,19 +313,21 @@ _RESERVED = (
 """Names that no variable or dimension of the user's can have; theirs gets an underscore."""
 
 
-def _block_specs(design: Design, scale: float, chooser: _Chooser, names: _Names) -> tuple[BlockSpec, ...]:
+def _block_specs(
+    design: Design, sd_means: Sequence[Sequence[float]], chooser: _Chooser, names: _Names
+) -> tuple[BlockSpec, ...]:
     levels = {group: names.claim(group) for group in dict.fromkeys(block.group for block in design.groups)}
     specs = []
-    for block in design.groups:
+    for block, means in zip(design.groups, sd_means, strict=True):
         both = dict.fromkeys((block.name, block.group))
         sds = tuple(
             chooser.choose(
                 f"sd[{block.name}, {column}]",
                 [*(f"sd[{name}, {column}]" for name in both), *(f"sd[{name}]" for name in both), "sd"],
                 POSITIVE,
-                Prior("exponential", (spread(x) / scale,)),
+                Prior("exponential", (1 / mean,)),
             )
-            for column, x in zip(block.columns, block.X.T, strict=True)
+            for column, mean in zip(block.columns, means, strict=True)
         )
         cor = None
         if block.has_correlation:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike, strerror
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -17,7 +18,7 @@ import xarray as xr
 from mixedbayes.design.design import build_design
 from mixedbayes.design.table import Rows
 from mixedbayes.errors import FileError, MixedBayesError, listed
-from mixedbayes.model.families import find_family
+from mixedbayes.model.families import FAMILIES, find_family
 from mixedbayes.model.priors import parse_priors
 from mixedbayes.model.spec import CHAIN, DRAW, ModelSpec, specify
 from mixedbayes.results.diagnostics import describe_draws
@@ -34,16 +35,21 @@ PLAIN = (
 )
 """Dtypes that columns and levels can have beside texts and dates."""
 
-MAX_BYTES = 16 * 2**30
-"""Bytes of the largest fit that is read: a small file can unpack to anything."""
+MAX_UNPACKING = 50
+SMALL = 2**24
+"""A file is read if it unpacks to no more than so many times its size, or to so few bytes."""
 
 
 def save(spec: ModelSpec, idata: xr.DataTree, path: str | PathLike[str]) -> None:
     """Write a fit.
 
     Raises:
-        FileError: The file cannot be written.
+        FileError: The file cannot be written, or the family would not be known when it is read.
     """
+    if FAMILIES.get(spec.family.name) is not spec.family:
+        raise FileError(
+            f"The family {spec.family.name!r} is your own: add it to FAMILIES, here and where the fit is loaded."
+        )
     tree = xr.DataTree.from_dict(
         {name: _storable(node.to_dataset()) for name, node in idata.children.items()}
     )
@@ -86,7 +92,7 @@ def read(path: str | PathLike[str], env: Mapping[str, Any] | None = None) -> tup
 def _opened(path: str | PathLike[str]) -> xr.DataTree:
     """All that is in the file, in memory."""
     try:
-        h5py.File(path).close()  # h5netcdf would leave an unraisable exception behind a file that is no HDF5
+        _inspect(path)
         with xr.open_datatree(path, engine="h5netcdf") as lazy:
             return _loaded(lazy, path)
     except FileError:
@@ -97,18 +103,45 @@ def _opened(path: str | PathLike[str]) -> xr.DataTree:
         raise FileError(f"{path} cannot be read as a netCDF file.") from error
 
 
+def _inspect(path: str | PathLike[str]) -> None:
+    """Refuse a file that reads from other files or unpacks to far more than it holds, before reading any of it."""
+    sizes: dict[str, int] = {}
+    with h5py.File(path) as file:  # h5netcdf would leave an unraisable exception behind what is no HDF5
+
+        def elsewhere(name: str, link: Any) -> str | None:
+            if _is_elsewhere(file, name, link):
+                return name
+            sizes[name] = getattr(file[name], "nbytes", 0)
+            return None
+
+        found = file.visititems_links(elsewhere)
+    if found:
+        raise FileError(f"{path} points to data outside of it, at {found}.")
+    if sum(sizes.values()) > max(SMALL, MAX_UNPACKING * Path(path).stat().st_size):
+        raise FileError(
+            f"{path} unpacks to {sum(sizes.values()) / 2**30:,.1f} GiB, far more than it can hold."
+        )
+
+
+def _is_elsewhere(file: h5py.File, name: str, link: Any) -> bool:
+    """Whether HDF5 would read it from another file: a link, external storage, a virtual data set."""
+    if not isinstance(link, h5py.HardLink):
+        return True
+    item = file[name]
+    return isinstance(item, h5py.Dataset) and bool(item.external or item.is_virtual)
+
+
 def _loaded(lazy: xr.DataTree, path: str | PathLike[str]) -> xr.DataTree:
     if MODEL not in lazy.attrs:
         raise FileError(f"{path} holds no fit of mixedbayes.")
-    if lazy.nbytes > MAX_BYTES:
-        raise FileError(f"{path} unpacks to {lazy.nbytes / 2**30:,.0f} GiB, more than is read.")
     return lazy.load()
 
 
 def _described(spec: ModelSpec) -> dict[str, Any]:
     """The model in plain values."""
     design = spec.design
-    used = [*design.formula.names(), *design.formula.functions()]
+    values = [name for name in design.formula.names() if name not in design.data]
+    used = [*values, *design.formula.functions()]
     return {
         "format": FORMAT,
         "formula": str(design.formula),

@@ -127,22 +127,30 @@ def log_density(case: Case, point: dict[str, np.ndarray]) -> float:
     link = case.link or DEFAULT_LINK[case.family]
     y, trials, mean = response(case)
     s = y.std(ddof=1) if link == "identity" else 1.0
-    spread = [1.0 if set(np.unique(x)) <= {0.0, 1.0} else x.std(ddof=1) for x in case.X]
+    location = LINK[link](mean) - case.offset.mean()
     total = 0.0
     eta = case.offset.copy()
+
+    def spread(x: np.ndarray) -> float:
+        if set(np.unique(x)) <= {0.0, 1.0}:
+            return 1.0
+        return x.std(ddof=1) if case.intercept else np.sqrt(np.mean(x**2))
+
+    if not case.intercept:  # nothing is centred, so the scale is the distance from zero
+        s = np.hypot(s, location)
     if case.intercept:
-        location = LINK[link](mean) - case.offset.mean()
         intercept = location + s * point["Intercept_scaled"][0]
         total += stats.norm.logpdf(intercept, location, 2.5 * s) + np.log(s)
         eta += intercept
     for j, x in enumerate(case.X):
-        slope = s / spread[j] * point["slopes_scaled"][j]
-        total += stats.norm.logpdf(slope, 0, 2.5 * s / spread[j]) + np.log(s / spread[j])
+        unit = s / spread(x)
+        slope = unit * point["slopes_scaled"][j]
+        total += stats.norm.logpdf(slope, 0, 2.5 * unit) + np.log(unit)
         eta += slope * (x - x.mean() if case.intercept else x)
     for group in case.groups:
         q = len(group.Z)
         sd, z = point[f"sd_{group.name}"], point[f"z_{group.name}"]
-        scales = [s / (1.0 if set(np.unique(v)) <= {0.0, 1.0} else v.std(ddof=1)) for v in group.Z]
+        scales = [s / spread(v) for v in group.Z]
         total += stats.expon.logpdf(sd, scale=scales).sum() + stats.norm.logpdf(z).sum()
         L = np.eye(q)
         if q > 1 and group.correlated:
@@ -292,7 +300,7 @@ PRIOR_CASES = [
     ({"sd": "flat"}, lambda _: 0.0),
     (
         {"sd[g, Intercept]": "gamma(2, 0.5)", "sd[g, x]": "exponential(2)"},
-        lambda p: stats.gamma.logpdf(p["sd_g_0"], 2, scale=2) + stats.expon.logpdf(p["sd_g_1"], scale=0.5),
+        lambda p: stats.gamma.logpdf(p["sd_g #0"], 2, scale=2) + stats.expon.logpdf(p["sd_g #1"], scale=0.5),
     ),
     (
         {"sd": "exponential(gamma(2, 3))"},
@@ -372,7 +380,7 @@ def test_coefficients_have_the_prior_asked_for_in_whatever_unit_they_are_sampled
 def test_columns_with_slashes_can_have_priors_of_several_kinds():
     priors = {"b[I(x / 2)]": "cauchy(0, 1)", "sd[g, I(x / 2)]": "normal(0, 1)"}
     model = build(mb.model("y ~ I(x / 2) + w + (I(x / 2) | g)", DATA, priors=priors).spec)
-    assert {"slopes_0_scaled", "slopes_1_scaled", "sd_g_0", "sd_g_1"} <= {v.name for v in model.free_RVs}
+    assert {"slopes #0_scaled", "slopes #1_scaled", "sd_g #0", "sd_g #1"} <= {v.name for v in model.free_RVs}
 
 
 def test_coefficients_with_priors_of_several_kinds_keep_their_order():
@@ -402,3 +410,39 @@ def test_extreme_predictors_have_a_finite_density_and_gradient(link):
     gradient = model.compile_dlogp(mode="FAST_COMPILE")(values)
     assert np.isfinite(model.compile_logp(mode="FAST_COMPILE")(values))
     assert np.isfinite(gradient).all()
+
+
+SIGNED = ["normal(1, 2)", "student_t(4, 1, 2)", "cauchy(0, 1)", "double_exponential(0, 1)", "logistic(0, 1)"]
+POSITIVE = [
+    "exponential(1)",
+    "gamma(2, 1)",
+    "inv_gamma(2, 1)",
+    "lognormal(0, 1)",
+    "weibull(2, 1)",
+    "chi_square(3)",
+]
+ANY = [*SIGNED, *POSITIVE, "gumbel(0, 1)", "uniform(-1, 5)", "beta(2, 2)", "cauchy(normal(0, 1), 2)"]
+
+
+@pytest.mark.parametrize("address", ["sd", "sigma", "b", "Intercept"])
+@pytest.mark.parametrize("prior", ANY)
+def test_every_prior_has_a_start_of_finite_density(address, prior):
+    model = build(mb.model("y ~ x + w + (x | g)", DATA, priors={address: prior}).spec)
+    assert np.isfinite(model.compile_logp(mode="FAST_COMPILE")(model.initial_point(random_seed=1)))
+
+
+def test_priors_of_one_kind_are_cut_each_to_its_own_support():
+    priors = {"sd[g, Intercept]": "uniform(0, 10)", "sd[g, x]": "uniform(-1, 5)"}
+    model = build(mb.model("y ~ x + (x | g)", DATA, priors=priors).spec)
+    values = random_point(model, 7)
+    variables = [v for v in model.free_RVs if v.name.startswith("sd_g")]
+    logp = model.compile_logp(vars=variables, jacobian=False, mode="FAST_COMPILE")
+    assert float(logp(values)) == pytest.approx(-np.log(10) - np.log(5))
+
+
+def test_names_of_parts_cannot_meet_names_of_columns():
+    data = DATA.assign(**{"g_0": DATA["h"], "g #0": DATA["f"]})
+    formula = "y ~ x + (x | g) + (1 | g_0) + (1 | `g #0`)"
+    model = build(mb.model(formula, data, priors={"sd[g, Intercept]": "normal(0, 1)"}).spec)
+    names = [variable.name for variable in model.unobserved_RVs]
+    assert len(names) == len(set(names))

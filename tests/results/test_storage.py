@@ -409,7 +409,43 @@ def test_a_place_that_cannot_be_written(tmp_path, place, reason):
         fit.to_netcdf(tmp_path / place)
 
 
-def test_a_file_that_unpacks_to_too_much(path, monkeypatch):
-    monkeypatch.setattr("mixedbayes.results.storage.MAX_BYTES", 1000)
-    with pytest.raises(FileError, match=r"unpacks to .* GiB, more than is read"):
+def test_a_small_file_that_unpacks_to_gigabytes(path):
+    with h5py.File(path, "a") as file:
+        file.create_dataset("posterior/huge", shape=(2**29,), dtype="f8", chunks=(2**20,))
+    assert path.stat().st_size < 2**20
+    with pytest.raises(FileError, match=r"unpacks to 4\.0 GiB, far more than it can hold"):
         mb.load(path)
+
+
+@pytest.mark.parametrize("kind", ["external storage", "external link", "soft link", "virtual"])
+def test_a_file_that_would_read_another_file(path, tmp_path, kind):
+    other = tmp_path / "secret"
+    with h5py.File(other, "w") as file:
+        file["x"] = np.arange(12.0)
+    with h5py.File(path, "a") as file:
+        del file["posterior/sigma"]
+        if kind == "external storage":
+            file.create_dataset("posterior/sigma", shape=(12,), dtype="f8", external=[(str(other), 0, 96)])
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout(shape=(12,), dtype="f8")
+            layout[:] = h5py.VirtualSource(str(other), "x", shape=(12,))
+            file.create_virtual_dataset("posterior/sigma", layout)
+        else:
+            link = (
+                h5py.SoftLink("/posterior/b") if kind == "soft link" else h5py.ExternalLink(str(other), "x")
+            )
+            file["posterior/sigma"] = link
+    with pytest.raises(FileError, match="points to data outside of it, at posterior/sigma"):
+        mb.load(path)
+
+
+def test_a_family_of_the_user_s_own_is_not_saved_under_another_s_name(tmp_path):
+    from dataclasses import replace
+
+    from mixedbayes.model.families import FAMILIES
+
+    fit = synthetic_fit(
+        "y ~ x", DATA, replace(FAMILIES["gaussian"], response="real", links=("identity",)), draws=3
+    )
+    with pytest.raises(FileError, match="The family 'gaussian' is your own"):
+        fit.to_netcdf(tmp_path / "fit.nc")
