@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from mixedbayes.datasets import list_datasets, load_dataset
 from mixedbayes.errors import (
     ArgumentError,
+    ConvergenceWarning,
     DataError,
     DesignWarning,
     FamilyError,
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArgumentError",
+    "ConvergenceWarning",
     "DataError",
     "DesignWarning",
     "FamilyError",

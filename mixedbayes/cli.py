@@ -17,7 +17,17 @@ from click.core import ParameterSource
 
 from mixedbayes import __version__, fit, list_datasets, load_dataset
 from mixedbayes.datasets import DATASETS
-from mixedbayes.errors import DataError, FileError, FormulaError, MixedBayesError, PriorError, listed, nearest
+from mixedbayes.errors import (
+    ConvergenceWarning,
+    DataError,
+    DesignWarning,
+    FileError,
+    FormulaError,
+    MixedBayesError,
+    PriorError,
+    listed,
+    nearest,
+)
 from mixedbayes.model.families import FAMILIES
 
 READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {
@@ -101,7 +111,7 @@ def main() -> None:
 @click.option("--chains", default=4, show_default=True, help="Independent chains.")
 @click.option("--draws", default=1000, show_default=True, help="Kept draws of each chain.")
 @click.option("--tune", default=1000, show_default=True, help="Adaptation steps of each chain.")
-@click.option("--target-accept", default=0.8, show_default=True, help="Raise it against divergences.")
+@click.option("--target-accept", default=0.9, show_default=True, help="Raise it against divergences.")
 @click.option("--seed", type=int, default=None, help="The same seed gives the same draws.")
 @click.option("--cores", type=int, default=None, help="Chains sampled at once.")
 @click.option(
@@ -144,8 +154,10 @@ def fit_command(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fitted = fit(formula, table, priors=_by_address(priors), **options)
+    printed = ConvergenceWarning if shape == "table" else ()  # the table says these itself
     for warning in caught:
-        if issubclass(warning.category, UserWarning) and "BLAS" not in str(warning.message):
+        ours = issubclass(warning.category, DesignWarning | ConvergenceWarning)
+        if ours and not issubclass(warning.category, printed):
             click.echo(f"note: {_printable(str(warning.message))}", err=True)
     match shape:
         case "table":

@@ -47,6 +47,10 @@ class DesignWarning(UserWarning):
     """Something was left out of the model (rows, columns), or read otherwise than lme4 would."""
 
 
+class ConvergenceWarning(UserWarning):
+    """The draws of a fit are not to be trusted as they are; the message says what to do."""
+
+
 def _pointed(text: str, place: int) -> str:
     """The line of `text` that holds `place`, and a caret under it; long lines are cut."""
     start = text.rfind("\n", 0, place) + 1

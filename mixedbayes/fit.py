@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixedbayes.design.design import Design, build_design
 from mixedbayes.design.table import Missing
-from mixedbayes.errors import ArgumentError, DesignWarning
+from mixedbayes.errors import ArgumentError, ConvergenceWarning, DesignWarning
 from mixedbayes.model.families import Family, find_family
 from mixedbayes.model.priors import Prior, parse_priors
 from mixedbayes.model.spec import ModelSpec, specify
@@ -56,7 +56,7 @@ class Model:
         chains: int = 4,
         draws: int = 1000,
         tune: int = 1000,
-        target_accept: float = 0.8,
+        target_accept: float = 0.9,
         seed: int | None = None,
         cores: int | None = None,
         progress: bool = True,
@@ -97,7 +97,10 @@ class Model:
             cores=cores,
             progress=progress,
         )
-        return Fit(self.spec, idata)
+        fitted = Fit(self.spec, idata)
+        for complaint in fitted.report.complaints:
+            warnings.warn(complaint, ConvergenceWarning, skip_file_prefixes=(HOUSE,))
+        return fitted
 
     def __str__(self) -> str:
         return spec_text(self.spec)

@@ -32,8 +32,10 @@ def assert_same_text(printed: str, page: str) -> None:
     assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", page).split()
     for ours, theirs in zip(NUMBER.findall(printed), NUMBER.findall(page), strict=True):
         expected = float(theirs.replace(",", ""))
-        # effective sample sizes are the least stable of what is printed
-        assert float(ours.replace(",", "")) == pytest.approx(expected, rel=0.4, abs=0.3), (ours, theirs)
+        # whole numbers from 300 are effective sample sizes, the least stable of what is printed
+        loose = expected >= 300 and "." not in theirs
+        near = pytest.approx(expected, rel=0.5 if loose else 0.06, abs=0 if loose else 0.12)
+        assert float(ours.replace(",", "")) == near, (ours, theirs)
 
 
 SYBIL = Sybil(parsers=[CodeBlockParser("python", run), CodeBlockParser("text", compare)])

@@ -58,9 +58,11 @@ def complaints(draws: Draws, diagnosed: pd.DataFrame) -> list[str]:
         total = draws.chains * draws.draws
         said.append(
             f"{draws.divergences:,} of {total:,} transitions diverged, so some of the posterior may be missed: "
-            "raise target_accept (0.95, then 0.99), or give the group sds tighter priors."
+            "raise target_accept (to 0.95, then 0.99), or give the group sds tighter priors."
         )
-    silent = diagnosed[diagnosed["rhat"].isna()]
+    silent = diagnosed[diagnosed["ess_bulk"].isna()]
+    if draws.chains < 2:
+        said.append("One chain cannot tell whether it has converged (R-hat): sample at least two.")
     if draws.draws < MIN_DRAWS:
         said.append(
             f"With {draws.draws} draws a chain nothing can be said of convergence: raise draws (1,000 is usual)."

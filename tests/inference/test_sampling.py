@@ -33,7 +33,7 @@ def test_the_same_seed_gives_the_same_draws_bit_for_bit(model, sampler):
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", list(nuts.SAMPLERS))
 def test_every_sampler_finds_the_posterior(model, sampler):
-    package = nuts.SAMPLERS[sampler]
+    package = nuts.SAMPLERS[sampler].package
     if package and find_spec(package) is None:
         pytest.skip(f"the extra {package} is not installed")
     fit = model.fit(sampler=sampler, seed=5, progress=False)

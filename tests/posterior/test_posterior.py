@@ -144,3 +144,26 @@ def test_units_of_the_columns_do_not_matter():
         {name: (rows[name]["mean"], rows[name]["sd"], rows[name]["ess_bulk"]) for name in units},
     )
     assert fit.tidy()["rhat"].max() < 1.03
+
+
+def test_full_dummies_far_from_zero_are_not_pulled_to_it():
+    """Machines is balanced, so the posterior means of the three machines are their averages."""
+    data = mb.load_dataset("machines")
+    fit = mb.fit("score ~ 0 + Machine + (0 + Machine | Worker)", data, **DRAWS)
+    table = fit.tidy("fixed").set_index("term")
+    averages = data.groupby("Machine", observed=True)["score"].mean()
+    distance = (table["estimate"].to_numpy() - averages.to_numpy()) / table["std_error"].to_numpy()
+    # brms and lme4 give the averages; the prior pulls by a hundredth of a standard error, the rest is Monte Carlo
+    assert np.abs(distance).max() < 0.02 + BOUND / np.sqrt(table["ess_bulk"].min())
+    assert fit.fixef().loc["Machine[A]", "std_error"] < 4
+
+
+def test_a_level_far_from_zero_does_not_swell_the_residual():
+    rng = np.random.default_rng(0)
+    data = {
+        "f": np.repeat(list("abc"), 10),
+        "y": 1000 + np.repeat([0.0, 5.0, 10.0], 10) + rng.normal(0, 5, 30),
+    }
+    fit = mb.fit("y ~ 0 + f", data, **DRAWS)
+    residual = np.sqrt(np.sum((data["y"] - np.repeat(data["y"].reshape(3, 10).mean(axis=1), 10)) ** 2) / 27)
+    assert fit.varcorr()["sdcor"].iloc[-1] == pytest.approx(residual, rel=0.1)
