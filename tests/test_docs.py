@@ -51,9 +51,9 @@ def test_examples_of_the_page_do_what_it_says(page, tmp_path, monkeypatch):
 
 
 def test_compare_sees_a_wrong_word_and_a_wrong_number():
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="'b'"):
         assert_same_text("b 1.00", "a 1.00")
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match=r"2\.00"):
         assert_same_text("a 1.00", "a 2.00")
 
 
