@@ -51,6 +51,10 @@ class ConvergenceWarning(UserWarning):
     """The draws of a fit are not to be trusted as they are; the message says what to do."""
 
 
+class PartialDrawsWarning(UserWarning):
+    """Not all draws of the group effects were kept, for want of memory; the message says what numbers rest on."""
+
+
 def _pointed(text: str, place: int) -> str:
     """The line of `text` that holds `place`, and a caret under it; long lines are cut."""
     start = text.rfind("\n", 0, place) + 1

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mixedbayes.design.design import Design, build_design
 from mixedbayes.design.table import Missing
-from mixedbayes.errors import ArgumentError, ConvergenceWarning, DesignWarning
+from mixedbayes.errors import ConvergenceWarning, DesignWarning
+from mixedbayes.inference.options import Options
 from mixedbayes.model.families import Family, find_family
 from mixedbayes.model.priors import Prior, parse_priors
 from mixedbayes.model.spec import ModelSpec, specify
@@ -18,10 +19,11 @@ from mixedbayes.model.text import spec_html, spec_text
 
 if TYPE_CHECKING:
     import pymc
+    from xarray import DataTree
 
+    from mixedbayes.inference.collapsed import Collapsed
     from mixedbayes.results.fit import Fit
 
-METHODS = ("nuts",)
 HOUSE = str(Path(__file__).parent)
 """Warnings point at the first line outside: the user's."""
 
@@ -48,59 +50,78 @@ class Model:
 
         return build(self.spec)
 
+    @cached_property
+    def collapsed(self) -> "Collapsed":
+        """The density of the variance parameters alone, for Gaussian models: one pass over the rows, on first use."""
+        from mixedbayes.inference.exact import collapse  # noqa: PLC0415  # SciPy's parts take a second to import
+
+        return collapse(self.spec)
+
     def fit(
         self,
         *,
-        method: str = "nuts",
-        sampler: str = "nutpie",
+        method: str = "auto",
+        sampler: str | None = None,
         chains: int = 4,
-        draws: int = 1000,
-        tune: int = 1000,
-        target_accept: float = 0.9,
+        draws: int | None = None,
+        tune: int | None = None,
+        target_accept: float | None = None,
         seed: int | None = None,
         cores: int | None = None,
+        memory: float = 1.0,
         progress: bool = True,
     ) -> "Fit":
         """Draw from the posterior.
 
         Args:
-            method: `"nuts"`.
-            sampler: `"nutpie"`, `"pymc"`, or with their extras installed `"numpyro"` and `"blackjax"`.
+            method: `"collapsed"` integrates coefficients and group effects out and needs no Markov chains; it
+                is for the gaussian family with the identity link and normal or flat priors on coefficients.
+                `"nuts"` samples any model. `"auto"` takes the first where it can; the printed fit says which.
+            sampler: Of NUTS: `"nutpie"` (the default), `"pymc"`, or with their extras installed `"numpyro"`
+                and `"blackjax"`.
             chains: Independent chains.
-            draws: Kept draws of each chain.
-            tune: Adaptation steps of each chain, not kept.
-            target_accept: Mean acceptance probability aimed at, in (0, 1); raise it against divergences.
+            draws: Kept draws of each chain; None for 1,000, or for fewer (down to 600 in all) where the
+                collapsed method finds them costly.
+            tune: Adaptation steps of each chain of NUTS, not kept; None for 1,000.
+            target_accept: Mean acceptance probability that NUTS aims at, in (0, 1), None for 0.9; raise it
+                against divergences.
             seed: The same seed gives the same draws.
-            cores: Chains sampled at once; None for as many as there are processors.
+            cores: Chains, or pieces of work, at once; None for as many as there are processors.
+            memory: GiB for the collapsed method's draws of group effects. Past it fewer of them are kept, down
+                to 400, then in single precision, then none; their means and standard deviations are over all
+                draws nevertheless.
             progress: Whether to show a progress bar, where there is a terminal or a notebook to show it.
 
         Returns:
             The fit.
 
         Raises:
-            ArgumentError: An option out of range, or a sampler that is not installed.
+            ArgumentError: An option out of range, a sampler that is not installed, or a method that the
+                model does not allow.
         """
-        if method not in METHODS:
-            raise ArgumentError(f"There is no method {method!r}; known: {', '.join(METHODS)}.")
-        from mixedbayes.inference.nuts import sample  # noqa: PLC0415  # as above
+        from mixedbayes.inference.method import choose  # noqa: PLC0415  # as above
         from mixedbayes.results.fit import Fit  # noqa: PLC0415  # ArviZ too
 
-        idata = sample(
-            self.pymc,
-            self.spec.variables,
-            sampler=sampler,
-            chains=chains,
-            draws=draws,
-            tune=tune,
-            target_accept=target_accept,
-            seed=seed,
-            cores=cores,
-            progress=progress,
+        options = Options(
+            method, sampler, chains, draws, tune, target_accept, seed, cores, memory, progress
         )
+        choice = choose(self.spec, options, lambda: self.collapsed)
+        idata = self._draw(choice.method, options)
+        idata["sample_stats"].attrs["mixedbayes_method"] = str(choice)
         fitted = Fit(self.spec, idata)
-        for complaint in fitted.report.complaints:
-            warnings.warn(complaint, ConvergenceWarning, skip_file_prefixes=(HOUSE,))
+        if not fitted.is_beyond_doubt:
+            for complaint in fitted.report.complaints:
+                warnings.warn(complaint, ConvergenceWarning, skip_file_prefixes=(HOUSE,))
         return fitted
+
+    def _draw(self, method: str, options: Options) -> "DataTree":
+        if method == "collapsed":
+            from mixedbayes.inference.exact import sample_exactly  # noqa: PLC0415  # as above
+
+            return sample_exactly(self.collapsed, options)
+        from mixedbayes.inference.nuts import sample  # noqa: PLC0415  # PyMC takes seconds
+
+        return sample(self.pymc, self.spec.variables, options)
 
     def __str__(self) -> str:
         return spec_text(self.spec)
@@ -191,8 +212,8 @@ def fit(
         priors: By address, `{"b[x]": "normal(0, 1)", "sd[g]": "exponential(1)"}`.
         missing: `"drop"` or `"error"`.
         env: Functions and values that the formula may use beside the published ones.
-        **sampling: Options of `Model.fit`: chains, draws, tune, target_accept, seed, cores, progress,
-            method, sampler.
+        **sampling: Options of `Model.fit`: method, chains, draws, seed, cores, memory, progress, and for NUTS
+            sampler, tune, target_accept.
 
     Returns:
         The fit: print it, or take `.tidy()`, `.fixef()`, `.ranef()`, `.coef()`, `.varcorr()`, `.idata`.

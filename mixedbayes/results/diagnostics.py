@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import pandas as pd
 import xarray as xr
 
+from mixedbayes.results.quantities import EFFECTS, MOMENTS
+
 MAX_RHAT = 1.01
 MIN_ESS = 400
 MIN_DRAWS = 4
@@ -20,6 +22,11 @@ class Draws:
         tune: Adaptation steps of each chain; None if the sampler does not say.
         sampler: The sampler's name.
         divergences: Transitions after adaptation that left the energy surface.
+        method: The method, and why it was chosen; None if that was not recorded.
+        pareto_k: k-hat of the importance weights; None for Markov chains.
+        proposals: Weighted draws from which these were taken.
+        effective: Kish's effective number of them; 0 for Markov chains.
+        kept: Draws of the group effects that were kept, in all; None if all were.
     """
 
     chains: int
@@ -27,8 +34,41 @@ class Draws:
     tune: int | None
     sampler: str
     divergences: int
+    method: str | None = None
+    pareto_k: float | None = None
+    proposals: int = 0
+    effective: float = 0.0
+    kept: int | None = None
+
+    @property
+    def are_independent(self) -> bool:
+        """Whether no Markov chain made them."""
+        return self.pareto_k is not None
+
+    @property
+    def are_beyond_doubt(self) -> bool:
+        """Whether they are independent, several chains of them, and effectively more than enough."""
+        size = min(self.effective, self.chains * self.draws)
+        return self.are_independent and self.chains > 1 and self.draws >= MIN_DRAWS and size >= 1.25 * MIN_ESS
+
+    @property
+    def partial(self) -> str | None:
+        """What numbers on group effects rest on, where not all draws of these were kept."""
+        if self.kept is None:
+            return None
+        kept = f"{self.kept:,}" if self.kept else "None"
+        rest = "over these" if self.kept else "those of normal distributions"
+        return (
+            f"{kept} of the {self.chains * self.draws:,} draws of the group effects were kept, for want of memory: "
+            f"their means and standard deviations are over all draws, their intervals {rest}; memory= (GiB) raises the bound."
+        )
 
     def __str__(self) -> str:
+        if self.are_independent:
+            return (
+                f"{self.chains:,} chains x {self.draws:,} draws, {self.chains * self.draws:,} in all "
+                f"(of {self.proposals:,} proposals by weight, Pareto k {self.pareto_k:.2f})"
+            )
         tuned = f" after {self.tune:,} tuning steps" if self.tune is not None else ""
         return f"{self.chains:,} chains x {self.draws:,} draws{tuned}, {self.chains * self.draws:,} in all ({self.sampler})"
 
@@ -43,7 +83,18 @@ def describe_draws(idata: xr.DataTree) -> Draws:
         int(tune) if tune is not None else None,
         str(stats.attrs.get("mixedbayes_sampler", "nuts")),
         int(stats["diverging"].sum()) if "diverging" in stats else 0,
+        str(stats.attrs["mixedbayes_method"]) if "mixedbayes_method" in stats.attrs else None,
+        float(stats.attrs["pareto_k"]) if "pareto_k" in stats.attrs else None,
+        int(stats.attrs.get("proposals", 0)),
+        float(stats.attrs.get("effective", 0.0)),
+        _kept(idata),
     )
+
+
+def _kept(idata: xr.DataTree) -> int | None:
+    if MOMENTS not in idata.children:
+        return None
+    return idata[EFFECTS].sizes["chain"] * idata[EFFECTS].sizes["draw"] if EFFECTS in idata.children else 0
 
 
 def complaints(draws: Draws, diagnosed: pd.DataFrame) -> list[str]:

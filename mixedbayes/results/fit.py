@@ -1,5 +1,6 @@
 """A fit: draws and the model they are of, with its tables."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,8 +9,10 @@ from os import PathLike
 import pandas as pd
 import xarray as xr
 
+from mixedbayes.errors import PartialDrawsWarning
 from mixedbayes.model.spec import ModelSpec
 from mixedbayes.results import storage, tables
+from mixedbayes.results.diagnostics import describe_draws
 from mixedbayes.results.report import Report, build_report
 
 
@@ -21,7 +24,9 @@ class Fit:
         spec: The model as data: design, family, priors.
         idata: ArviZ's DataTree with posterior, sample_stats and observed_data. In the posterior are `b`
             (dim coefficient, the intercept at zero of all predictors), and for each block `sd_<group>`,
-            `cor_<group>`, `r_<group>`.
+            `cor_<group>`, `r_<group>`. Where not all draws of `r_<group>` were kept, for want of memory, those
+            that were are in a group `group_effects`, and their means and standard deviations (`r_<group>_sd`)
+            over all draws in `group_effects_moments`.
     """
 
     spec: ModelSpec
@@ -53,22 +58,22 @@ class Fit:
         Raises:
             ArgumentError: An unknown effect, or a conf_level outside (0, 1).
         """
-        return tables.tidy(self.spec, self.posterior, effects, conf_level, robust=robust)
+        return tables.tidy(self.spec, self._said("ran_vals" in effects), effects, conf_level, robust=robust)
 
     def fixef(self, conf_level: float = 0.95, robust: bool = False) -> pd.DataFrame:
         """Population-level coefficients: estimate, std_error, conf_low, conf_high, indexed by term."""
-        return tables.fixef(self.spec, self.posterior, conf_level, robust=robust)
+        return tables.fixef(self.spec, self.idata, conf_level, robust=robust)
 
     def ranef(self, conf_level: float = 0.95, robust: bool = False) -> pd.DataFrame:
         """Each level's deviations from the population, indexed by group, level and term.
 
         `fit.ranef()["estimate"].loc["Subject"].unstack()` is lme4's `ranef(fit)$Subject`.
         """
-        return tables.ranef(self.spec, self.posterior, conf_level, robust=robust)
+        return tables.ranef(self.spec, self._said(), conf_level, robust=robust)
 
     def coef(self, conf_level: float = 0.95, robust: bool = False) -> pd.DataFrame:
         """Each level's coefficients, population plus deviation, indexed by group, level and term."""
-        return tables.coef(self.spec, self.posterior, conf_level, robust=robust)
+        return tables.coef(self.spec, self._said(), conf_level, robust=robust)
 
     def varcorr(self, conf_level: float = 0.95, robust: bool = False) -> pd.DataFrame:
         """Variances and correlations as lme4's `as.data.frame(VarCorr(fit))` has them.
@@ -77,7 +82,7 @@ class Fit:
             Columns group, var1, var2, vcov (mean of the variance or covariance), sdcor (of the standard
             deviation or correlation), and std_error, conf_low, conf_high of sdcor.
         """
-        return tables.varcorr(self.spec, self.posterior, conf_level, robust=robust)
+        return tables.varcorr(self.spec, self.idata, conf_level, robust=robust)
 
     def to_netcdf(self, path: str | PathLike[str]) -> None:
         """Save draws, data and model in one netCDF file, which `mb.load` reads back.
@@ -86,6 +91,18 @@ class Fit:
             FileError: The file cannot be written.
         """
         storage.save(self.spec, self.idata, path)
+
+    def _said(self, concerned: bool = True) -> xr.DataTree:
+        """The draws, after saying so where not all draws of the effects were kept."""
+        partial = describe_draws(self.idata).partial
+        if concerned and partial:
+            warnings.warn(partial, PartialDrawsWarning, stacklevel=3)
+        return self.idata
+
+    @property
+    def is_beyond_doubt(self) -> bool:
+        """Whether draws are independent and many, so that nothing needs to be computed to trust them."""
+        return describe_draws(self.idata).are_beyond_doubt
 
     @cached_property
     def report(self) -> Report:

@@ -25,6 +25,8 @@ class Quantities:
         terms: For each broom.mixed's term, `sd__Intercept`.
         labels: For each what a printed table calls it, `sd(Intercept)`.
         draws: Shape (chain, draw, len(terms)).
+        moments: Means and standard deviations over more draws than were kept, shape (2, len(terms)); None
+            if all were.
     """
 
     effect: str
@@ -33,19 +35,35 @@ class Quantities:
     terms: Sequence[str]
     labels: Sequence[str]
     draws: np.ndarray
+    moments: np.ndarray | None = None
 
 
-def fixed(spec: ModelSpec, posterior: xr.Dataset) -> Iterator[Quantities]:
+EFFECTS, MOMENTS = "group_effects", "group_effects_moments"
+"""Groups of the tree that hold what was kept of the effects, where that is not all."""
+
+
+def effects_draws(idata: xr.DataTree, block: BlockSpec) -> xr.DataArray:
+    """The draws of a block's effects that were kept; none of them, if none were."""
+    for group in ("posterior", EFFECTS):
+        if group in idata.children and block.r in idata[group].data_vars:
+            return idata[group][block.r]
+    mean = idata[MOMENTS][block.r]
+    chains = idata["posterior"]["chain"]
+    return mean.expand_dims({"chain": chains, "draw": np.arange(0)})
+
+
+def fixed(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
     """The coefficients."""
     columns = spec.design.fixed.columns
     if columns:
-        yield Quantities("fixed", None, [None] * len(columns), columns, columns, _array(posterior["b"]))
+        yield Quantities("fixed", None, [None] * len(columns), columns, columns, _array(idata["posterior"]["b"]))
 
 
-def ran_pars(spec: ModelSpec, posterior: xr.Dataset) -> Iterator[Quantities]:
+def ran_pars(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
     """Standard deviations and correlations of each block, then the residual's, then hyperparameters."""
+    posterior = idata["posterior"]
     for block in spec.blocks:
-        yield block_pars(block, posterior)
+        yield block_pars(block, idata)
     for parameter in spec.auxiliary:
         name = parameter.address
         group, term = (RESIDUAL, "sd__Observation") if name == "sigma" else (RESIDUAL, name)
@@ -55,8 +73,9 @@ def ran_pars(spec: ModelSpec, posterior: xr.Dataset) -> Iterator[Quantities]:
         yield Quantities("ran_pars", PRIOR, [None], [name], [name], _array(posterior[name])[..., None])
 
 
-def block_pars(block: BlockSpec, posterior: xr.Dataset) -> Quantities:
+def block_pars(block: BlockSpec, idata: xr.DataTree) -> Quantities:
     """Standard deviations and correlations of one block."""
+    posterior = idata["posterior"]
     columns = block.block.columns
     terms = [f"sd__{name}" for name in columns]
     labels = [f"sd({name})" for name in columns]
@@ -69,23 +88,32 @@ def block_pars(block: BlockSpec, posterior: xr.Dataset) -> Quantities:
     return Quantities("ran_pars", block.block.name, [None] * len(terms), terms, labels, draws)
 
 
-def ran_vals(spec: ModelSpec, posterior: xr.Dataset) -> Iterator[Quantities]:
+def ran_vals(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
     """Each level's deviations, block by block and effect by effect."""
     for block in spec.blocks:
-        r = _array(posterior[block.r])
+        r = _array(effects_draws(idata, block))
         levels = list(pd.Index(block.block.levels))  # dates as timestamps, not as NumPy's
+        over_all = None
+        if MOMENTS in idata.children:
+            stored = idata[MOMENTS]
+            over_all = np.stack([stored[block.r].to_numpy(), stored[f"{block.r}_sd"].to_numpy()])
         for k, name in enumerate(block.block.columns):
-            yield Quantities("ran_vals", block.block.name, levels, [name] * len(levels), levels, r[..., k])
+            moments = None if over_all is None else over_all[..., k]
+            names = [name] * len(levels)
+            yield Quantities("ran_vals", block.block.name, levels, names, levels, r[..., k], moments)
 
 
-def coefs(spec: ModelSpec, posterior: xr.Dataset) -> Iterator[Quantities]:
+def coefs(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
     """Population plus deviation, for each grouping factor, level and coefficient."""
     names = spec.design.fixed.columns
-    b = dict(zip(names, np.moveaxis(_array(posterior["b"]), -1, 0), strict=True)) if names else {}
+    b: dict[str, np.ndarray] = {}
+    if names and spec.blocks:
+        kept = effects_draws(idata, spec.blocks[0])["draw"]
+        b = dict(zip(names, np.moveaxis(_array(idata["posterior"]["b"].sel(draw=kept)), -1, 0), strict=True))
     groups: dict[str, dict[str, np.ndarray]] = {}
     levels: dict[str, list[Any]] = {}
     for block in spec.blocks:
-        r = _array(posterior[block.r])
+        r = _array(effects_draws(idata, block))
         own = groups.setdefault(block.block.group, {})
         levels[block.block.group] = list(pd.Index(block.block.levels))
         for k, name in enumerate(block.block.columns):

@@ -76,14 +76,13 @@ def _cell(text: str, tag: str = "td", style: str = "text-align:right;padding:0 .
 
 def build_report(spec: ModelSpec, idata: xr.DataTree) -> Report:
     """Summarise the draws of a fit."""
-    posterior = idata["posterior"].to_dataset()
     draws = describe_draws(idata)
     groups = [
-        (f"{b.block.name} ({len(b.block.levels):,} levels)", block_pars(b, posterior)) for b in spec.blocks
+        (f"{b.block.name} ({len(b.block.levels):,} levels)", block_pars(b, idata)) for b in spec.blocks
     ]
     titled = [(f"Group-level effects, {title}", quantities) for title, quantities in groups]
-    titled += [("Population-level effects", quantities) for quantities in fixed(spec, posterior)]
-    rest = list(ran_pars(spec, posterior))[len(spec.blocks) :]
+    titled += [("Population-level effects", quantities) for quantities in fixed(spec, idata)]
+    rest = list(ran_pars(spec, idata))[len(spec.blocks) :]
     titled += [("Hyperparameters" if q.group == PRIOR else "Residual", q) for q in rest]
     summaries = [(title, quantities, summarise(quantities.draws)) for title, quantities in titled]
     sections = tuple(
@@ -91,12 +90,15 @@ def build_report(spec: ModelSpec, idata: xr.DataTree) -> Report:
         for title, q, table in summaries
     )
     diagnosed = [_named(q, table[list(STATISTICS[4:])]) for _, q, table in summaries]
-    diagnosed += [
-        _named(q, pd.DataFrame(diagnose(q.draws), columns=list(STATISTICS[4:])))
-        for q in ran_vals(spec, posterior)
-    ]
+    if not draws.are_independent:  # else effects are drawn anew for each draw
+        diagnosed += [
+            _named(q, pd.DataFrame(diagnose(q.draws), columns=list(STATISTICS[4:])))
+            for q in ran_vals(spec, idata)
+        ]
     said = tuple(complaints(draws, pd.concat(diagnosed, ignore_index=True))) if diagnosed else ()
-    return Report((*header(spec), ("Draws", str(draws))), _merged(sections), spec.design.notes, said)
+    method = (("Method", draws.method),) if draws.method else ()
+    notes = (*spec.design.notes, *((draws.partial,) if draws.partial else ()))
+    return Report((*header(spec), *method, ("Draws", str(draws))), _merged(sections), notes, said)
 
 
 def _named(quantities: Quantities, statistics: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ The design is not stored but made again, by the same recipe from the same rows: 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike, strerror
 from pathlib import Path
@@ -22,6 +22,7 @@ from mixedbayes.model.families import FAMILIES, find_family
 from mixedbayes.model.priors import parse_priors
 from mixedbayes.model.spec import CHAIN, DRAW, ModelSpec, specify
 from mixedbayes.results.diagnostics import describe_draws
+from mixedbayes.results.quantities import EFFECTS, MOMENTS
 
 FORMAT = 1
 MODEL, DATA = "mixedbayes", "mixedbayes_data"
@@ -75,7 +76,7 @@ def read(path: str | PathLike[str], env: Mapping[str, Any] | None = None) -> tup
     tree = _opened(path)
     try:
         spec = _rebuilt(json.loads(tree.attrs[MODEL]), _dataset_to_columns(tree[DATA].to_dataset()), env)
-        _check_draws(spec, tree["posterior"].to_dataset())
+        _check_draws(spec, tree)
         describe_draws(tree)
     except MixedBayesError as error:
         raise FileError(f"{path} holds a fit that cannot be rebuilt: {error}") from error
@@ -190,20 +191,31 @@ def _rows(described: Mapping[str, Any], n: int) -> Rows:
     return Rows(total, kept, {str(name): int(count) for name, count in described["missing"].items()})
 
 
-def _check_draws(spec: ModelSpec, posterior: xr.Dataset) -> None:
+def _check_draws(spec: ModelSpec, tree: xr.DataTree) -> None:
     """Refuse draws that are not of this model."""
-    lacking = [name for name in spec.variables if name not in posterior]
-    if lacking:
-        raise FileError(f"draws of {listed(lacking)} are not in it")
+    effects = {block.r for block in spec.blocks}
     for name, dims in spec.dims.items():
-        drawn = posterior[name]
-        if set(drawn.dims) != {CHAIN, DRAW, *dims} or drawn.dtype.kind != "f":
-            raise FileError(f"{name} holds no draws of {listed(dims) or 'a number'}")
-        for dim in dims:
-            if drawn.sizes[dim] != len(spec.coords[dim]):
-                raise FileError(
-                    f"its draws have {drawn.sizes[dim]:,} of {dim}, its data {len(spec.coords[dim]):,}"
-                )
+        moments_only = name in effects and MOMENTS in tree.children
+        if moments_only:
+            _check_variable(spec, tree[MOMENTS], name, dims)
+            _check_variable(spec, tree[MOMENTS], f"{name}_sd", dims)
+        if not moments_only:
+            _check_variable(spec, tree["posterior"], name, (CHAIN, DRAW, *dims))
+        elif EFFECTS in tree.children:
+            _check_variable(spec, tree[EFFECTS], name, (CHAIN, DRAW, *dims))
+
+
+def _check_variable(spec: ModelSpec, node: xr.DataTree, name: str, dims: Sequence[str]) -> None:
+    if name not in node.data_vars:
+        raise FileError(f"draws of {name} are not in it")
+    drawn = node[name]
+    if set(drawn.dims) != set(dims) or drawn.dtype.kind != "f":
+        raise FileError(f"{name} holds no draws of {listed(set(dims) - {CHAIN, DRAW}) or 'a number'}")
+    for dim in set(dims) - {CHAIN, DRAW}:
+        if drawn.sizes[dim] != len(spec.coords[dim]):
+            raise FileError(
+                f"its draws have {drawn.sizes[dim]:,} of {dim}, its data {len(spec.coords[dim]):,}"
+            )
 
 
 def _labelled(data: xr.Dataset, coords: Mapping[str, np.ndarray]) -> xr.Dataset:

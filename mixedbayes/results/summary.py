@@ -5,6 +5,7 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 from arviz_stats.base import array_stats
+from scipy.special import ndtri
 
 from mixedbayes.errors import ArgumentError
 from mixedbayes.results.diagnostics import MIN_DRAWS
@@ -12,13 +13,17 @@ from mixedbayes.results.diagnostics import MIN_DRAWS
 STATISTICS = ("estimate", "std_error", "conf_low", "conf_high", "rhat", "ess_bulk", "ess_tail")
 
 
-def summarise(draws: np.ndarray, conf_level: float = 0.95, *, robust: bool = False) -> pd.DataFrame:
+def summarise(
+    draws: np.ndarray, conf_level: float = 0.95, *, robust: bool = False, moments: np.ndarray | None = None
+) -> pd.DataFrame:
     """One row for each of k quantities.
 
     Args:
         draws: Shape (chain, draw, k).
         conf_level: Mass of the equal-tailed interval, in (0, 1).
         robust: Median and scaled median absolute deviation in place of mean and standard deviation.
+        moments: Means and standard deviations over more draws than these, shape (2, k), to be shown for theirs;
+            of no draws at all the interval is that of a normal distribution.
 
     Returns:
         A frame with the columns `STATISTICS` and k rows. R-hat is rank-normalised and split, the
@@ -27,24 +32,36 @@ def summarise(draws: np.ndarray, conf_level: float = 0.95, *, robust: bool = Fal
         localization: an improved R-hat.
 
     Raises:
-        ArgumentError: `conf_level` is not between 0 and 1.
+        ArgumentError: `conf_level` is not between 0 and 1; or medians are asked for and there are no draws.
     """
-    intervals = estimate(draws, conf_level, robust=robust)
+    intervals = estimate(draws, conf_level, robust=robust, moments=moments)
     diagnosed = pd.DataFrame(diagnose(draws), columns=list(STATISTICS[4:]))
     return pd.concat([intervals, diagnosed], axis=1)
 
 
-def estimate(draws: np.ndarray, conf_level: float = 0.95, *, robust: bool = False) -> pd.DataFrame:
+def estimate(
+    draws: np.ndarray, conf_level: float = 0.95, *, robust: bool = False, moments: np.ndarray | None = None
+) -> pd.DataFrame:
     """The first four columns of `summarise`, which need no chains."""
     if isinstance(conf_level, bool) or not isinstance(conf_level, Real) or not 0 < conf_level < 1:
         raise ArgumentError(f"conf_level lies between 0 and 1, not {conf_level!r}.")
-    flat = draws.reshape(draws.shape[0] * draws.shape[1], -1)
+    tail = (1 - conf_level) / 2
+    flat = draws.reshape(draws.shape[0] * draws.shape[1], draws.shape[-1])
+    if not len(flat):
+        if moments is None or robust:
+            raise ArgumentError(
+                "Draws of the group effects are needed here, and none were kept: fit with more memory= (GiB) or fewer draws=."
+            )
+        middle, error = moments
+        low, high = middle + error * ndtri(tail), middle - error * ndtri(tail)
+        return pd.DataFrame(dict(zip(STATISTICS, (middle, error, low, high), strict=False)))
     middle = np.median(flat, axis=0) if robust else flat.mean(axis=0)
     if robust:
         error = 1.4826 * np.median(np.abs(flat - middle), axis=0)
     else:
         error = flat.std(axis=0, ddof=1) if len(flat) > 1 else np.full_like(middle, np.nan)
-    tail = (1 - conf_level) / 2
+    if moments is not None and not robust:
+        middle, error = moments
     low, high = np.quantile(flat, [tail, 1 - tail], axis=0)
     return pd.DataFrame(dict(zip(STATISTICS, (middle, error, low, high), strict=False)))
 

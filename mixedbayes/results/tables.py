@@ -16,7 +16,7 @@ COLUMNS = ("effect", "component", "group", "level", "term", *STATISTICS)
 
 
 def tidy(
-    spec: ModelSpec, posterior: xr.Dataset, effects: str | Sequence[str], conf_level: float, *, robust: bool
+    spec: ModelSpec, idata: xr.DataTree, effects: str | Sequence[str], conf_level: float, *, robust: bool
 ) -> pd.DataFrame:
     """One row a parameter, in broom.mixed's columns with underscores."""
     asked = list(effects) if isinstance(effects, Iterable) and not isinstance(effects, str) else [effects]
@@ -26,34 +26,35 @@ def tidy(
             f"effects are some of {listed(KINDS)}; {listed(map(repr, unknown)) or 'none'} was asked for."
         )
     rows = [
-        _labelled(quantities, summarise(quantities.draws, conf_level, robust=robust))
+        _labelled(quantities, summarise(quantities.draws, conf_level, robust=robust, moments=quantities.moments))
         for kind in KINDS
         if kind in asked
-        for quantities in KINDS[kind](spec, posterior)
+        for quantities in KINDS[kind](spec, idata)
     ]
     if not rows:
         return pd.DataFrame(columns=list(COLUMNS))
     return pd.concat(rows, ignore_index=True)[list(COLUMNS)]
 
 
-def fixef(spec: ModelSpec, posterior: xr.Dataset, conf_level: float, *, robust: bool) -> pd.DataFrame:
+def fixef(spec: ModelSpec, idata: xr.DataTree, conf_level: float, *, robust: bool) -> pd.DataFrame:
     """Population-level coefficients, indexed by term."""
-    return _indexed(fixed(spec, posterior), ["term"], conf_level, robust=robust)
+    return _indexed(fixed(spec, idata), ["term"], conf_level, robust=robust)
 
 
-def ranef(spec: ModelSpec, posterior: xr.Dataset, conf_level: float, *, robust: bool) -> pd.DataFrame:
+def ranef(spec: ModelSpec, idata: xr.DataTree, conf_level: float, *, robust: bool) -> pd.DataFrame:
     """Each level's deviations, indexed by group, level and term."""
-    return _indexed(ran_vals(spec, posterior), ["group", "level", "term"], conf_level, robust=robust)
+    return _indexed(ran_vals(spec, idata), ["group", "level", "term"], conf_level, robust=robust)
 
 
-def coef(spec: ModelSpec, posterior: xr.Dataset, conf_level: float, *, robust: bool) -> pd.DataFrame:
+def coef(spec: ModelSpec, idata: xr.DataTree, conf_level: float, *, robust: bool) -> pd.DataFrame:
     """Each level's coefficients, indexed by group, level and term."""
-    return _indexed(coefs(spec, posterior), ["group", "level", "term"], conf_level, robust=robust)
+    return _indexed(coefs(spec, idata), ["group", "level", "term"], conf_level, robust=robust)
 
 
-def varcorr(spec: ModelSpec, posterior: xr.Dataset, conf_level: float, *, robust: bool) -> pd.DataFrame:
+def varcorr(spec: ModelSpec, idata: xr.DataTree, conf_level: float, *, robust: bool) -> pd.DataFrame:
     """lme4's `as.data.frame(VarCorr(fit))`, with uncertainty: variances and covariances, sds and correlations."""
     rows: list[pd.DataFrame] = []
+    posterior = idata["posterior"]
     for block in spec.blocks:
         columns = block.block.columns
         sd = posterior[block.sd].transpose("chain", "draw", ...).to_numpy()
@@ -109,7 +110,9 @@ def _labelled(quantities: Quantities, statistics: pd.DataFrame) -> pd.DataFrame:
 def _indexed(
     each: Iterable[Quantities], index: list[str], conf_level: float, *, robust: bool
 ) -> pd.DataFrame:
-    rows: Iterator[pd.DataFrame] = (_labelled(q, estimate(q.draws, conf_level, robust=robust)) for q in each)
+    rows: Iterator[pd.DataFrame] = (
+        _labelled(q, estimate(q.draws, conf_level, robust=robust, moments=q.moments)) for q in each
+    )
     found = list(rows)
     columns = [*index, *STATISTICS[:4]]
     frame = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)

@@ -1,0 +1,222 @@
+"""A Gaussian model -> draws without Markov chains: theta by importance sampling, the rest exactly given theta.
+
+`why_not` says whether a model is one, `sample_exactly` reads as the list of the steps.
+"""
+
+from math import ceil
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from mixedbayes.inference import importance
+from mixedbayes.inference.collapsed import Collapsed
+from mixedbayes.inference.chains import sample_by_chains
+from mixedbayes.inference.effects import Effects, Keeping
+from mixedbayes.inference.moments import moments
+from mixedbayes.inference.options import GIB, Options
+from mixedbayes.inference.variances import variances_of
+from mixedbayes.inference.work import Work
+from mixedbayes.model.families import Density
+from mixedbayes.model.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
+
+GAUSSIAN = Density("Normal", {"mu": "mu", "sigma": "sigma"})
+
+DRAWS = 4000
+"""In all, where the user does not say and they are cheap."""
+
+FEWEST = 600
+"""Where they are not: all of them independent, so that 400 are effective beyond doubt."""
+
+OPERATIONS = 3e11
+"""Of floating point, about, that draws may cost where the user does not say how many."""
+
+MAX_ROOT = 6000
+MAX_PRODUCTS = 5 * 10**7
+"""Bounds of the dense root's side and of the products that make it: each some 0.5 GB."""
+
+FIRST_ROUND = 1000
+"""Draws of the first proposal, where they are cheap."""
+
+PATIENCE = 20
+"""Times as many proposals as draws are wanted, at most."""
+
+
+def why_not(spec: ModelSpec) -> str | None:
+    """Why given its variances a model is not Gaussian, in a clause; None if it is."""
+    if spec.family.density != GAUSSIAN:
+        return f"the {spec.family.name} family has no closed form"
+    if spec.link.name != "identity":
+        return f"with the {spec.link.name} link there is no closed form"
+    first = (spec.intercept,) if spec.intercept else ()
+    for parameter in (*first, *spec.coefficients):
+        if parameter.prior.distribution not in ("normal", "flat"):
+            return f"the prior of {parameter.address} is neither normal nor flat"
+    return None
+
+
+def collapse(spec: ModelSpec, weights: np.ndarray | None = None) -> Collapsed:
+    """The density of the variance parameters, all else integrated out: one pass over the rows.
+
+    Args:
+        spec: A model for which `why_not` is None.
+        weights: Of the rows, as in `moments`.
+    """
+    origin, shift = origin_of(spec)
+    return Collapsed(variances_of(spec), moments(spec.design, origin, weights), shift)
+
+
+def origin_of(spec: ModelSpec) -> tuple[np.ndarray, np.ndarray]:
+    """What is taken off [X, y] before multiplying, shape (p + 1,), and what coefficients that amounts to, (p,).
+
+    The predictors' means where the model centres, and with an intercept the place of its prior: sums of
+    squares then keep the digits of data that are far from zero.
+    """
+    p = len(spec.design.fixed.columns)
+    origin, shift = np.zeros(p + 1), np.zeros(p)
+    if spec.intercept is not None:
+        shift[0] = origin[p] = spec.intercept.location
+        if spec.centred:
+            origin[1:p] = spec.means
+    return origin, shift
+
+
+def too_large(density: Collapsed) -> str | None:
+    """Why there is not memory enough for a density, in a clause; None if there is."""
+    if density.m > MAX_ROOT:
+        return f"its crossed factors have {density.m:,} effects beside the largest, more than {MAX_ROOT:,}"
+    if density.products_size > MAX_PRODUCTS:
+        return f"its crossed factors meet in {density.products_size:,} ways, more than {MAX_PRODUCTS:,}"
+    return None
+
+
+def sample_exactly(density: Collapsed, options: Options) -> xr.DataTree:
+    """Draw from the posterior.
+
+    Args:
+        density: From `collapse`, not too large.
+        options: How many draws, and how.
+
+    Returns:
+        ArviZ's DataTree as NUTS returns it: posterior, sample_stats, observed_data. If draws of all group
+        effects would not fit into `options.memory`, some or none of them are in a group `group_effects`, and
+        in `group_effects_moments` are their means and standard deviations over all draws.
+    """
+    chains = options.chains
+    draws = options.draws or ceil(_affordable(density) / chains)
+    for_theta, for_places, for_effects = np.random.SeedSequence(options.seed).spawn(3)
+    with Work(options.processors, watched=options.is_watched) as work:
+        effects = Effects(density, work, for_effects, Keeping.within(options.memory * GIB, density, chains, draws))
+        weighted = _weigh(density, effects, chains * draws, np.random.default_rng(for_theta))
+        if weighted.is_trusted:
+            places = importance.resample(weighted, chains * draws, np.random.default_rng(for_places))
+            theta, stats = weighted.theta[places], _statistics(weighted, places, chains)
+        else:
+            theta, stats = sample_by_chains(density, weighted, chains, draws, options, for_places)
+            places = np.full(len(theta), -1)
+        coefficients = effects.draw(theta, places)
+    return _tree(density, theta, coefficients, effects, stats, chains)
+
+
+def _weigh(density: Collapsed, effects: Effects, wanted: int, rng: np.random.Generator) -> importance.Weighted:
+    """Weighted draws of theta."""
+
+    def down(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        pieces = [theta[i : i + density.batch] for i in range(0, len(theta), density.batch)]
+        both = list(effects.work.each("Looking for the mode", density.log_posterior_and_gradient, pieces))
+        return np.concatenate([value for value, _ in both]), np.concatenate([slope for _, slope in both])
+
+    mode = importance.find_mode(down, density.variances.start(_guesses(density)))
+    first = importance.at_mode(down, mode)
+    at_once = min(FIRST_ROUND, max(100, wanted // 4))
+    return importance.sample(effects.log_posterior, first, wanted, rng, at_once, PATIENCE * wanted)
+
+
+def _guesses(density: Collapsed) -> dict[str, float]:
+    """Standard deviations to begin from: of the residual most of y's, of effects what would move y by half as much."""
+    sums, blocks = density.moments, density.variances.spec.blocks
+    size = float(np.sqrt(sums.total[-1, -1] / sums.n)) or 1.0
+    guesses = {"sigma": 0.7 * size}
+    for own, places in zip(sums.own, density.blocks, strict=True):
+        squares = np.einsum("laa->a", own) / sums.n
+        sds = [parameter.address for i in places for parameter in blocks[i].sds]
+        guesses |= {name: 0.4 * size / max(np.sqrt(s), 1e-100) for name, s in zip(sds, squares, strict=True)}
+    return guesses
+
+
+def _affordable(density: Collapsed) -> int:
+    """Draws by default: fewer where each costs much."""
+    levels = sum(10 * stage.own.shape[-1] * sum(stage.rest.shape[:2]) ** 2 for stage in density.stages)
+    each = levels + density.m**3 / 3
+    return int(np.clip(OPERATIONS / each, FEWEST, DRAWS))
+
+
+def _statistics(weighted: importance.Weighted, places: np.ndarray, chains: int) -> xr.Dataset:
+    dims = (CHAIN, DRAW)
+    attrs = {
+        "mixedbayes_sampler": "collapsed",
+        "pareto_k": weighted.pareto_k,
+        "proposals": len(weighted.theta),
+        "effective": weighted.effective,
+    }
+    return xr.Dataset(
+        {
+            "lp": (dims, weighted.log_density[places].reshape(chains, -1)),
+            "log_weight": (dims, weighted.log_weights[places].reshape(chains, -1)),
+        },
+        attrs=attrs,
+    )
+
+
+def _tree(
+    density: Collapsed,
+    theta: np.ndarray,
+    coefficients: np.ndarray,
+    effects: Effects,
+    stats: xr.Dataset,
+    chains: int,
+) -> xr.DataTree:
+    """Draws under the names and dims of the specification."""
+    spec = density.variances.spec
+    point = density.variances.at(theta)
+    arrays: dict[str, np.ndarray] = {"b": _at_zero(spec, coefficients)} if coefficients.shape[1] else {}
+    for block, correlation in zip(spec.blocks, point.correlations, strict=True):
+        arrays[block.sd] = np.stack([point.values[p.address] for p in block.sds], axis=-1)
+        if correlation is not None:
+            arrays[block.correlation] = np.moveaxis(correlation, -1, 0)
+    arrays |= {p.address: point.values[p.address] for p in (*spec.auxiliary, *spec.hyper)}
+    kept = effects.by_block()
+    groups: dict[str, xr.Dataset] = {}
+    if effects.keeping.is_all:
+        arrays |= kept
+    else:
+        groups = effects.datasets()
+    variables: dict[str, Any] = {
+        name: ((CHAIN, DRAW, *dims), arrays[name].reshape(chains, -1, *arrays[name].shape[1:]))
+        for name, dims in spec.dims.items()
+        if name in arrays
+    }
+    used = {dim for dims, _ in variables.values() for dim in dims}
+    coords = {dim: labels for dim, labels in spec.coords.items() if dim in used}
+    numbers = {CHAIN: np.arange(chains), DRAW: np.arange(len(theta) // chains)}
+    observed = xr.Dataset(
+        {spec.response: (OBSERVATION, spec.design.response.values)},
+        coords={OBSERVATION: np.asarray(spec.design.rows.kept)},
+    )
+    return xr.DataTree.from_dict(
+        {
+            "posterior": xr.Dataset(variables, coords=numbers | coords),
+            "sample_stats": stats.assign_coords(numbers),
+            "observed_data": observed,
+            **groups,
+        }
+    )
+
+
+def _at_zero(spec: ModelSpec, coefficients: np.ndarray) -> np.ndarray:
+    """Coefficients with the intercept at zero of all predictors."""
+    if not spec.centred:
+        return coefficients
+    b = coefficients.copy()
+    b[:, 0] -= b[:, 1:] @ spec.means
+    return b

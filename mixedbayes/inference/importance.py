@@ -1,0 +1,231 @@
+"""A density of few dimensions -> weighted draws: mode, curvature, an adapted proposal, Pareto-smoothed weights.
+
+Sources: Tierney & Kadane (1986) for mode and curvature; Cappé et al. (2008), Adaptive importance sampling in
+general mixture classes, for the mixture of Student t distributions; Owen & Zhou (2000), Safe and effective
+importance sampling, for weighing all rounds by the mixture of their proposals; Vehtari et al. (2024), Pareto
+smoothed importance sampling, for k-hat and the smoothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import gammaln, logsumexp
+
+NU = 5.0
+"""Degrees of freedom of the proposals: tails heavier than those of posteriors of log sds."""
+
+MAX_K = 0.7
+"""Pareto k-hat over which weights are not to be trusted; Vehtari et al. (2024), section 3.2.4."""
+
+GOOD = 0.75
+"""Of a proposal's draws the part that is effective, from which on it is not adapted further."""
+
+ROUNDS = 6
+"""Proposals tried before giving up."""
+
+STEP = 1e-4
+"""Of the differences of gradients that give the curvature; coordinates are logs."""
+
+WIDEST = 5.0
+"""Standard deviation of a direction in which the curvature says nothing."""
+
+type Density = Callable[[np.ndarray], np.ndarray]
+type Gradient = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Proposal:
+    """A mixture of c Student t distributions.
+
+    Attributes:
+        weights: Shape (c,).
+        means: Shape (c, d).
+        scales: Lower Cholesky factors of the scale matrices, shape (c, d, d).
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    scales: np.ndarray
+
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Shape (n, d)."""
+        c, d = self.means.shape
+        component = rng.choice(c, size=n, p=self.weights)
+        z = rng.standard_normal((n, d)) * np.sqrt(NU / rng.chisquare(NU, size=(n, 1)))
+        return self.means[component] + np.einsum("nij,nj->ni", self.scales[component], z)
+
+    def log_density(self, theta: np.ndarray) -> np.ndarray:
+        """Shape (n,)."""
+        return np.asarray(logsumexp(self.by_component(theta), axis=1))
+
+    def by_component(self, theta: np.ndarray) -> np.ndarray:
+        """The log of each component's weight times density, shape (n, c)."""
+        d = theta.shape[1]
+        constant = gammaln((NU + d) / 2) - gammaln(NU / 2) - 0.5 * d * np.log(NU * np.pi)
+        logs = np.empty((len(theta), len(self.weights)))
+        for j, (weight, mean, scale) in enumerate(zip(self.weights, self.means, self.scales, strict=True)):
+            z = np.linalg.solve(scale, (theta - mean).T)
+            logs[:, j] = (
+                np.log(weight)
+                + constant
+                - np.log(np.diag(scale)).sum()
+                - 0.5 * (NU + d) * np.log1p((z * z).sum(axis=0) / NU)
+            )
+        return logs
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Weighted:
+    """Draws of theta with weights.
+
+    Attributes:
+        theta: Shape (n, d).
+        log_density: Of the target, up to its constant, shape (n,).
+        log_weights: Pareto-smoothed, shape (n,); their exponentials add up to 1.
+        pareto_k: k-hat; over `MAX_K` the weights are not to be trusted.
+    """
+
+    theta: np.ndarray
+    log_density: np.ndarray
+    log_weights: np.ndarray
+    pareto_k: float
+
+    @property
+    def effective(self) -> float:
+        """Kish's effective number of draws."""
+        return float(np.exp(-logsumexp(2 * self.log_weights)))
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the weights say that they can be."""
+        return bool(self.pareto_k <= MAX_K)
+
+
+def find_mode(density: Gradient, start: np.ndarray) -> np.ndarray:
+    """The mode, shape (d,), by BFGS."""
+
+    def down(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = density(theta[None])
+        if not np.isfinite(value[0]) or not np.isfinite(slope).all():
+            return 1e300, np.zeros_like(theta)
+        return -float(value[0]), -slope[0]
+
+    found = minimize(down, start, jac=True, method="BFGS", options={"gtol": 1e-3, "maxiter": 200})
+    return np.asarray(found.x)
+
+
+def at_mode(density: Gradient, mode: np.ndarray) -> Proposal:
+    """A proposal of the target's own curvature at its mode."""
+    d = len(mode)
+    moves = STEP * np.concatenate([np.eye(d), -np.eye(d)])
+    _, slopes = density(mode + moves)
+    hessian = (slopes[:d] - slopes[d:]) / (2 * STEP)
+    values, vectors = np.linalg.eigh(-0.5 * (hessian + hessian.T))
+    sd = np.where(values > WIDEST**-2, np.abs(values), WIDEST**-2) ** -0.5
+    scale = np.linalg.cholesky((vectors * sd**2) @ vectors.T)
+    return Proposal(np.ones(1), mode[None], scale[None])
+
+
+def sample(
+    density: Density, first: Proposal, wanted: int, rng: np.random.Generator, at_once: int, limit: int
+) -> Weighted:
+    """Draw until the weights are worth so many independent draws.
+
+    Args:
+        density: (n, d) -> (n,), the log density.
+        first: From `at_mode`.
+        wanted: Effective draws.
+        rng: The source of all randomness.
+        at_once: Draws of the first round, from which the proposal is judged.
+        limit: Draws, at most; the result may then have fewer effective ones.
+    """
+    proposals, rounds = [first], [0]
+    theta, values = np.empty((0, first.means.shape[1])), np.empty(0)
+    n = at_once
+    while True:
+        new = proposals[-1].draw(n, rng)
+        theta, values = np.concatenate([theta, new]), np.concatenate([values, density(new)])
+        rounds[-1] += n
+        weighted = _weigh(theta, values, proposals, rounds)
+        effective, left = weighted.effective, limit - len(theta)
+        if (effective >= wanted and weighted.is_trusted) or left <= 0:
+            return weighted
+        if len(proposals) < ROUNDS and _efficiency(theta, values, proposals[-1], rounds[-1]) < GOOD:
+            proposals.append(_adapted(weighted, components=len(proposals)))
+            rounds.append(0)
+            n = min(at_once, left)
+            continue
+        rate = max(effective / len(theta), 0.05)
+        n = min(max(int(1.1 * (wanted - effective) / rate), at_once), left)
+
+
+def resample(weighted: Weighted, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Places of `size` draws of equal weight, shape (size,), by systematic resampling.
+
+    A draw that is taken more than once is so in a row, and draws of all rounds are mixed: what is computed
+    from the order of draws (autocorrelation, and from it effective sample sizes) then tells the truth.
+    """
+    order = rng.permutation(len(weighted.theta))
+    ends = np.cumsum(np.exp(weighted.log_weights[order]))
+    marks = (np.arange(size) + rng.uniform()) / size * ends[-1]
+    return order[np.minimum(np.searchsorted(ends, marks), len(order) - 1)]
+
+
+def _weigh(theta: np.ndarray, values: np.ndarray, proposals: list[Proposal], rounds: list[int]) -> Weighted:
+    """Weights against the mixture of all proposals, each as much as was drawn from it."""
+    from arviz_stats.base import array_stats  # noqa: PLC0415  # seconds to import
+
+    drawn = [(p.log_density(theta) + np.log(n / len(theta))) for p, n in zip(proposals, rounds, strict=True) if n]
+    log_ratios = values - logsumexp(drawn, axis=0)
+    log_ratios = np.where(np.isfinite(log_ratios), log_ratios, -1e300)
+    log_weights, k = array_stats.psislw(log_ratios.max() - log_ratios)  # it takes what is divided by
+    log_weights = log_weights - logsumexp(log_weights)
+    return Weighted(theta, values, log_weights, float(k))
+
+
+def _efficiency(theta: np.ndarray, values: np.ndarray, proposal: Proposal, n: int) -> float:
+    """The effective part of the last n draws, which are the proposal's own."""
+    log_ratios = values[-n:] - proposal.log_density(theta[-n:])
+    log_ratios = log_ratios[np.isfinite(log_ratios)]
+    if not len(log_ratios):
+        return 0.0
+    return float(np.exp(2 * logsumexp(log_ratios) - logsumexp(2 * log_ratios)) / n)
+
+
+def _adapted(weighted: Weighted, components: int) -> Proposal:
+    """A mixture fitted to weighted draws by expectation-maximisation of Student t components."""
+    theta = weighted.theta
+    # tempered, where a few draws have all the weight
+    power = min(1.0, weighted.effective / (20 * theta.shape[1] * components))
+    weights = np.exp(weighted.log_weights * power)
+    weights /= weights.sum()
+    proposal = _from_moments(theta, weights)
+    if components == 1:
+        return proposal
+    order = np.argsort((theta - proposal.means[0]) @ np.linalg.svd(proposal.scales[0])[0][:, 0])
+    share = np.zeros((len(theta), components))
+    place = np.floor(np.cumsum(weights[order]) * components * (1 - 1e-9)).astype(int)
+    share[order, np.minimum(place, components - 1)] = 1.0
+    spread = proposal.scales[0] @ proposal.scales[0].T
+    for _ in range(30):
+        mass = weights @ share
+        kept = mass > 0.02
+        share, mass = share[:, kept], mass[kept]
+        parts = [_from_moments(theta, weights * s / m, 1e-2 * spread) for s, m in zip(share.T, mass, strict=True)]
+        proposal = Proposal(
+            mass / mass.sum(), np.concatenate([p.means for p in parts]), np.concatenate([p.scales for p in parts])
+        )
+        logs = proposal.by_component(theta)
+        share = np.exp(logs - logsumexp(logs, axis=1, keepdims=True))
+    return proposal
+
+
+def _from_moments(theta: np.ndarray, weights: np.ndarray, ridge: np.ndarray | float = 0.0) -> Proposal:
+    """One component with the mean and covariance of weighted draws."""
+    mean = weights @ theta
+    centred = theta - mean
+    covariance = (centred * weights[:, None]).T @ centred * (NU - 2) / NU * 1.2 + ridge
+    covariance += 1e-9 * np.diag(np.diag(covariance)) + 1e-12 * np.eye(len(mean))
+    return Proposal(np.ones(1), mean[None], np.linalg.cholesky(covariance)[None])

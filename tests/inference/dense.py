@@ -1,0 +1,130 @@
+"""The density of a Gaussian mixed model with dense matrices and SciPy: the oracle of the collapsed engine."""
+
+import numpy as np
+from scipy import stats
+from scipy.special import expit
+
+import mixedbayes as mb
+from mixedbayes.inference.variances import Variances
+from mixedbayes.model.priors import Prior, Reference
+from mixedbayes.model.spec import BlockSpec, ModelSpec, Parameter
+
+
+def log_posterior(variances: Variances, theta: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """log p(theta | y) + constant: a multivariate normal of n dimensions, and priors by scipy.stats.
+
+    A flat coefficient is one of enormous variance, whose normalising constant is taken off.
+    """
+    spec, design = variances.spec, variances.spec.design
+    u = dict(zip(variances.names, theta, strict=True))
+    values: dict[str, float] = {}
+    total = sum(place(p, u[p.address], values) for p in spec.hyper)
+    n = design.n
+    w = np.ones(n) if weights is None else weights
+    covariance = np.zeros((n, n))
+    for block in spec.blocks:
+        total += sum(place(p, u[p.address], values) for p in block.sds)
+        sd = np.array([values[p.address] for p in block.sds])
+        R, density = correlation(block, u, values)
+        total += density
+        Z = dense(block)
+        L = len(block.block.levels)
+        covariance += Z @ np.kron(np.eye(L), np.diag(sd) @ R @ np.diag(sd)) @ Z.T
+    total += sum(place(p, u[p.address], values) for p in spec.auxiliary)
+    covariance += values["sigma"] ** 2 * np.diag(1 / w)
+    X = design.fixed.X.copy()
+    if spec.centred:
+        X[:, 1:] -= spec.means
+    mean = design.offset.copy()
+    flat = []
+    for j, p in enumerate(variances.coefficients):
+        if p.prior.distribution == "flat":
+            flat.append(j)
+            continue
+        mu, sd = (values[a.address] if isinstance(a, Reference) else a for a in p.prior.arguments)
+        mean += mu * X[:, j]
+        covariance += sd**2 * np.outer(X[:, j], X[:, j])
+    y = design.response.values
+    if not flat:
+        return total + stats.multivariate_normal(mean, covariance).logpdf(y)
+    # a flat prior: the density of y's components outside the span of X, times |X'X|^-1/2
+    F = X[:, flat]
+    full, _ = np.linalg.qr(F, mode="complete")
+    Q = full[:, len(flat) :]
+    inside = stats.multivariate_normal(np.zeros(n - len(flat)), Q.T @ covariance @ Q).logpdf(Q.T @ (y - mean))
+    return total + inside - 0.5 * np.linalg.slogdet(F.T @ F)[1]
+
+
+def dense(block: BlockSpec) -> np.ndarray:
+    """Z with a column for each effect of each level, shape (n, L q)."""
+    n, q = block.block.X.shape
+    Z = np.zeros((n, len(block.block.levels), q))
+    Z[np.arange(n), block.block.codes] = block.block.X
+    return Z.reshape(n, -1)
+
+
+def correlation(block: BlockSpec, u: dict[str, float], values: dict[str, float]) -> tuple[np.ndarray, float]:
+    """The correlation matrix from partial correlations, by the recursion, and the log density of their atanh."""
+    q, columns = len(block.sds), block.block.columns
+    if block.cor is None:
+        return np.eye(q), 0.0
+    (eta,) = block.cor.prior.arguments
+    eta = values[eta.address] if isinstance(eta, Reference) else eta
+    L, total = np.eye(q), 0.0
+    for i in range(1, q):
+        left = 1.0
+        for k in range(i):
+            x = u[f"partial[{block.block.name}, {columns[k]}, {columns[i]}]"]
+            w = np.tanh(x)
+            a = eta + (q - 2 - k) / 2
+            total += stats.beta(a, a).logpdf((w + 1) / 2) + np.log((1 - w**2) / 2)
+            L[i, k] = w * np.sqrt(left)
+            left *= 1 - w**2
+        L[i, i] = np.sqrt(left)
+    return L @ L.T, total
+
+
+SCIPY = {
+    "normal": lambda mu, sigma: stats.norm(mu, sigma),
+    "student_t": lambda nu, mu, sigma: stats.t(nu, mu, sigma),
+    "cauchy": lambda mu, sigma: stats.cauchy(mu, sigma),
+    "double_exponential": lambda mu, sigma: stats.laplace(mu, sigma),
+    "logistic": lambda mu, sigma: stats.logistic(mu, sigma),
+    "gumbel": lambda mu, beta: stats.gumbel_r(mu, beta),
+    "skew_normal": lambda xi, omega, alpha: stats.skewnorm(alpha, xi, omega),
+    "exponential": lambda beta: stats.expon(scale=1 / beta),
+    "gamma": lambda alpha, beta: stats.gamma(alpha, scale=1 / beta),
+    "inv_gamma": lambda alpha, beta: stats.invgamma(alpha, scale=beta),
+    "lognormal": lambda mu, sigma: stats.lognorm(sigma, scale=np.exp(mu)),
+    "weibull": lambda alpha, sigma: stats.weibull_min(alpha, scale=sigma),
+    "chi_square": lambda nu: stats.chi2(nu),
+    "beta": lambda alpha, beta: stats.beta(alpha, beta),
+    "uniform": lambda lower, upper: stats.uniform(lower, upper - lower),
+}
+"""Stan's distributions in SciPy's names."""
+
+
+def place(p: Parameter, u: float, values: dict[str, float]) -> float:
+    """Put the parameter's value at its coordinate u; the log prior density of u."""
+    prior: Prior = p.prior
+    arguments = [values[a.address] if isinstance(a, Reference) else a for a in prior.arguments]
+    positive = p.support.lower == 0
+    if prior.distribution == "flat":
+        values[p.address] = np.exp(u) if positive else u
+        return u if positive else 0.0
+    known = SCIPY[prior.distribution](*arguments)
+    lower, upper = known.support()
+    lower = max(lower, 0.0) if positive else lower
+    if np.isfinite(upper):
+        x = lower + (upper - lower) * expit(u)
+        slope = np.log(upper - lower) + np.log(expit(u)) + np.log(expit(-u))
+    elif np.isfinite(lower):
+        x, slope = lower + np.exp(u), u
+    else:
+        x, slope = u, 0.0
+    values[p.address] = float(x)
+    return float(known.logpdf(x) - (known.logsf(0.0) if positive else 0.0) + slope)
+
+
+def spec_of(formula: str, data: object, **options: object) -> ModelSpec:
+    return mb.model(formula, data, **options).spec
