@@ -102,9 +102,7 @@ class Model:
         from mixedbayes.inference.method import choose  # noqa: PLC0415  # as above
         from mixedbayes.results.fit import Fit  # noqa: PLC0415  # ArviZ too
 
-        options = Options(
-            method, sampler, chains, draws, tune, target_accept, seed, cores, memory, progress
-        )
+        options = Options(method, sampler, chains, draws, tune, target_accept, seed, cores, memory, progress)
         choice = choose(self.spec, options, lambda: self.collapsed)
         idata = self._draw(choice.method, options)
         idata["sample_stats"].attrs["mixedbayes_method"] = str(choice)

@@ -14,6 +14,7 @@ TUNE, TARGET_ACCEPT = 1000, 0.95
 def sample_by_chains(
     density: Collapsed,
     weighted: Weighted,
+    *,
     chains: int,
     draws: int,
     options: Options,

@@ -12,18 +12,21 @@ The factors in `elimination.stages_of` are eliminated level by level; what is le
 Cholesky factorisation. `docs/internals.md` derives both.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import blas, lapack
 
+from mixedbayes.inference.dense import SMALL
 from mixedbayes.inference.elimination import (
     MAX_DENSE,
     Eliminated,
     Products,
+    Stage,
     between,
+    conditional,
     eliminate,
     products_of,
     products_size,
@@ -35,48 +38,49 @@ from mixedbayes.inference.elimination import (
 )
 from mixedbayes.inference.log_densities import LOG_2PI
 from mixedbayes.inference.moments import Moments
+from mixedbayes.inference.root import Prior, Root, factorise, gradient
 from mixedbayes.inference.variances import STEP, Point, Variances, is_flat, side_by_side
 
-SMALL = 48
-"""Dense matrices up to this size are factorised many at a time, larger ones one by one."""
-
 AT_ONCE = 2**16
-"""Numbers in an array over thetas and levels, about: a few of them fit in a processor's cache."""
+"""Numbers in an array over thetas and levels, about: a dozen of them fit in a processor's cache."""
 
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Root:
-    """The dense rest at B thetas: crossed factors' effects, then coefficients, m in all.
-
-    Attributes:
-        K: What elimination leaves of C, y last, shape (B, m + 1, m + 1); of a large root only what is on and
-            above the diagonal.
-        cholesky: Of S, lower, shape (B, m, m); what is above the diagonal may be anything.
-        inverse: S^-1, the same shape; None where it was not asked for and the root is large.
-        w: S^-1 k, shape (B, m).
-        gap: a - F w, its last entry 1; shape (B, m + 1).
-        K_gap: K times it.
-        log_det: log|S|, shape (B,).
-    """
-
-    K: np.ndarray
-    cholesky: np.ndarray
-    inverse: np.ndarray | None
-    w: np.ndarray
-    gap: np.ndarray
-    K_gap: np.ndarray
-    log_det: np.ndarray
+LEAST_AT_ONCE = 16
+"""Thetas at once, where levels can be taken in pieces."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Solved:
-    """The linear algebra at B thetas: enough for the density, its gradient and draws."""
+    """The linear algebra at B thetas: enough for the density, its gradient and draws.
+
+    Attributes:
+        point: What the thetas stand for.
+        factors: For each grouping factor the F of its effects, shape (q, q, B).
+        stages: The stages eliminated; none where there is only one, which is made again piece by piece.
+        root: The rest.
+        log_density: log p(theta | y) up to a constant, shape (B,); minus infinity where it cannot be computed.
+    """
 
     point: Point
     factors: tuple[np.ndarray, ...]
     stages: tuple[Eliminated, ...]
     root: Root
     log_density: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Drawn:
+    """One draw of all that is integrated out at each of B thetas.
+
+    Attributes:
+        coefficients: Shape (B, p), the intercept where the moments' X has it.
+        effects: For each grouping factor, shape (kept, L, q).
+        sums: For each grouping factor the sums over the B thetas of the mean that effects were drawn from given
+            what stands above them in the elimination, of its square, and of the variance; shape (3, L, q).
+    """
+
+    coefficients: np.ndarray
+    effects: tuple[np.ndarray, ...]
+    sums: tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +102,12 @@ class Collapsed:
         """For each grouping factor its blocks in the model."""
         specs = self.variances.spec.blocks
         return tuple(
-            tuple(i for i, spec in enumerate(specs) if spec.block.group == group) for group in self.moments.groups
+            tuple(i for i, spec in enumerate(specs) if spec.block.group == group)
+            for group in self.moments.groups
         )
 
     @cached_property
-    def stages(self) -> tuple:
+    def stages(self) -> tuple[Stage, ...]:
         """The factors eliminated level by level."""
         return stages_of(self.moments)
 
@@ -114,7 +119,7 @@ class Collapsed:
 
     @cached_property
     def ends(self) -> list[int]:
-        """Where in the root each crossed factor's effects begin and end, and the coefficients begin."""
+        """Where in the root each crossed factor's effects begin, and the coefficients."""
         sizes = [self.moments.own[i].shape[0] * self.moments.own[i].shape[1] for i in self.crossed]
         return [0, *np.cumsum(sizes, dtype=int).tolist()]
 
@@ -128,19 +133,23 @@ class Collapsed:
         """The root's side."""
         return self.ends[-1] + len(self.flat)
 
+    @property
+    def degrees_of_freedom(self) -> int:
+        """Rows less effects and coefficients; it may be negative."""
+        return self.moments.n - self.m - sum(stage.effects for stage in self.stages)
+
     @cached_property
     def penalty(self) -> np.ndarray:
-        """What sigma^2 is added to: 1, and 0 for flat coefficients; shape (m,)."""
+        """1, and 0 for coefficients with flat priors; shape (m,)."""
         return np.concatenate([np.ones(self.ends[-1]), 1.0 - self.flat])
 
     @cached_property
     def coupling(self) -> sparse.csr_array | None:
-        """Z'WZ of the eliminated factor and the crossed ones, shape (L q, m - p)."""
+        """Z'WZ of the eliminated factor and the crossed ones, shape (L q, m - p); None if there are none."""
         if not self.crossed:
             return None
-        return sparse.hstack(
-            [between(self.moments, self.stages[0].factor, j) for j in self.crossed], format="csr"
-        )
+        eliminated = self.stages[0].factor
+        return sparse.hstack([between(self.moments, eliminated, j) for j in self.crossed], format="csr")
 
     @cached_property
     def products_size(self) -> int:
@@ -150,11 +159,26 @@ class Collapsed:
     @cached_property
     def products(self) -> Products | None:
         """How the only stage enters the root."""
-        if len(self.stages) != 1:
-            return None
-        if self.coupling is None and self.products_size > MAX_DENSE:
+        if len(self.stages) != 1 or (not self.crossed and self.products_size > MAX_DENSE):
             return None
         return products_of(self.stages[0], self.coupling)
+
+    @cached_property
+    def pieces(self) -> list[slice]:
+        """The levels of the only stage, as many at once as suit the processor's cache."""
+        L = self.stages[0].own.shape[-1]
+        if self.products is None or self.products.are_sparse:
+            return [slice(0, L)]
+        step = AT_ONCE // LEAST_AT_ONCE
+        return [slice(i, min(i + step, L)) for i in range(0, L, step)]
+
+    @cached_property
+    def batch(self) -> int:
+        """Thetas that are worked on at once."""
+        levels = max([1, *(stage.own.shape[-1] for stage in self.stages)])
+        if self.products is not None and not self.products.are_sparse:
+            levels = min(levels, AT_ONCE // LEAST_AT_ONCE)
+        return int(np.clip(AT_ONCE // max(levels, self.m**2 // 8), 1, 1024))
 
     @cached_property
     def constant(self) -> np.ndarray:
@@ -175,107 +199,55 @@ class Collapsed:
                 K[columns, rows] = K[rows, columns].T
         return K
 
-    @cached_property
-    def batch(self) -> int:
-        """Thetas that are worked on at once."""
-        wide = max([1, self.m**2 // 8, *(stage.own.shape[-1] for stage in self.stages)])
-        return int(np.clip(AT_ONCE // wide, 1, 1024))
-
     def log_posterior(self, theta: np.ndarray) -> np.ndarray:
         """The log density at B thetas, (B, d) -> (B,); minus infinity where it cannot be computed."""
         return self.solve(theta).log_density
 
     def log_posterior_and_gradient(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The log density and its gradient at B thetas, shapes (B,) and (B, d)."""
-        solved = self.solve(theta, inverse=True)
+        solved = self.solve(theta)
         with np.errstate(all="ignore"):
             return solved.log_density, self._gradient(theta, solved)
 
-    def solve(self, theta: np.ndarray, *, inverse: bool = False) -> Solved:
+    def solve(self, theta: np.ndarray) -> Solved:
         """Eliminate stage by stage, then factorise the root."""
         with np.errstate(all="ignore"):  # a proposal may lie anywhere; what overflows has no density
             point = self.variances.at(theta)
             factors = tuple(side_by_side([point.factors[i] for i in blocks]) for blocks in self.blocks)
-            stages, K = self._eliminate(factors, point.sigma)
-            root = self._factorise(K, factors, point, inverse=inverse)
-            size = self.m + sum(stage.effects for stage in self.stages)
-            quadratic = np.einsum("bi,bi->b", root.gap, root.K_gap) / point.sigma**2
-            quadratic += (self.penalty * root.w**2).sum(axis=1)
+            stages, log_det, K = self._eliminate(factors, point.sigma)
+            prior = Prior(tuple(factors[i] for i in self.crossed), point.scale.T, self.ends, self.penalty)
+            a = np.zeros((len(theta), self.m + 1))
+            a[:, self.ends[-1] : -1] = self.shift - point.location.T
+            a[:, -1] = 1.0
+            root = factorise(K, prior, point.sigma, a)
             log_likelihood = -0.5 * (
                 (self.moments.n - self.flat.sum()) * LOG_2PI
-                + (self.moments.n - size) * 2 * np.log(point.sigma)
+                + self.degrees_of_freedom * 2 * np.log(point.sigma)
                 - self.moments.log_weights
-                + sum(stage.log_det for stage in stages)
+                + log_det
                 + root.log_det
-                + quadratic
+                + root.quadratic / point.sigma**2
+                + (self.penalty * root.w**2).sum(axis=1)
             )
             log_density = log_likelihood + point.log_prior
-        return Solved(point, factors, stages, root, np.where(np.isfinite(log_density), log_density, -np.inf))
-
-    def draw(
-        self, solved: Solved, rng: np.random.Generator
-    ) -> tuple[np.ndarray, list[np.ndarray], list[tuple[np.ndarray, np.ndarray]]]:
-        """One exact draw of coefficients and effects at each theta.
-
-        Returns:
-            The coefficients, shape (B, p), the intercept where the moments' X has it; for each grouping
-            factor its effects, shape (B, L, q); and the mean and variance that these were drawn from, given
-            what stands above them in the elimination, of the same shapes.
-        """
-        sigma, start = solved.point.sigma, self.ends[-1]
-        noise = rng.standard_normal(solved.root.w.shape)
-        scaled = solved.root.w + sigma[:, None] * _triangular(solved.root.cholesky, noise, transposed=True)
-        x = self._times_factor(scaled, solved)
-        coefficients = x[:, start:] + solved.point.location.T
-        drawn: dict[int, np.ndarray] = {}  # by factor, (q, B, L)
-        conditional: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        shifted = coefficients - self.shift
-        for place, i in enumerate(self.crossed):
-            q = self.moments.own[i].shape[1]
-            effects = x[:, self.ends[place] : self.ends[place + 1]].reshape(len(x), -1, q)
-            drawn[i] = np.moveaxis(effects, -1, 0)
-            conditional[i] = (drawn[i], np.zeros_like(drawn[i]))
-        border = np.concatenate([-shifted.T, np.ones((1, len(x)))])[:, :, None]  # (p + 1, B, 1)
-        for place in range(len(self.stages) - 1, -1, -1):
-            constant, stage = self.stages[place], solved.stages[place]
-            vectors = border
-            if constant.parent is not None:
-                above = [-drawn[later.factor] for later in self.stages[place + 1 :]]
-                vectors = self._at_parents(place, above, border)
-            e = _contract(stage.rest, vectors)
-            if self.coupling is not None:
-                q, L = e.shape[0], e.shape[-1]
-                taken = (self.coupling @ x[:, :start].T).reshape(L, q, -1)
-                e = e - np.moveaxis(taken, 0, -1)
-            mean = np.einsum("ab...,b...->a...", stage.V, e)
-            noise = rng.standard_normal(mean.shape)
-            drawn[constant.factor] = mean + sigma[:, None] * np.einsum("ac...,a...->c...", stage.half, noise)
-            variance = np.einsum("aabl->abl", stage.V) * (sigma**2)[:, None]
-            conditional[constant.factor] = (mean, variance)
-        order = range(len(self.moments.groups))
-        return (
-            coefficients,
-            [np.moveaxis(drawn[i], 0, -1) for i in order],
-            [(np.moveaxis(conditional[i][0], 0, -1), np.moveaxis(conditional[i][1], 0, -1)) for i in order],
-        )
-
-    def _at_parents(self, place: int, above: list[np.ndarray], border: np.ndarray) -> np.ndarray:
-        """The later stages' effects at each level of a stage, and the border, shape (w, B, L)."""
-        level = self.stages[place].parent
-        parts = []
-        for k, effects in enumerate(above):
-            parts.append(effects[..., level])
-            if k + 1 < len(above):
-                level = self.stages[place + 1 + k].parent[level]
-        shape = parts[0].shape[1:]
-        return np.concatenate([*parts, np.broadcast_to(border, (len(border), *shape))])
+        log_density = np.where(np.isfinite(log_density), log_density, -np.inf)
+        return Solved(point, factors, stages, root, log_density)
 
     def _eliminate(
         self, factors: tuple[np.ndarray, ...], sigma: np.ndarray
-    ) -> tuple[tuple[Eliminated, ...], np.ndarray]:
-        """The stages, and what they leave for the root."""
-        B = len(sigma)
-        K = np.repeat(self.constant[None], B, axis=0)
+    ) -> tuple[tuple[Eliminated, ...], np.ndarray, np.ndarray]:
+        """The stages, if there are several, the sum of their log|S|, and what they leave for the root."""
+        K = np.repeat(self.constant[None], len(sigma), axis=0)
+        log_det = np.zeros(len(sigma))
+        if self.products is not None:
+            for levels, stage in self._first(factors, sigma, conditional):
+                self.products.take_from(K, stage.V, levels)
+                log_det += stage.log_det
+            if self.m + 1 < SMALL:
+                K[:, self.products.rows, self.products.columns] = K[
+                    :, self.products.columns, self.products.rows
+                ]
+            return (), log_det, K
         stages: list[Eliminated] = []
         carried: np.ndarray | None = None
         for constant in self.stages:
@@ -285,98 +257,126 @@ class Collapsed:
                 own, rest, carried = own - carried[:q, :q], rest - carried[:q, q:], carried[q:, q:]
             stage = eliminate(own, rest, factors[constant.factor][..., None], sigma)
             stages.append(stage)
-            if self.products is not None:
-                entries = self.products.apply(stage.V)
-                rows, columns = self.products.rows, self.products.columns
-                K[:, columns, rows] -= entries
-                if self.m < SMALL:
-                    K[:, rows, columns] = K[:, columns, rows]
-                return (stage,), K
+            log_det += stage.log_det
             taken = update(stage) if carried is None else update(stage) + carried
             if constant.parent is None:
                 K -= np.moveaxis(taken.sum(axis=-1), -1, 0)
             else:
-                L = self.stages[len(stages)].own.shape[-1]
-                carried = sum_by_parent(taken, constant.parent, L)
-        return tuple(stages), K
+                carried = sum_by_parent(taken, constant.parent, self.stages[len(stages)].own.shape[-1])
+        return tuple(stages), log_det, K
 
-    def _factorise(
-        self, K: np.ndarray, factors: tuple[np.ndarray, ...], point: Point, *, inverse: bool
-    ) -> Root:
-        """The root at B thetas."""
-        m, start = self.m, self.ends[-1]
-        a = np.zeros((len(K), m + 1))
-        a[:, start:m] = -(point.location.T - self.shift)
-        a[:, m] = 1.0
-        Ka = _symmetric_times(K, a)
-        S = self._whitened(K, factors, point.scale)
-        S[:, range(m), range(m)] += self.penalty * (point.sigma**2)[:, None]
-        cholesky, S_inverse = _cholesky(S, inverse=inverse)
-        k = _times_factor(Ka[:, :m], factors, point.scale, self.ends, self.crossed, transposed=True)
-        w = _triangular(cholesky, _triangular(cholesky, k), transposed=True)
-        gap = a.copy()
-        gap[:, :m] -= _times_factor(w, factors, point.scale, self.ends, self.crossed)
-        log_det = 2 * np.log(np.einsum("bii->bi", cholesky)).sum(axis=1)
-        return Root(K, cholesky, S_inverse, w, gap, _symmetric_times(K, gap), log_det)
+    def _first(
+        self,
+        factors: tuple[np.ndarray, ...],
+        sigma: np.ndarray,
+        way: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], Eliminated],
+    ) -> Iterator[tuple[slice, Eliminated]]:
+        """The only stage, piece by piece of its levels."""
+        constant = self.stages[0]
+        for levels in self.pieces:
+            own, rest = constant.own[..., levels], constant.rest[..., levels]
+            yield levels, way(own, rest, factors[constant.factor][..., None], sigma)
 
-    def _times_factor(self, w: np.ndarray, solved: Solved) -> np.ndarray:
-        return _times_factor(w, solved.factors, solved.point.scale, self.ends, self.crossed)
+    def draw(self, solved: Solved, rng: np.random.Generator, kept: np.ndarray | None = None) -> Drawn:
+        """Draw all that is integrated out, exactly, at each theta.
 
-    def _whitened(self, K: np.ndarray, factors: tuple[np.ndarray, ...], scale: np.ndarray) -> np.ndarray:
-        """F'KF without y, where K is whole or on and above the diagonal."""
-        m = self.m
-        if all(len(factors[i]) == 1 for i in self.crossed):  # F is diagonal
-            d = _times_factor(np.ones((len(K), m)), factors, scale, self.ends, self.crossed)
-            S = K[:, :m, :m] * d[:, :, None]
-            S *= d[:, None, :]
-            return S
-        half = _times_factor(
-            _whole(K)[:, :m, :m], factors, scale, self.ends, self.crossed, transposed=True
+        Args:
+            solved: From `solve`, at B thetas.
+            rng: The source of randomness.
+            kept: Of which thetas the effects are wanted, shape (B,); None for all, and then no sums either.
+        """
+        B, start = len(solved.log_density), self.ends[-1]
+        wanted = np.ones(B, dtype=bool) if kept is None else kept
+        x = solved.root.draw(solved.point.sigma, rng)
+        effects: dict[int, np.ndarray] = {}
+        sums: dict[int, np.ndarray] = {}
+        above: dict[int, np.ndarray] = {}  # of whole stages, (q, B, L)
+        for place, i in enumerate(self.crossed):
+            L, q = self.moments.own[i].shape[:2]
+            values = x[:, self.ends[place] : self.ends[place + 1]].reshape(B, L, q)
+            effects[i] = values[wanted]
+            if kept is not None:
+                sums[i] = np.stack([values.sum(axis=0), (values**2).sum(axis=0), np.zeros((L, q))])
+        border = np.concatenate(
+            [self.shift - x[:, start:] - solved.point.location.T, np.ones((B, 1))], axis=1
         )
-        return _times_factor(np.swapaxes(half, 1, 2), factors, scale, self.ends, self.crossed, transposed=True)
+        border = border.T[:, :, None]  # (p + 1, B, 1)
+        for place in range(len(self.stages) - 1, -1, -1):
+            constant = self.stages[place]
+            L, q = self.moments.own[constant.factor].shape[:2]
+            effects[constant.factor] = np.empty((int(wanted.sum()), L, q))
+            sums[constant.factor] = np.empty((3, L, q))
+            whole = [(slice(0, L), solved.stages[place])] if solved.stages else []
+            for levels, stage in whole or self._first(solved.factors, solved.point.sigma, conditional):
+                vectors = border if constant.parent is None else self._at_parents(place, above, border)
+                e = _contract(stage.rest, vectors)
+                if self.coupling is not None:
+                    e = e - np.moveaxis((self.coupling @ x[:, :start].T).reshape(L, q, -1), 0, -1)
+                mean = np.einsum("ab...,b...->a...", stage.V, e)
+                if kept is not None:
+                    variance = np.einsum("aabl,b->al", stage.V, solved.point.sigma**2)
+                    sums[constant.factor][:, levels] = np.swapaxes(
+                        [mean.sum(axis=1), (mean**2).sum(axis=1), variance], 1, 2
+                    )
+                drawn = wanted if place == 0 else np.ones(B, dtype=bool)  # what is below needs all
+                noise = rng.standard_normal((q, int(drawn.sum()), mean.shape[-1]))
+                moved = np.einsum("acbl,abl->cbl", stage.half[:, :, drawn], noise)
+                values = mean[:, drawn] + solved.point.sigma[drawn, None] * moved
+                if place:
+                    above[constant.factor], values = values, values[:, wanted]
+                effects[constant.factor][:, levels] = np.moveaxis(values, 0, -1)
+        order = range(len(self.moments.groups))
+        return Drawn(
+            x[:, start:] + solved.point.location.T,
+            tuple(effects[i] for i in order),
+            tuple(sums[i] for i in order) if kept is not None else (),
+        )
+
+    def _at_parents(self, place: int, above: dict[int, np.ndarray], border: np.ndarray) -> np.ndarray:
+        """Less the later stages' effects at each level of a stage, and the border, shape (w, B, L)."""
+        level, parts = self.stages[place].parent, []
+        for later in self.stages[place + 1 :]:
+            parts.append(-above[later.factor][..., level])
+            level = None if later.parent is None else later.parent[level]
+        return np.concatenate([*parts, np.broadcast_to(border, (len(border), *parts[0].shape[1:]))])
 
     def _gradient(self, theta: np.ndarray, solved: Solved) -> np.ndarray:
         """The gradient at B thetas, shape (B, d)."""
-        point, root, m, start = solved.point, solved.root, self.m, self.ends[-1]
-        B, sigma2 = len(theta), point.sigma**2
-        assert root.inverse is not None
-        Q = np.swapaxes(  # F S^-1
-            _times_factor(root.inverse, solved.factors, point.scale, self.ends, self.crossed), 1, 2
-        )
-        covariance = _times_factor(Q, solved.factors, point.scale, self.ends, self.crossed)
-        K_bar = -0.5 * root.gap[:, :, None] * root.gap[:, None, :] / sigma2[:, None, None]
-        K_bar[:, :m, :m] -= 0.5 * covariance
-        sigma2_bar = -0.5 * (
-            np.einsum("i,bii->b", self.penalty, root.inverse)
-            - np.einsum("bi,bi->b", root.gap, root.K_gap) / sigma2**2
-            + (self.moments.n - self.m - sum(s.effects for s in self.stages)) / sigma2
-        )
-        location_bar = root.K_gap[:, start:m] / sigma2[:, None]
-        K = _whole(root.K)
-        KQ = np.einsum("bij,bji->bi", K[:, start:m, :m], Q[:, :, start:])
-        scale_bar = root.K_gap[:, start:m] * root.w[:, start:] / sigma2[:, None] - KQ
-        F_bars: dict[int, np.ndarray] = {}
-        for place, i in enumerate(self.crossed):
-            q = self.moments.own[i].shape[1]
-            F_bar = np.empty((q, q, B))
-            for r in range(q):
-                for c in range(q):
-                    rows = slice(self.ends[place] + r, self.ends[place + 1], q)
-                    columns = slice(self.ends[place] + c, self.ends[place + 1], q)
-                    moved = np.einsum("bi,bi->b", root.K_gap[:, rows], root.w[:, columns]) / sigma2
-                    F_bar[r, c] = moved - np.einsum("bij,bji->b", K[:, rows, :m], Q[:, :, columns])
-            F_bars[i] = F_bar
+        sigma = solved.point.sigma
+        bars = gradient(solved.root, sigma)
+        sigma2_bar = bars.sigma2 - 0.5 * self.degrees_of_freedom / sigma**2
+        F_bars = dict(zip(self.crossed, bars.factors, strict=True))
+        if self.products is not None:
+            factor = self.stages[0].factor
+            F_bars[factor] = np.zeros_like(solved.factors[factor])
+            for levels, stage in self._first(solved.factors, sigma, eliminate):
+                F_bar, own_sigma2_bar, _ = stage_gradient(stage, -self.products.adjoint(bars.K, levels))
+                F_bars[factor] += F_bar
+                sigma2_bar = sigma2_bar + own_sigma2_bar
+        else:
+            sigma2_bar = sigma2_bar + self._chain_gradient(solved, bars.K, F_bars)
+        steps = self.variances.steps(theta)
+
+        def slope(values: np.ndarray) -> np.ndarray:
+            return values.imag.reshape(*values.shape[:-1], len(theta), self.variances.size) / STEP
+
+        result = slope(steps.log_prior) + (sigma2_bar * 2 * sigma)[:, None] * slope(steps.sigma)
+        result += np.einsum("bp,pbd->bd", bars.location, slope(steps.location))
+        result += np.einsum("bp,pbd->bd", bars.scale, slope(steps.scale))
+        for i, blocks in enumerate(self.blocks):
+            dF = slope(side_by_side([steps.factors[j] for j in blocks]))
+            result += np.einsum("acb,acbd->bd", F_bars[i], dF)
+        return result
+
+    def _chain_gradient(self, solved: Solved, K_bar: np.ndarray, F_bars: dict[int, np.ndarray]) -> np.ndarray:
+        """From the last stage back to the first: fill in F_bars, return the derivative by sigma^2, shape (B,)."""
+        total = np.zeros(len(K_bar))
         N_bar = np.moveaxis(-K_bar, 0, -1)[..., None]
         for place in range(len(self.stages) - 1, -1, -1):
-            constant, stage = self.stages[place], solved.stages[place]
-            rest_bar = None
-            if self.products is not None:
-                V_bar = -self.products.adjoint(K_bar)
-            else:
-                V_bar, rest_bar = rest_gradient(stage, N_bar)
-            F_bar, own_sigma2_bar, own_bar = stage_gradient(stage, V_bar)
-            F_bars[constant.factor] = F_bar
-            sigma2_bar = sigma2_bar + own_sigma2_bar
+            stage = solved.stages[place]
+            V_bar, rest_bar = rest_gradient(stage, N_bar)
+            F_bars[self.stages[place].factor], sigma2_bar, own_bar = stage_gradient(stage, V_bar)
+            total = total + sigma2_bar
             if place:
                 q, w = stage.rest.shape[:2]
                 front = np.empty((q + w, q + w, *own_bar.shape[2:]))
@@ -385,110 +385,11 @@ class Collapsed:
                 front[q:, :q] = -0.5 * np.swapaxes(rest_bar, 0, 1)
                 front[q:, q:] = N_bar
                 N_bar = front[..., self.stages[place - 1].parent]
-        steps = self.variances.steps(theta)
-
-        def slope(values: np.ndarray) -> np.ndarray:
-            return values.imag.reshape(*values.shape[:-1], B, self.variances.size) / STEP
-
-        gradient = slope(steps.log_prior)
-        gradient += (sigma2_bar * 2 * point.sigma)[:, None] * slope(steps.sigma)
-        gradient += np.einsum("bp,pbd->bd", location_bar, slope(steps.location))
-        gradient += np.einsum("bp,pbd->bd", scale_bar, slope(steps.scale))
-        for i, blocks in enumerate(self.blocks):
-            dF = slope(side_by_side([steps.factors[j] for j in blocks]))
-            gradient += np.einsum("acb,acbd->bd", F_bars[i], dF)
-        return gradient
-
-
-def _times_factor(
-    A: np.ndarray,
-    factors: tuple[np.ndarray, ...],
-    scale: np.ndarray,
-    ends: list[int],
-    crossed: tuple[int, ...],
-    *,
-    transposed: bool = False,
-) -> np.ndarray:
-    """F, or F', times vectors that lie along the last axis of A, shape (B, ..., m)."""
-    result = np.empty_like(A)
-    B, start = len(A), ends[-1]
-    lift = (B, *(1 for _ in A.shape[1:]))
-    for place, i in enumerate(crossed):
-        F, part = factors[i], slice(ends[place], ends[place + 1])
-        q = len(F)
-        if q == 1:
-            result[..., part] = A[..., part] * F[0, 0].reshape(lift)
-        else:
-            blocks = A[..., part].reshape(B, -1, q)
-            subscripts = "acb,bxa->bxc" if transposed else "acb,bxc->bxa"
-            result[..., part] = np.einsum(subscripts, F, blocks).reshape(A[..., part].shape)
-    result[..., start:] = A[..., start:] * scale.T.reshape(B, *(1 for _ in A.shape[2:]), -1)
-    return result
+        return total
 
 
 def _contract(rest: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Each level's rest times a vector, (q, w, B, L) and (w, B, L) -> (q, B, L)."""
+    """Each level's rest times a vector, (q, w, B or 1, L) and (w, B, L or 1) -> (q, B, L)."""
     if rest.shape[2] == 1 and vectors.shape[2] == 1:
-        return np.einsum("awl,wb->abl", rest[:, :, 0], vectors[:, :, 0], optimize=True)
+        return np.matmul(vectors[:, :, 0].T, rest[:, :, 0])
     return np.einsum("aw...,w...->a...", rest, vectors)
-
-
-def _whole(K: np.ndarray) -> np.ndarray:
-    """A symmetric matrix from what is on and above its diagonal, which is all that large roots hold."""
-    if K.shape[1] <= SMALL:
-        return K
-    above = np.triu(K)
-    return above + np.swapaxes(np.triu(K, 1), 1, 2)
-
-
-def _symmetric_times(K: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """K x at B thetas, by what is on and above the diagonal where K is large."""
-    if K.shape[1] <= SMALL:
-        return np.einsum("bij,bj->bi", K, x)
-    return np.stack([blas.dsymv(1.0, each.T, y, lower=1) for each, y in zip(K, x, strict=True)])
-
-
-def _cholesky(S: np.ndarray, *, inverse: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """Lower Cholesky factors of B matrices, NaN where there is none; and their inverses."""
-    B, m, _ = S.shape
-    if m < SMALL:
-        try:
-            factors = np.linalg.cholesky(S)
-        except np.linalg.LinAlgError:
-            factors = np.stack([_one_cholesky(each) for each in S])
-        if not inverse:
-            return factors, None
-        half = np.linalg.inv(factors)
-        return factors, np.einsum("bki,bkj->bij", half, half)
-    columnwise = np.swapaxes(S, 1, 2)  # LAPACK's order of memory, in which what is on and above is on and below
-    inverses = np.empty_like(S) if inverse else None
-    for b in range(B):
-        factor, info = lapack.dpotrf(columnwise[b], lower=1, clean=0, overwrite_a=1)
-        columnwise[b] = factor if info == 0 else np.nan
-        if inverses is not None:
-            inverses[b] = _whole(lapack.dpotri(factor, lower=1)[0].T[None])[0]
-    return columnwise, inverses
-
-
-def _one_cholesky(S: np.ndarray) -> np.ndarray:
-    try:
-        return np.linalg.cholesky(S)
-    except np.linalg.LinAlgError:
-        return np.full_like(S, np.nan)
-
-
-def _triangular(cholesky: np.ndarray, x: np.ndarray, *, transposed: bool = False) -> np.ndarray:
-    """L^-1 x, or L'^-1 x, for each of B lower triangles, shapes (B, m, m) and (B, m)."""
-    m = x.shape[1]
-    if m == 0:
-        return x
-    if m >= SMALL:
-        return np.stack(
-            [lapack.dtrtrs(L, y, lower=1, trans=int(transposed))[0] for L, y in zip(cholesky, x, strict=True)]
-        )
-    solved = np.empty_like(x)
-    for i in range(m - 1, -1, -1) if transposed else range(m):
-        column = cholesky[:, i + 1 :, i] if transposed else cholesky[:, i, :i]
-        known = solved[:, i + 1 :] if transposed else solved[:, :i]
-        solved[:, i] = (x[:, i] - np.einsum("bj,bj->b", column, known)) / cholesky[:, i, i]
-    return solved

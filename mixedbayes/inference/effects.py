@@ -6,12 +6,17 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
-from mixedbayes.inference.collapsed import SMALL, Collapsed
+from mixedbayes.inference.collapsed import Collapsed, Drawn
+from mixedbayes.inference.dense import SMALL
 from mixedbayes.inference.work import Work
 from mixedbayes.model.spec import CHAIN, DRAW
 
 LEAST = 400
 """Draws of group effects, below which memory is saved by halving their precision, and then by keeping none."""
+
+
+EARLY = 2
+"""Draws that are made for a theta when it is weighed, where that is the cheapest time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,10 @@ class Effects:
         seed: Of the normal noise.
         keeping: What is kept.
         draws: For each factor the draws kept, shape (chains, kept, L, q).
-        sums: For each factor the sums over all draws of conditional mean, its square, and variance, shape (3, L, q).
+        sums: For each factor the sums over all draws of conditional mean, its square, and variance, shape
+            (3, L, q); unused where all draws are kept.
+        ready: Draws already made, by the place of their theta among those weighed.
+        weighed: How many thetas were.
     """
 
     density: Collapsed
@@ -72,23 +80,21 @@ class Effects:
     keeping: Keeping
     draws: list[np.ndarray] = field(default_factory=list)
     sums: list[np.ndarray] = field(default_factory=list)
-    ready: dict[int, tuple[np.ndarray, list[np.ndarray]]] = field(default_factory=dict)
+    ready: dict[int, list[Drawn]] = field(default_factory=dict)
     weighed: int = 0
 
     @property
     def draws_early(self) -> bool:
         """Whether effects are drawn while theta is weighed."""
-        return self.density.m >= SMALL and self.keeping.is_all
+        return self.density.batch == 1 and self.density.m >= SMALL and self.keeping.is_all
 
     def log_posterior(self, theta: np.ndarray) -> np.ndarray:
         """The log density at n thetas, shape (n,); in early mode effects are drawn along."""
-        pieces = self._pieces(theta)
         values = []
-        for value, drawn in self.work.each("Weighing", self._weigh, pieces):
+        for value, drawn in self.work.each("Weighing", self._weigh, self._pieces(theta)):
             values.append(value)
-            if drawn is not None:
-                for b in range(len(value)):
-                    self.ready[self.weighed + b] = (drawn[0][b], [each[b] for each in drawn[1]])
+            if drawn:
+                self.ready[self.weighed] = drawn
             self.weighed += len(value)
         return np.concatenate(values)
 
@@ -112,27 +118,26 @@ class Effects:
         slot[keeping.places] = np.arange(keeping.kept)
         late = []
         for i, place in enumerate(places):
-            drawn = self.ready.pop(int(place), None)
-            if drawn is None:
+            if not self.ready.get(int(place)):
                 late.append(i)
                 continue
-            coefficients[i] = drawn[0]
-            for store, each in zip(self.draws, drawn[1], strict=True):
-                store[divmod(i, keeping.draws)] = each
+            drawn = self.ready[int(place)].pop()
+            coefficients[i] = drawn.coefficients[0]
+            for store, each in zip(self.draws, drawn.effects, strict=True):
+                store[divmod(i, keeping.draws)] = each[0]
         rows = np.array(late, dtype=np.int64)
-        pieces = self._pieces(theta[rows])
+        chain, place = np.divmod(rows, keeping.draws)
+        slots = slot[place]
         start = 0
-        for b, drawn, conditional in self.work.each("Drawing effects", self._draw, pieces):
-            at = rows[start : start + len(b)]
-            start += len(b)
-            coefficients[at] = b
-            chain, place = np.divmod(at, keeping.draws)
-            kept = slot[place] >= 0
-            for store, each in zip(self.draws, drawn, strict=True):
-                store[chain[kept], slot[place[kept]]] = each[kept]
-            if not keeping.is_all:
-                for total, (mean, variance) in zip(self.sums, conditional, strict=True):
-                    total += [mean.sum(axis=0), (mean**2).sum(axis=0), variance.sum(axis=0)]
+        for drawn in self.work.each("Drawing effects", self._draw, self._pieces(theta[rows], slots >= 0)):
+            stop = start + len(drawn.coefficients)
+            coefficients[rows[start:stop]] = drawn.coefficients
+            kept = slots[start:stop] >= 0
+            for store, each in zip(self.draws, drawn.effects, strict=True):
+                store[chain[start:stop][kept], slots[start:stop][kept]] = each
+            if drawn.sums:
+                self.sums = [total + each for total, each in zip(self.sums, drawn.sums, strict=True)]
+            start = stop
         return coefficients
 
     def by_block(self) -> dict[str, np.ndarray]:
@@ -144,8 +149,12 @@ class Effects:
         spec, keeping = self.density.variances.spec, self.keeping
         total = keeping.chains * keeping.draws
         means = [each[0] / total for each in self.sums]
-        sds = [np.sqrt(each[2] / total + np.maximum(each[1] / total - mean**2, 0.0)) for each, mean in zip(self.sums, means, strict=True)]
-        dims, coords = spec.dims, {}
+        sds = [
+            np.sqrt(each[2] / total + np.maximum(each[1] / total - mean**2, 0.0))
+            for each, mean in zip(self.sums, means, strict=True)
+        ]
+        dims = spec.dims
+        coords: dict[str, np.ndarray] = {}
         for block in spec.blocks:
             coords |= {block.level: spec.coords[block.level], block.effect: spec.coords[block.effect]}
         moments = {name: (dims[name], mean) for name, mean in self._split(means).items()}
@@ -167,22 +176,28 @@ class Effects:
             found |= {specs[i].r: part for i, part in zip(blocks, parts, strict=True)}
         return found
 
-    def _pieces(self, theta: np.ndarray) -> list[tuple[np.ndarray, np.random.SeedSequence]]:
+    def _pieces(self, theta: np.ndarray, kept: np.ndarray | None = None) -> "list[_Piece]":
         """Thetas in batches, each with a source of noise of its own: how many threads there are changes nothing."""
-        starts = range(0, len(theta), self.density.batch)
-        seeds = self.seed.spawn(len(starts))
-        return [(theta[i : i + self.density.batch], seed) for i, seed in zip(starts, seeds, strict=True)]
+        kept = np.ones(len(theta), dtype=bool) if kept is None else kept
+        batches = [slice(i, i + self.density.batch) for i in range(0, len(theta), self.density.batch)]
+        seeds = self.seed.spawn(len(batches))
+        return [_Piece(theta[at], kept[at], seed) for at, seed in zip(batches, seeds, strict=True)]
 
-    def _weigh(
-        self, piece: tuple[np.ndarray, np.random.SeedSequence]
-    ) -> tuple[np.ndarray, tuple[np.ndarray, list[np.ndarray]] | None]:
-        solved = self.density.solve(piece[0])
-        if not self.draws_early:
-            return solved.log_density, None
-        b, effects, _ = self.density.draw(solved, np.random.default_rng(piece[1]))
-        return solved.log_density, (b, effects)
+    def _weigh(self, piece: "_Piece") -> tuple[np.ndarray, list[Drawn]]:
+        solved = self.density.solve(piece.theta)
+        rng = np.random.default_rng(piece.seed)
+        draws = range(EARLY if self.draws_early else 0)
+        return solved.log_density, [self.density.draw(solved, rng) for _ in draws]
 
-    def _draw(
-        self, piece: tuple[np.ndarray, np.random.SeedSequence]
-    ) -> tuple[np.ndarray, list[np.ndarray], list[tuple[np.ndarray, np.ndarray]]]:
-        return self.density.draw(self.density.solve(piece[0]), np.random.default_rng(piece[1]))
+    def _draw(self, piece: "_Piece") -> Drawn:
+        kept = None if self.keeping.is_all else piece.kept
+        return self.density.draw(self.density.solve(piece.theta), np.random.default_rng(piece.seed), kept)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Piece:
+    """Thetas, of which the effects are kept, and their source of noise."""
+
+    theta: np.ndarray
+    kept: np.ndarray
+    seed: np.random.SeedSequence

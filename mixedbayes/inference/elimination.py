@@ -7,6 +7,7 @@ parents: Duff & Reid (1983), The multifrontal solution of indefinite sparse symm
 """
 
 from dataclasses import dataclass
+from itertools import combinations_with_replacement, pairwise
 from typing import Any
 
 import numpy as np
@@ -47,26 +48,40 @@ class Eliminated:
     Attributes:
         own, rest: The stage's blocks less what earlier stages took.
         F: The factor of the effects' covariance, shape (q, q, B, 1).
-        G: The inverse of the Cholesky factor of S = F' own F + sigma^2 I, shape (q, q, B, L).
-        half: G F', shape (q, q, B, L).
+        G: The inverse of the Cholesky factor of S = F' own F + sigma^2 I, shape (q, q, B, L); None where
+            `conditional` found V without it.
         V: F S^-1 F', the conditional covariance over sigma^2, shape (q, q, B, L).
         log_det: The sum of log|S| over levels, shape (B,).
+        v_det: |V|, shape (B, L), where `conditional` knows it.
     """
 
     own: np.ndarray
     rest: np.ndarray
     F: np.ndarray
-    G: np.ndarray
-    half: np.ndarray
+    G: np.ndarray | None
     V: np.ndarray
     log_det: np.ndarray
+    v_det: np.ndarray | None = None
+
+    @property
+    def half(self) -> np.ndarray:
+        """Such that half' half is V, shape (q, q, B, L)."""
+        if self.G is not None:
+            return _half(self.G, self.F)
+        if self.v_det is None:
+            return np.sqrt(self.V)
+        half = np.zeros_like(self.V)
+        half[0, 0] = np.sqrt(self.V[0, 0])
+        half[0, 1] = self.V[0, 1] / half[0, 0]
+        half[1, 1] = np.sqrt(self.v_det) / half[0, 0]
+        return half
 
 
 def stages_of(moments: Moments) -> tuple[Stage, ...]:
     """The factors to eliminate level by level: the largest, then, if all are nested, each that the last nests in."""
     sizes = [own.shape[0] * own.shape[1] for own in moments.own]
     order = sorted(range(len(sizes)), key=lambda i: -sizes[i])
-    parents = [_parent(moments, i, j) for i, j in zip(order, order[1:], strict=False)]
+    parents = [_parent(moments, i, j) for i, j in pairwise(order)]
     if any(parent is None for parent in parents):
         order, parents = order[:1], []
     stages = []
@@ -123,13 +138,53 @@ def eliminate(own: np.ndarray, rest: np.ndarray, F: np.ndarray, sigma: np.ndarra
     for a in range(len(S)):
         S[a, a] += (sigma**2)[:, None]
     G, log_det = _inverse_cholesky(S)
-    half, V = np.empty_like(S), np.empty_like(S)
-    for a, c in np.ndindex(*S.shape[:2]):
-        half[a, c] = sum(G[a, b] * F[c, b] for b in range(min(a, c) + 1))
+    half, V = _half(G, F), np.empty_like(S)
     for c, d in zip(*np.triu_indices(len(S)), strict=True):
         V[c, d] = sum(half[a, c] * half[a, d] for a in range(len(S)))
         V[d, c] = V[c, d]
-    return Eliminated(own, rest, F, G, half, V, log_det)
+    return Eliminated(own, rest, F, G, V, log_det)
+
+
+def conditional(own: np.ndarray, rest: np.ndarray, F: np.ndarray, sigma: np.ndarray) -> Eliminated:
+    """The same for what needs no gradient: one or two effects have a form of their own, several times as fast.
+
+    For q = 2, adj being linear there, F adj(S) F' = |C| adj(own) + sigma^2 C with C = FF', and so
+
+        |S| = |C| |own| + sigma^2 tr(C own) + sigma^4,   V = (|C| adj(own) + sigma^2 C) / |S|,   |V| = |C| / |S|,
+
+    sums of positive terms, but for |own|, which is the same for all thetas.
+    """
+    q, s2 = len(F), (sigma**2)[:, None]
+    if q > 2 or own.shape[2] > 1:
+        return eliminate(own, rest, F, sigma)
+    if q == 1:
+        c = F[0, 0] ** 2
+        det = own[0, 0] * c + s2
+        V = (c / det)[None, None]
+        return Eliminated(own, rest, F, None, V, np.log(det).sum(axis=1))
+    (a11, a12), (_, a22) = own[:, :, 0]
+    c11, c12, c22 = F[0, 0] ** 2, F[0, 0] * F[1, 0], F[1, 0] ** 2 + F[1, 1] ** 2
+    det_c = (F[0, 0] * F[1, 1]) ** 2
+    det_a = np.maximum(a11 * a22 - a12 * a12, 0.0)
+    det = np.hstack([det_c, s2 * c11, 2 * s2 * c12, s2 * c22]) @ np.stack([det_a, a11, a12, a22])
+    det += s2 * s2
+    one_over = 1 / det
+    V = np.empty((2, 2, *det.shape))
+    for place, sign, a, c in ((0, 1, a22, c11), (1, -1, a12, c12), (3, 1, a11, c22)):
+        entry = V.reshape(4, *det.shape)[place]
+        np.multiply(sign * det_c, a, out=entry)
+        entry += s2 * c
+        entry *= one_over
+    V[1, 0] = V[0, 1]
+    return Eliminated(own, rest, F, None, V, np.log(det).sum(axis=1), det_c * one_over)
+
+
+def _half(G: np.ndarray, F: np.ndarray) -> np.ndarray:
+    """G F', of which F' is upper and G lower triangular."""
+    half = np.empty_like(G)
+    for a, c in np.ndindex(*G.shape[:2]):
+        half[a, c] = sum(G[a, b] * F[c, b] for b in range(min(a, c) + 1))
+    return half
 
 
 def _within(F: np.ndarray, A: np.ndarray) -> np.ndarray:
@@ -167,18 +222,19 @@ def update(stage: Eliminated) -> np.ndarray:
 
 def sum_by_parent(N: np.ndarray, parent: np.ndarray, L: int) -> np.ndarray:
     """Sums over the levels of each parent, shape (..., B, levels) -> (..., B, L)."""
-    indicator = sparse.csr_array((np.ones(len(parent)), parent, np.arange(len(parent) + 1)), shape=(len(parent), L))
+    indicator = sparse.csr_array(
+        (np.ones(len(parent)), parent, np.arange(len(parent) + 1)), shape=(len(parent), L)
+    )
     return (N.reshape(-1, len(parent)) @ indicator).reshape(*N.shape[:-1], L)
 
 
-def stage_gradient(
-    stage: Eliminated, V_bar: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def stage_gradient(stage: Eliminated, V_bar: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """From the derivative by V (symmetric) those by F and sigma^2 of -1/2 log|S| and of what V enters.
 
     Returns:
         F_bar, shape (q, q, B); sigma2_bar, shape (B,); own_bar, shape (q, q, B, L).
     """
+    assert stage.G is not None  # noqa: S101  # only what `eliminate` made has a gradient
     Q = np.einsum("ka...,kb...->ab...", stage.half, stage.G)  # F S^-1
     VQ = np.einsum("ac...,cb...->ab...", V_bar, Q)
     S_bar = -np.einsum("ca...,cb...->ab...", Q, VQ) - 0.5 * np.einsum("ka...,kb...->ab...", stage.G, stage.G)
@@ -188,9 +244,7 @@ def stage_gradient(
     return F_bar, np.einsum("aabl->b", S_bar), own_bar
 
 
-def rest_gradient(
-    stage: Eliminated, N_bar: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def rest_gradient(stage: Eliminated, N_bar: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """From the derivative by the update, shape (w, w, B, 1 or L), those by V and by rest."""
     EN = np.einsum("ai...,ij...->aj...", stage.rest, N_bar)
     V_bar = np.einsum("aj...,bj...->ab...", EN, stage.rest)
@@ -210,21 +264,38 @@ class Products:
     columns: np.ndarray
     maps: tuple[Any, ...]
 
-    def apply(self, V: np.ndarray) -> np.ndarray:
-        """The entries, shape (B, e), from V of shape (q, q, B, L)."""
-        pairs = zip(*np.triu_indices(len(V)), strict=True)
-        return sum((each @ V[a, b].T).T for (a, b), each in zip(pairs, self.maps, strict=True))
+    @property
+    def are_sparse(self) -> bool:
+        """Whether the maps are."""
+        return sparse.issparse(self.maps[0])
 
-    def adjoint(self, K_bar: np.ndarray) -> np.ndarray:
-        """The derivative by V, symmetric, from that by the root's entries, symmetric: (B, m, m) -> (q, q, B, L)."""
+    def take_from(self, K: np.ndarray, V: np.ndarray, levels: slice) -> None:
+        """Take the update off the root K, shape (B, m, m), on and above its diagonal.
+
+        Args:
+            K: Changed in place.
+            V: Shape (q, q, B, levels).
+            levels: Which these are; all of them, if the maps are sparse.
+        """
+        pairs = list(zip(*np.triu_indices(len(V)), strict=True))
+        flat, places = K.reshape(len(K), -1), self.columns * K.shape[1] + self.rows  # in ascending order
+        for (a, b), each in zip(pairs, self.maps, strict=True):
+            if self.are_sparse:
+                for row, v in zip(flat, V[a, b], strict=True):
+                    row[places] -= each @ v
+            else:
+                flat[:, places] -= V[a, b] @ each[:, levels].T
+
+    def adjoint(self, K_bar: np.ndarray, levels: slice) -> np.ndarray:
+        """The derivative by V, symmetric, from that by the root, symmetric: (B, m, m) -> (q, q, B, levels)."""
         twice = np.where(self.rows == self.columns, 1.0, 2.0)
         entries = K_bar[:, self.rows, self.columns] * twice
         q = int(np.sqrt(2 * len(self.maps)))
-        V_bar = np.empty((q, q, len(K_bar), self.maps[0].shape[1]))
-        for a, b, each in zip(*np.triu_indices(q), self.maps, strict=True):
-            V_bar[a, b] = (each.T @ entries.T).T * (1.0 if a == b else 0.5)
-            V_bar[b, a] = V_bar[a, b]
-        return V_bar
+        bars: dict[tuple[int, int], np.ndarray] = {}
+        for (a, b), each in zip(combinations_with_replacement(range(q), 2), self.maps, strict=True):
+            part = each if self.are_sparse else each[:, levels]
+            bars[a, b] = bars[b, a] = (part.T @ entries.T).T * (1.0 if a == b else 0.5)
+        return np.stack([np.stack([bars[a, b] for b in range(q)]) for a in range(q)])
 
 
 def products_size(stage: Stage, coupling: sparse.csr_array | None) -> int:
@@ -247,7 +318,7 @@ def products_of(stage: Stage, coupling: sparse.csr_array | None) -> Products:
     q, w, _, L = stage.rest.shape
     border = stage.rest[:, :, 0, :]
     if coupling is None:
-        rows, columns = np.tril_indices(w)
+        columns, rows = np.triu_indices(w)
         dense = [
             (border[a][rows] * border[b][columns] + (a != b) * border[b][rows] * border[a][columns])
             for a, b in zip(*np.triu_indices(q), strict=True)
@@ -261,11 +332,12 @@ def products_of(stage: Stage, coupling: sparse.csr_array | None) -> Products:
     keys = np.unique(np.concatenate([key for key, _, _ in found]))
     maps = tuple(
         sparse.csr_array(
-            (values, (np.searchsorted(keys, key).astype(np.int32), level.astype(np.int32))), shape=(len(keys), L)
+            (values, (np.searchsorted(keys, key).astype(np.int32), level.astype(np.int32))),
+            shape=(len(keys), L),
         )
         for key, level, values in found
     )
-    return Products(keys // m, keys % m, maps)
+    return Products(keys % m, keys // m, maps)
 
 
 def _pairs(
@@ -274,8 +346,8 @@ def _pairs(
     """All products of an entry of row l of one with one of row l of the other.
 
     Returns:
-        For each its place in the lower triangle (row * m + column), l, and the product; those off the
-        diagonal of two different matrices stand for both orders.
+        For each its place (column * m + row, row >= column), l, and the product; those off the diagonal of
+        two different matrices stand for both orders.
     """
     m, L = one.shape[1], one.shape[0]
     counts_one, counts_other = np.diff(one.indptr), np.diff(other.indptr)
@@ -292,4 +364,4 @@ def _pairs(
     else:
         values = np.where(rows == columns, 2.0, 1.0) * values
         rows, columns = np.maximum(rows, columns), np.minimum(rows, columns)
-    return rows * m + columns, level, values
+    return columns * m + rows, level, values

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from mixedbayes.inference import importance
-from mixedbayes.inference.collapsed import Collapsed
 from mixedbayes.inference.chains import sample_by_chains
+from mixedbayes.inference.collapsed import Collapsed
 from mixedbayes.inference.effects import Effects, Keeping
 from mixedbayes.inference.moments import moments
 from mixedbayes.inference.options import GIB, Options
@@ -23,13 +23,13 @@ from mixedbayes.model.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
 GAUSSIAN = Density("Normal", {"mu": "mu", "sigma": "sigma"})
 
 DRAWS = 4000
-"""In all, where the user does not say and they are cheap."""
+"""In all, where the user does not say."""
 
 FEWEST = 600
-"""Where they are not: all of them independent, so that 400 are effective beyond doubt."""
+"""Effective draws of theta, where they are costly and the user does not say: 400 of each parameter beyond doubt."""
 
-OPERATIONS = 3e11
-"""Of floating point, about, that draws may cost where the user does not say how many."""
+OPERATIONS = 3e10
+"""Of floating point, about, that may be spent on thetas where the user does not say how many draws."""
 
 MAX_ROOT = 6000
 MAX_PRODUCTS = 5 * 10**7
@@ -103,22 +103,29 @@ def sample_exactly(density: Collapsed, options: Options) -> xr.DataTree:
         in `group_effects_moments` are their means and standard deviations over all draws.
     """
     chains = options.chains
-    draws = options.draws or ceil(_affordable(density) / chains)
+    wanted = chains * options.draws if options.draws else _affordable(density)
+    draws = options.draws or ceil(min(DRAWS, 2 * wanted) / chains)
     for_theta, for_places, for_effects = np.random.SeedSequence(options.seed).spawn(3)
-    with Work(options.processors, watched=options.is_watched) as work:
-        effects = Effects(density, work, for_effects, Keeping.within(options.memory * GIB, density, chains, draws))
-        weighted = _weigh(density, effects, chains * draws, np.random.default_rng(for_theta))
+    with Work(watched=options.is_watched) as work:
+        effects = Effects(
+            density, work, for_effects, Keeping.within(options.memory * GIB, density, chains, draws)
+        )
+        weighted = _weigh(density, effects, wanted, np.random.default_rng(for_theta))
         if weighted.is_trusted:
             places = importance.resample(weighted, chains * draws, np.random.default_rng(for_places))
             theta, stats = weighted.theta[places], _statistics(weighted, places, chains)
         else:
-            theta, stats = sample_by_chains(density, weighted, chains, draws, options, for_places)
+            theta, stats = sample_by_chains(
+                density, weighted, chains=chains, draws=draws, options=options, seed=for_places
+            )
             places = np.full(len(theta), -1)
         coefficients = effects.draw(theta, places)
-    return _tree(density, theta, coefficients, effects, stats, chains)
+    return _tree(density, theta, coefficients, effects, stats)
 
 
-def _weigh(density: Collapsed, effects: Effects, wanted: int, rng: np.random.Generator) -> importance.Weighted:
+def _weigh(
+    density: Collapsed, effects: Effects, wanted: int, rng: np.random.Generator
+) -> importance.Weighted:
     """Weighted draws of theta."""
 
     def down(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -129,7 +136,9 @@ def _weigh(density: Collapsed, effects: Effects, wanted: int, rng: np.random.Gen
     mode = importance.find_mode(down, density.variances.start(_guesses(density)))
     first = importance.at_mode(down, mode)
     at_once = min(FIRST_ROUND, max(100, wanted // 4))
-    return importance.sample(effects.log_posterior, first, wanted, rng, at_once, PATIENCE * wanted)
+    return importance.sample(
+        effects.log_posterior, first, wanted, rng=rng, at_once=at_once, limit=PATIENCE * wanted
+    )
 
 
 def _guesses(density: Collapsed) -> dict[str, float]:
@@ -145,7 +154,7 @@ def _guesses(density: Collapsed) -> dict[str, float]:
 
 
 def _affordable(density: Collapsed) -> int:
-    """Draws by default: fewer where each costs much."""
+    """Effective draws of theta by default: fewer where each costs much. Each then serves two draws of the rest."""
     levels = sum(10 * stage.own.shape[-1] * sum(stage.rest.shape[:2]) ** 2 for stage in density.stages)
     each = levels + density.m**3 / 3
     return int(np.clip(OPERATIONS / each, FEWEST, DRAWS))
@@ -174,10 +183,9 @@ def _tree(
     coefficients: np.ndarray,
     effects: Effects,
     stats: xr.Dataset,
-    chains: int,
 ) -> xr.DataTree:
     """Draws under the names and dims of the specification."""
-    spec = density.variances.spec
+    spec, chains = density.variances.spec, effects.keeping.chains
     point = density.variances.at(theta)
     arrays: dict[str, np.ndarray] = {"b": _at_zero(spec, coefficients)} if coefficients.shape[1] else {}
     for block, correlation in zip(spec.blocks, point.correlations, strict=True):

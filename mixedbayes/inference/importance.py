@@ -129,7 +129,7 @@ def at_mode(density: Gradient, mode: np.ndarray) -> Proposal:
 
 
 def sample(
-    density: Density, first: Proposal, wanted: int, rng: np.random.Generator, at_once: int, limit: int
+    density: Density, first: Proposal, wanted: int, *, rng: np.random.Generator, at_once: int, limit: int
 ) -> Weighted:
     """Draw until the weights are worth so many independent draws.
 
@@ -152,7 +152,8 @@ def sample(
         effective, left = weighted.effective, limit - len(theta)
         if (effective >= wanted and weighted.is_trusted) or left <= 0:
             return weighted
-        if len(proposals) < ROUNDS and _efficiency(theta, values, proposals[-1], rounds[-1]) < GOOD:
+        is_good = _efficiency(theta, values, proposals[-1], rounds[-1]) >= GOOD and weighted.is_trusted
+        if len(proposals) < ROUNDS and not is_good:
             proposals.append(_adapted(weighted, components=len(proposals)))
             rounds.append(0)
             n = min(at_once, left)
@@ -177,7 +178,9 @@ def _weigh(theta: np.ndarray, values: np.ndarray, proposals: list[Proposal], rou
     """Weights against the mixture of all proposals, each as much as was drawn from it."""
     from arviz_stats.base import array_stats  # noqa: PLC0415  # seconds to import
 
-    drawn = [(p.log_density(theta) + np.log(n / len(theta))) for p, n in zip(proposals, rounds, strict=True) if n]
+    drawn = [
+        (p.log_density(theta) + np.log(n / len(theta))) for p, n in zip(proposals, rounds, strict=True) if n
+    ]
     log_ratios = values - logsumexp(drawn, axis=0)
     log_ratios = np.where(np.isfinite(log_ratios), log_ratios, -1e300)
     log_weights, k = array_stats.psislw(log_ratios.max() - log_ratios)  # it takes what is divided by
@@ -213,9 +216,13 @@ def _adapted(weighted: Weighted, components: int) -> Proposal:
         mass = weights @ share
         kept = mass > 0.02
         share, mass = share[:, kept], mass[kept]
-        parts = [_from_moments(theta, weights * s / m, 1e-2 * spread) for s, m in zip(share.T, mass, strict=True)]
+        parts = [
+            _from_moments(theta, weights * s / m, 1e-2 * spread) for s, m in zip(share.T, mass, strict=True)
+        ]
         proposal = Proposal(
-            mass / mass.sum(), np.concatenate([p.means for p in parts]), np.concatenate([p.scales for p in parts])
+            mass / mass.sum(),
+            np.concatenate([p.means for p in parts]),
+            np.concatenate([p.scales for p in parts]),
         )
         logs = proposal.by_component(theta)
         share = np.exp(logs - logsumexp(logs, axis=1, keepdims=True))

@@ -37,7 +37,9 @@ def choose(spec: ModelSpec, options: Options, density: Callable[[], Collapsed]) 
     against = why_not(spec) or too_large(density())
     if options.method == "collapsed":
         if against:
-            raise ArgumentError(f"method='collapsed' cannot be used: {against}. method='nuts' samples any model.")
+            raise ArgumentError(
+                f"method='collapsed' cannot be used: {against}. method='nuts' samples any model."
+            )
         return Choice("collapsed")
     if against:
         return Choice("nuts", against)

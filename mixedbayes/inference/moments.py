@@ -79,8 +79,14 @@ class Moments:
         """
         if all(wanted is own for wanted, own in zip(levels, self.levels, strict=True)):
             return self
-        places = [pd.Index(wanted).get_indexer(pd.Index(own)) for wanted, own in zip(levels, self.levels, strict=True)]
-        if all(np.array_equal(place, np.arange(len(wanted))) for place, wanted in zip(places, levels, strict=True)):
+        places = [
+            pd.Index(wanted).get_indexer(pd.Index(own))
+            for wanted, own in zip(levels, self.levels, strict=True)
+        ]
+        if all(
+            np.array_equal(place, np.arange(len(wanted)))
+            for place, wanted in zip(places, levels, strict=True)
+        ):
             return self
         moves = [
             _selector(place, len(wanted), block.shape[1])
@@ -94,7 +100,9 @@ class Moments:
             levels=tuple(levels),
             own=tuple(map(_scattered, self.own, places, map(len, levels))),
             border=tuple(map(_scattered, self.border, places, map(len, levels))),
-            between={(i, j): (moves[i].T @ block @ moves[j]).tocsr() for (i, j), block in self.between.items()},
+            between={
+                (i, j): (moves[i].T @ block @ moves[j]).tocsr() for (i, j), block in self.between.items()
+            },
             total=self.total,
         )
 
@@ -141,7 +149,8 @@ def _rows(
     rows: slice,
 ) -> Moments:
     """The moments of some rows."""
-    y = design.response.values[rows] - design.offset[rows]
+    response = design.response
+    y = response.values[rows] - design.offset[rows]
     T = np.column_stack([design.fixed.X[rows], y]) - origin
     w = np.ones(len(y)) if weights is None else weights[rows]
     weighted = T if weights is None else T * w[:, None]
@@ -149,7 +158,9 @@ def _rows(
     for blocks in factors:
         Z = np.column_stack([block.X[rows] for block in blocks])
         codes, L, q = blocks[0].codes[rows], len(blocks[0].levels), Z.shape[1]
-        products = (Z[:, :, None] * np.concatenate([Z * w[:, None], weighted], axis=1)[:, None, :]).reshape(len(y), -1)
+        products = (Z[:, :, None] * np.concatenate([Z * w[:, None], weighted], axis=1)[:, None, :]).reshape(
+            len(y), -1
+        )
         sums = (_indicator(codes, L).T @ products).reshape(L, q, -1)
         own.append(np.ascontiguousarray(sums[:, :, :q]))
         border.append(np.ascontiguousarray(sums[:, :, q:]))

@@ -62,7 +62,9 @@ class Options:
         for name, lowest in least.items():
             value = getattr(self, name)
             optional = value is None and name != "chains"
-            if not optional and (isinstance(value, bool) or not hasattr(value, "__index__") or value < lowest):
+            if not optional and (
+                isinstance(value, bool) or not hasattr(value, "__index__") or value < lowest
+            ):
                 raise ArgumentError(f"{name} is a whole number of at least {lowest}, not {value!r}.")
         accept = self.target_accept
         if accept is not None and (not isinstance(accept, int | float) or not 0 < accept < 1):
@@ -70,7 +72,9 @@ class Options:
         if isinstance(self.memory, bool) or not isinstance(self.memory, int | float) or not self.memory > 0:
             raise ArgumentError(f"memory is a positive number of GiB, not {self.memory!r}.")
         if self.method == "collapsed" and self.for_nuts:
-            raise ArgumentError(f"method='collapsed' has no use for {listed(self.for_nuts)}; method='nuts' has.")
+            raise ArgumentError(
+                f"method='collapsed' has no use for {listed(self.for_nuts)}; method='nuts' has."
+            )
 
     @property
     def for_nuts(self) -> tuple[str, ...]:

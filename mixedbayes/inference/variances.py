@@ -167,13 +167,12 @@ def _arguments(prior: Prior, values: Mapping[str, np.ndarray]) -> dict[str, Any]
     }
 
 
-def _frame(
-    parameter: Parameter, values: Mapping[str, np.ndarray]
-) -> tuple[Any, Any, dict[str, Any], Any]:
+def _frame(parameter: Parameter, values: Mapping[str, np.ndarray]) -> tuple[Any, Any, dict[str, Any], Any]:
     """The ends of the interval in which the parameter lies, its prior's arguments, and the log mass kept there."""
     prior, support = parameter.prior, parameter.support
     arguments = _arguments(prior, values)
-    lower, upper = prior.support.lower, prior.support.upper
+    lower: Any = prior.support.lower
+    upper: Any = prior.support.upper
     if prior.distribution == "uniform":
         lower, upper = arguments["lower"], arguments["upper"]
     is_cut = support.lower == 0 and np.any(np.real(lower) < 0)
@@ -195,7 +194,7 @@ def _typical(prior: Prior) -> float:
     """A number of the prior's own size, to begin from."""
     match prior.named:
         case {"mu": float() as mu, "sigma": float() as sigma}:
-            return mu if mu else sigma
+            return mu or sigma
         case {"beta": float() as rate} if prior.distribution == "exponential":
             return 1 / rate
     return 1.0

@@ -42,13 +42,18 @@ EFFECTS, MOMENTS = "group_effects", "group_effects_moments"
 """Groups of the tree that hold what was kept of the effects, where that is not all."""
 
 
+def posterior_of(idata: xr.DataTree) -> xr.Dataset:
+    """The draws."""
+    return idata["posterior"].to_dataset()
+
+
 def effects_draws(idata: xr.DataTree, block: BlockSpec) -> xr.DataArray:
     """The draws of a block's effects that were kept; none of them, if none were."""
     for group in ("posterior", EFFECTS):
         if group in idata.children and block.r in idata[group].data_vars:
-            return idata[group][block.r]
-    mean = idata[MOMENTS][block.r]
-    chains = idata["posterior"]["chain"]
+            return idata[group].to_dataset()[block.r]
+    mean = idata[MOMENTS].to_dataset()[block.r]
+    chains = idata["posterior"].to_dataset()["chain"]
     return mean.expand_dims({"chain": chains, "draw": np.arange(0)})
 
 
@@ -56,12 +61,14 @@ def fixed(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
     """The coefficients."""
     columns = spec.design.fixed.columns
     if columns:
-        yield Quantities("fixed", None, [None] * len(columns), columns, columns, _array(idata["posterior"]["b"]))
+        yield Quantities(
+            "fixed", None, [None] * len(columns), columns, columns, _array(posterior_of(idata)["b"])
+        )
 
 
 def ran_pars(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
     """Standard deviations and correlations of each block, then the residual's, then hyperparameters."""
-    posterior = idata["posterior"]
+    posterior = posterior_of(idata)
     for block in spec.blocks:
         yield block_pars(block, idata)
     for parameter in spec.auxiliary:
@@ -75,7 +82,7 @@ def ran_pars(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
 
 def block_pars(block: BlockSpec, idata: xr.DataTree) -> Quantities:
     """Standard deviations and correlations of one block."""
-    posterior = idata["posterior"]
+    posterior = posterior_of(idata)
     columns = block.block.columns
     terms = [f"sd__{name}" for name in columns]
     labels = [f"sd({name})" for name in columns]
@@ -95,7 +102,7 @@ def ran_vals(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
         levels = list(pd.Index(block.block.levels))  # dates as timestamps, not as NumPy's
         over_all = None
         if MOMENTS in idata.children:
-            stored = idata[MOMENTS]
+            stored = idata[MOMENTS].to_dataset()
             over_all = np.stack([stored[block.r].to_numpy(), stored[f"{block.r}_sd"].to_numpy()])
         for k, name in enumerate(block.block.columns):
             moments = None if over_all is None else over_all[..., k]
@@ -109,7 +116,7 @@ def coefs(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
     b: dict[str, np.ndarray] = {}
     if names and spec.blocks:
         kept = effects_draws(idata, spec.blocks[0])["draw"]
-        b = dict(zip(names, np.moveaxis(_array(idata["posterior"]["b"].sel(draw=kept)), -1, 0), strict=True))
+        b = dict(zip(names, np.moveaxis(_array(posterior_of(idata)["b"].sel(draw=kept)), -1, 0), strict=True))
     groups: dict[str, dict[str, np.ndarray]] = {}
     levels: dict[str, list[Any]] = {}
     for block in spec.blocks:

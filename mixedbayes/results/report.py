@@ -77,9 +77,7 @@ def _cell(text: str, tag: str = "td", style: str = "text-align:right;padding:0 .
 def build_report(spec: ModelSpec, idata: xr.DataTree) -> Report:
     """Summarise the draws of a fit."""
     draws = describe_draws(idata)
-    groups = [
-        (f"{b.block.name} ({len(b.block.levels):,} levels)", block_pars(b, idata)) for b in spec.blocks
-    ]
+    groups = [(f"{b.block.name} ({len(b.block.levels):,} levels)", block_pars(b, idata)) for b in spec.blocks]
     titled = [(f"Group-level effects, {title}", quantities) for title, quantities in groups]
     titled += [("Population-level effects", quantities) for quantities in fixed(spec, idata)]
     rest = list(ran_pars(spec, idata))[len(spec.blocks) :]

@@ -205,7 +205,7 @@ def _check_draws(spec: ModelSpec, tree: xr.DataTree) -> None:
             _check_variable(spec, tree[EFFECTS], name, (CHAIN, DRAW, *dims))
 
 
-def _check_variable(spec: ModelSpec, node: xr.DataTree, name: str, dims: Sequence[str]) -> None:
+def _check_variable(spec: ModelSpec, node: Any, name: str, dims: Sequence[str]) -> None:
     if name not in node.data_vars:
         raise FileError(f"draws of {name} are not in it")
     drawn = node[name]

@@ -8,7 +8,7 @@ import xarray as xr
 
 from mixedbayes.errors import ArgumentError, listed
 from mixedbayes.model.spec import ModelSpec
-from mixedbayes.results.quantities import RESIDUAL, Quantities, coefs, fixed, ran_pars, ran_vals
+from mixedbayes.results.quantities import RESIDUAL, Quantities, coefs, fixed, posterior_of, ran_pars, ran_vals
 from mixedbayes.results.summary import STATISTICS, estimate, summarise
 
 KINDS = {"fixed": fixed, "ran_pars": ran_pars, "ran_vals": ran_vals}
@@ -26,7 +26,9 @@ def tidy(
             f"effects are some of {listed(KINDS)}; {listed(map(repr, unknown)) or 'none'} was asked for."
         )
     rows = [
-        _labelled(quantities, summarise(quantities.draws, conf_level, robust=robust, moments=quantities.moments))
+        _labelled(
+            quantities, summarise(quantities.draws, conf_level, robust=robust, moments=quantities.moments)
+        )
         for kind in KINDS
         if kind in asked
         for quantities in KINDS[kind](spec, idata)
@@ -54,7 +56,7 @@ def coef(spec: ModelSpec, idata: xr.DataTree, conf_level: float, *, robust: bool
 def varcorr(spec: ModelSpec, idata: xr.DataTree, conf_level: float, *, robust: bool) -> pd.DataFrame:
     """lme4's `as.data.frame(VarCorr(fit))`, with uncertainty: variances and covariances, sds and correlations."""
     rows: list[pd.DataFrame] = []
-    posterior = idata["posterior"]
+    posterior = posterior_of(idata)
     for block in spec.blocks:
         columns = block.block.columns
         sd = posterior[block.sd].transpose("chain", "draw", ...).to_numpy()

@@ -84,21 +84,21 @@ def correlation(block: BlockSpec, u: dict[str, float], values: dict[str, float])
     return L @ L.T, total
 
 
-SCIPY = {
-    "normal": lambda mu, sigma: stats.norm(mu, sigma),
-    "student_t": lambda nu, mu, sigma: stats.t(nu, mu, sigma),
-    "cauchy": lambda mu, sigma: stats.cauchy(mu, sigma),
-    "double_exponential": lambda mu, sigma: stats.laplace(mu, sigma),
-    "logistic": lambda mu, sigma: stats.logistic(mu, sigma),
-    "gumbel": lambda mu, beta: stats.gumbel_r(mu, beta),
+SCIPY = {  # lambdas show the arguments' names
+    "normal": lambda mu, sigma: stats.norm(mu, sigma),  # noqa: PLW0108
+    "student_t": lambda nu, mu, sigma: stats.t(nu, mu, sigma),  # noqa: PLW0108
+    "cauchy": lambda mu, sigma: stats.cauchy(mu, sigma),  # noqa: PLW0108
+    "double_exponential": lambda mu, sigma: stats.laplace(mu, sigma),  # noqa: PLW0108
+    "logistic": lambda mu, sigma: stats.logistic(mu, sigma),  # noqa: PLW0108
+    "gumbel": lambda mu, beta: stats.gumbel_r(mu, beta),  # noqa: PLW0108
     "skew_normal": lambda xi, omega, alpha: stats.skewnorm(alpha, xi, omega),
     "exponential": lambda beta: stats.expon(scale=1 / beta),
     "gamma": lambda alpha, beta: stats.gamma(alpha, scale=1 / beta),
     "inv_gamma": lambda alpha, beta: stats.invgamma(alpha, scale=beta),
     "lognormal": lambda mu, sigma: stats.lognorm(sigma, scale=np.exp(mu)),
     "weibull": lambda alpha, sigma: stats.weibull_min(alpha, scale=sigma),
-    "chi_square": lambda nu: stats.chi2(nu),
-    "beta": lambda alpha, beta: stats.beta(alpha, beta),
+    "chi_square": lambda nu: stats.chi2(nu),  # noqa: PLW0108
+    "beta": lambda alpha, beta: stats.beta(alpha, beta),  # noqa: PLW0108
     "uniform": lambda lower, upper: stats.uniform(lower, upper - lower),
 }
 """Stan's distributions in SciPy's names."""
