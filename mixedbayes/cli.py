@@ -24,6 +24,7 @@ from mixedbayes.errors import (
     FileError,
     FormulaError,
     MixedBayesError,
+    PartialDrawsWarning,
     PriorError,
     listed,
     nearest,
@@ -107,11 +108,22 @@ def main() -> None:
     show_default=True,
     help="What becomes of rows with gaps.",
 )
-@click.option("--sampler", default="nutpie", show_default=True, help="nutpie, pymc, numpyro or blackjax.")
+@click.option(
+    "--method",
+    default="auto",
+    show_default=True,
+    help="auto; collapsed (Gaussian models, without Markov chains); or nuts.",
+)
 @click.option("--chains", default=4, show_default=True, help="Independent chains.")
-@click.option("--draws", default=1000, show_default=True, help="Kept draws of each chain.")
-@click.option("--tune", default=1000, show_default=True, help="Adaptation steps of each chain.")
-@click.option("--target-accept", default=0.9, show_default=True, help="Raise it against divergences.")
+@click.option("--draws", type=int, default=None, help="Kept draws of each chain; by default 1000, or enough.")
+@click.option("--sampler", default=None, help="Of nuts: nutpie (the default), pymc, numpyro or blackjax.")
+@click.option("--tune", type=int, default=None, help="Of nuts: adaptation steps of each chain [1000].")
+@click.option(
+    "--target-accept", type=float, default=None, help="Of nuts: raise it against divergences [0.9]."
+)
+@click.option(
+    "--memory", default=1.0, show_default=True, help="GiB for draws of group effects, of collapsed."
+)
 @click.option("--seed", type=int, default=None, help="The same seed gives the same draws.")
 @click.option("--cores", type=int, default=None, help="Chains sampled at once.")
 @click.option(
@@ -156,7 +168,7 @@ def fit_command(
         fitted = fit(formula, table, priors=_by_address(priors), **options)
     printed = ConvergenceWarning if shape == "table" else ()  # the table says these itself
     for warning in caught:
-        ours = issubclass(warning.category, DesignWarning | ConvergenceWarning)
+        ours = issubclass(warning.category, DesignWarning | ConvergenceWarning | PartialDrawsWarning)
         if ours and not issubclass(warning.category, printed):
             click.echo(f"note: {_printable(str(warning.message))}", err=True)
     match shape:

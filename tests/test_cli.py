@@ -15,7 +15,7 @@ from synthetic import synthetic_draws
 
 import mixedbayes as mb
 import mixedbayes.cli as command
-from mixedbayes.inference.nuts import check_options
+from mixedbayes.inference.options import Options
 from mixedbayes.results.fit import Fit
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
@@ -65,7 +65,7 @@ def run(files, monkeypatch):
 
     def fit(formula, data, family, *, link, priors, missing, progress, **sampling):
         spec = mb.model(formula, data, family, link=link, priors=priors, missing=missing).spec
-        check_options(**sampling)
+        Options(**sampling)
         return Fit(spec, synthetic_draws(spec, chains=2, draws=10, seed=1))
 
     monkeypatch.setattr(command, "fit", fit)

@@ -31,7 +31,8 @@ def model():
         ({"draws": 1000.5}, r"draws is a whole number of at least 1, not 1000\.5"),
         ({"draws": "1000"}, "draws is a whole number of at least 1, not '1000'"),
         ({"draws": True}, "draws is a whole number of at least 1, not True"),
-        ({"draws": None}, "draws is a whole number of at least 1, not None"),
+        ({"chains": None}, "chains is a whole number of at least 1, not None"),
+        ({"memory": 0}, "memory is a positive number of GiB, not 0"),
         ({"chains": 0}, "chains is a whole number of at least 1, not 0"),
         ({"tune": -5}, "tune is a whole number of at least [01], not -5"),
         ({"cores": 0}, "cores is a whole number of at least 1, not 0"),
@@ -41,8 +42,14 @@ def model():
         ({"target_accept": 1.0}, r"target_accept lies between 0 and 1, not 1\.0"),
         ({"target_accept": float("nan")}, "target_accept lies between 0 and 1, not nan"),
         ({"sampler": "nutpi"}, r"There is no sampler 'nutpi'. Did you mean 'nutpie'\? Known: nutpie, pymc"),
-        ({"sampler": None}, "There is no sampler None"),
-        ({"method": "laplace"}, "There is no method 'laplace'; known: nuts"),
+        (
+            {"method": "colapsed"},
+            r"no method 'colapsed'. Did you mean 'collapsed'\? Known: auto, collapsed, nuts",
+        ),
+        (
+            {"method": "collapsed", "tune": 10, "sampler": "pymc"},
+            "no use for sampler, tune; method='nuts' has",
+        ),
     ],
 )
 def test_an_option_out_of_range_is_refused_before_anything_is_built(model, options, message):

@@ -149,8 +149,7 @@ def _rows(
     rows: slice,
 ) -> Moments:
     """The moments of some rows."""
-    response = design.response
-    y = response.values[rows] - design.offset[rows]
+    y = design.response.values[rows] - design.offset[rows]  # noqa: PD011
     T = np.column_stack([design.fixed.X[rows], y]) - origin
     w = np.ones(len(y)) if weights is None else weights[rows]
     weighted = T if weights is None else T * w[:, None]

@@ -1,7 +1,7 @@
 """A fit: draws and the model they are of, with its tables."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -58,7 +58,13 @@ class Fit:
         Raises:
             ArgumentError: An unknown effect, or a conf_level outside (0, 1).
         """
-        return tables.tidy(self.spec, self._said("ran_vals" in effects), effects, conf_level, robust=robust)
+        return tables.tidy(
+            self.spec,
+            self._said("ran_vals" in (effects if isinstance(effects, Iterable) else ())),
+            effects,
+            conf_level,
+            robust=robust,
+        )
 
     def fixef(self, conf_level: float = 0.95, robust: bool = False) -> pd.DataFrame:
         """Population-level coefficients: estimate, std_error, conf_low, conf_high, indexed by term."""

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import mixedbayes as mb
-from mixedbayes.inference import nuts
+from mixedbayes.inference import options
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
 
@@ -22,8 +22,8 @@ def model():
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["nutpie", "pymc"])
 def test_the_same_seed_gives_the_same_draws_bit_for_bit(model, sampler):
-    options = {"sampler": sampler, "chains": 2, "draws": 200, "tune": 200, "progress": False}
-    one, same, other = (model.fit(seed=seed, **options).posterior for seed in (3, 3, 4))
+    how = {"sampler": sampler, "chains": 2, "draws": 200, "tune": 200, "progress": False}
+    one, same, other = (model.fit(seed=seed, **how).posterior for seed in (3, 3, 4))
     assert list(one.data_vars) == list(model.spec.variables)
     for name in one.data_vars:
         np.testing.assert_array_equal(one[name], same[name])
@@ -31,9 +31,9 @@ def test_the_same_seed_gives_the_same_draws_bit_for_bit(model, sampler):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", list(nuts.SAMPLERS))
+@pytest.mark.parametrize("sampler", list(options.SAMPLERS))
 def test_every_sampler_finds_the_posterior(model, sampler):
-    package = nuts.SAMPLERS[sampler].package
+    package = options.SAMPLERS[sampler].package
     if package and find_spec(package) is None:
         pytest.skip(f"the extra {package} is not installed")
     fit = model.fit(sampler=sampler, seed=5, progress=False)
@@ -48,7 +48,7 @@ def test_every_sampler_finds_the_posterior(model, sampler):
 
 @pytest.mark.slow
 def test_draws_are_named_by_the_data(model):
-    posterior = model.fit(seed=1, chains=1, draws=20, tune=50, progress=False).posterior
+    posterior = model.fit(method="nuts", seed=1, chains=1, draws=20, tune=50, progress=False).posterior
     assert {name: variable.dims[2:] for name, variable in posterior.data_vars.items()} == {
         "b": ("coefficient",),
         "sd_Subject": ("Subject_effect",),
@@ -97,6 +97,6 @@ def test_ctrl_c_leaves_no_process_and_no_part_of_a_fit(sampler, draws, tune):
 
 
 def test_a_sampler_that_is_not_installed_names_its_extra(model, monkeypatch):
-    monkeypatch.setattr(nuts, "find_spec", lambda _: None)
+    monkeypatch.setattr(options, "find_spec", lambda _: None)
     with pytest.raises(mb.ArgumentError, match=r"pip install 'mixedbayes\[numpyro\]'"):
         model.fit(sampler="numpyro")

@@ -1,0 +1,343 @@
+"""The collapsed density, its gradient and its draws, against dense matrices and SciPy."""
+
+import dense_gaussian
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import mixedbayes as mb
+from mixedbayes.inference import collapsed, dense, elimination
+from mixedbayes.inference.exact import collapse, why_not
+from mixedbayes.inference.log_densities import LOG_DENSITIES, LOG_MASS_ABOVE_ZERO
+from mixedbayes.model.distributions import DISTRIBUTIONS
+
+RNG = np.random.default_rng(3)
+N = 60
+DATA = pd.DataFrame(
+    {
+        "x": RNG.normal(2.0, 1.5, N),
+        "w": RNG.normal(-1.0, 0.5, N),
+        "v": RNG.normal(0.0, 1.0, N),
+        "f": np.resize(list("abc"), N),
+        "g": RNG.integers(0, 6, N),
+        "h": np.resize(list("uvts"), N),
+        "k": RNG.integers(0, 3, N),
+        "y": RNG.normal(10.0, 3.0, N),
+        "school": np.repeat(list("ABCDE"), 12),
+        "klass": np.resize([1, 1, 2, 2, 3, 3], N),
+        "pupil": np.resize([1, 2], N),
+    }
+)
+WEIGHTS = RNG.uniform(0.5, 2.0, N)
+
+FORMULAS = {
+    "no groups": "y ~ x",
+    "nothing but a residual": "y ~ 0 + offset(w)",
+    "q = 1": "y ~ x + (1 | g)",
+    "q = 2": "y ~ x + (x | g)",
+    "q = 2, independent": "y ~ x + (x || g)",
+    "q = 3": "y ~ x + w + (x + w | g)",
+    "q = 4": "y ~ x + w + v + (x + w + v | g)",
+    "dummies": "y ~ 0 + f + (0 + f | g)",
+    "no coefficients": "y ~ (1 | g) - 1",
+    "two blocks on a factor": "y ~ x + (1 | g) + (0 + x + w | g)",
+    "crossed": "y ~ 1 + (1 | g) + (1 | h)",
+    "crossed, slopes in the root": "y ~ x + (1 | g) + (x | h)",
+    "crossed, slopes everywhere": "y ~ x + (x | g) + (w | h) + (1 | k)",
+    "nested": "y ~ x + (1 | school/klass)",
+    "nested thrice, with slopes": "y ~ x + (x | school/klass/pupil)",
+    "nested and crossed": "y ~ x + (1 | school/klass) + (x | h)",
+    "offset": "y ~ x + offset(w) + (1 | g)",
+}
+
+PRIORS = {
+    "flat coefficients": {"b": "flat", "Intercept": "flat"},
+    "intercept at zero": {"b[Intercept]": "normal(8, 2)"},
+    "flat sds": {"sd": "flat", "sigma": "flat"},
+    "every coefficient its own": {"b[x]": "normal(1, 0.1)", "b[w]": "flat"},
+    "hyperpriors": {
+        "b": "normal(normal(0, 2), exponential(1))",
+        "sd": "normal(0, exponential(1))",
+        "sigma": "uniform(0, exponential(0.1))",
+        "cor": "lkj(gamma(3, 1))",
+    },
+    "hyperpriors of hyperpriors": {"sd": "gamma(lognormal(0, normal(1, 0.2)), weibull(2, exponential(1)))"},
+    "cut with hyperpriors": {"sd": "student_t(gamma(4, 1), normal(1, 1), exponential(1))"},
+    **{
+        f"sd ~ {text}": {"sd": text, "sigma": text}
+        for text in (
+            "normal(1, 2)",
+            "normal(0, 3)",
+            "student_t(3, 1, 2)",
+            "cauchy(-1, 2)",
+            "double_exponential(1, 2)",
+            "double_exponential(-1, 2)",
+            "logistic(1, 2)",
+            "gumbel(1, 2)",
+            "gamma(2, 1)",
+            "inv_gamma(2, 1)",
+            "lognormal(0, 1)",
+            "weibull(2, 3)",
+            "chi_square(3)",
+            "beta(2, 2)",
+            "uniform(-1, 5)",
+            "uniform(0.5, 5)",
+        )
+    },
+}
+
+
+@pytest.fixture(params=["small", "large root", "levels in pieces", "no products"])
+def path(request, monkeypatch):
+    """Each way through the linear algebra, whatever the size of the problem."""
+    if request.param == "large root":
+        for module in (dense, collapsed):
+            monkeypatch.setattr(module, "SMALL", 3)
+    if request.param == "levels in pieces":
+        monkeypatch.setattr(collapsed, "AT_ONCE", 2 * collapsed.LEAST_AT_ONCE)
+    if request.param == "no products":
+        monkeypatch.setattr(collapsed, "MAX_DENSE", 0)
+    return request.param
+
+
+def density_of(formula, weights=None, **options):
+    return collapse(mb.model(formula, DATA, **options).spec, weights)
+
+
+def points(density, n, spread=0.7, seed=1):
+    """Thetas around a start, shape (n, d)."""
+    start = density.variances.start({})
+    return start + np.random.default_rng(seed).normal(0, spread, (n, len(start)))
+
+
+def assert_is_dense(density, theta, weights=None):
+    values = density.log_posterior(theta)
+    expected = [dense_gaussian.log_posterior(density.variances, each, weights) for each in theta]
+    np.testing.assert_allclose(values, expected, rtol=1e-8)
+
+
+def assert_slope(density, theta):
+    """The gradient equals central differences."""
+    values, slopes = density.log_posterior_and_gradient(theta)
+    np.testing.assert_allclose(values, density.log_posterior(theta), rtol=1e-12)
+    h = 1e-5
+    for each, slope in zip(theta, slopes, strict=True):
+        moves = h * np.eye(len(each))
+        differences = (density.log_posterior(each + moves) - density.log_posterior(each - moves)) / (2 * h)
+        np.testing.assert_allclose(slope, differences, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["equal", "weighted"])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_the_density_is_the_dense_one_and_has_its_gradient(name, weights, path):
+    density = density_of(FORMULAS[name], weights)
+    theta = points(density, 3)
+    assert_is_dense(density, theta, weights)
+    assert_slope(density, theta)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + w + (x | g)", "y ~ x + w + (x | g) + (1 | h)"])
+@pytest.mark.parametrize("name", PRIORS)
+def test_any_prior_of_the_variances_is_in_the_density(name, formula):
+    density = density_of(formula, priors=PRIORS[name])
+    theta = points(density, 2, spread=0.4)
+    assert_is_dense(density, theta)
+    assert_slope(density, theta)
+
+
+def test_the_table_of_densities_is_that_of_the_priors():
+    assert set(LOG_DENSITIES) == set(DISTRIBUTIONS) - {"lkj"}
+    below_zero = {name for name, known in DISTRIBUTIONS.items() if known.support.lower < 0}
+    cannot = {"lkj", "skew_normal"}  # the model refuses to cut these
+    assert set(LOG_MASS_ABOVE_ZERO) == below_zero - cannot
+
+
+def test_which_path_is_which(monkeypatch):
+    """The parametrised paths above are taken."""
+    nested, crossed = density_of(FORMULAS["nested thrice, with slopes"]), density_of(FORMULAS["crossed"])
+    assert (len(nested.stages), len(nested.crossed), nested.m) == (3, 0, 2)
+    assert (len(crossed.stages), len(crossed.crossed), crossed.m) == (1, 1, 5)
+    assert crossed.products.are_sparse
+    one = density_of(FORMULAS["q = 2"])
+    assert len(one.pieces) == 1
+    monkeypatch.setattr(collapsed, "AT_ONCE", 2 * collapsed.LEAST_AT_ONCE)
+    assert len(density_of(FORMULAS["q = 2"]).pieces) == 3
+    monkeypatch.setattr(collapsed, "MAX_DENSE", 0)
+    assert density_of(FORMULAS["q = 2"]).products is None
+
+
+@pytest.mark.parametrize(
+    ("name", "shift"),
+    [
+        ("sds near zero", {"sd[g, Intercept]": -20.0, "sd[g, x]": -18.0}),
+        ("sds enormous", {"sd[g, Intercept]": 9.0, "sd[g, x]": 9.0}),
+        ("sigma near zero", {"sigma": -7.0}),
+        ("correlations near one", {"partial[g, Intercept, x]": 9.0}),
+        ("correlations near minus one", {"partial[g, Intercept, x]": -9.0}),
+    ],
+)
+@pytest.mark.parametrize(
+    "formula", ["y ~ x + (x | g)", "y ~ x + (x | g) + (1 | h)", "y ~ x + (x | g) + w + (w | h)"]
+)
+def test_the_density_at_the_edges_is_the_dense_one(formula, name, shift, path):
+    density = density_of(formula)
+    theta = points(density, 2, spread=0.1)
+    for address, value in shift.items():
+        theta[:, density.variances.names.index(address)] = value
+    assert_is_dense(density, theta)
+    assert_slope(density, theta)
+
+
+def test_many_thetas_are_as_one_by_one(path):
+    density = density_of(FORMULAS["crossed, slopes everywhere"])
+    theta = points(density, 40)
+    one_by_one = [density.log_posterior(each[None])[0] for each in theta]
+    np.testing.assert_allclose(density.log_posterior(theta), one_by_one, rtol=1e-12)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (x | g)", "y ~ x + (1 | g) + (x | h)"])
+def test_a_theta_beyond_computing_has_no_density_and_spoils_no_other(formula, path):
+    density = density_of(formula)
+    theta = points(density, 3)
+    theta[1] = 1e4
+    values = density.log_posterior(theta)
+    assert values[1] == -np.inf
+    np.testing.assert_allclose(values[[0, 2]], density.log_posterior(theta[[0, 2]]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in FORMULAS if "residual" not in name])
+def test_draws_are_from_the_dense_conditional(name, path):
+    """Coefficients and all effects given theta: means and covariances within Monte Carlo error."""
+    density = density_of(FORMULAS[name])
+    n = 6000
+    theta = np.repeat(points(density, 1, spread=0.3), n, axis=0)
+    kept = np.arange(n) % 3 == 0
+    rng = np.random.default_rng(5)
+    drawn = density.draw(density.solve(theta), rng)
+    part = density.draw(density.solve(theta), rng, kept)
+    mean, covariance = conditional(density, theta[0])
+    v = np.concatenate([drawn.coefficients, *(u.reshape(n, -1) for u in drawn.effects)], axis=1)
+    z = (v.mean(axis=0) - mean) / np.sqrt(np.diag(covariance) / n)
+    assert np.abs(z).max() < 4.5
+    # each product of two deviations has variance C_ii C_jj + C_ij^2
+    deviation = (v - mean).T @ (v - mean) / n - covariance
+    variances = np.diag(covariance)
+    error = np.sqrt((np.outer(variances, variances) + covariance**2) / n)
+    assert np.abs(deviation / error).max() < 5.5
+    # of some only their number, and the moments of all are those of the conditional
+    p = len(density.flat)
+    assert [len(u) for u in part.effects] == [kept.sum()] * len(part.effects)
+    for u, sums, at in zip(
+        part.effects, part.sums, np.cumsum([p, *(u[0].size for u in drawn.effects)]), strict=False
+    ):
+        size = u[0].size
+        average = sums[0].ravel() / n
+        variance = sums[2].ravel() / n + sums[1].ravel() / n - average**2
+        exact = variances[at : at + size]
+        assert np.abs((average - mean[at : at + size]) / np.sqrt(exact / n)).max() < 4.5
+        np.testing.assert_allclose(variance, exact, rtol=0.15)
+
+
+def conditional(density, theta):
+    """The mean and covariance of (coefficients, effects) given theta, by dense matrices."""
+    variances, spec = density.variances, density.variances.spec
+    design, point = spec.design, variances.at(theta[None])
+    X = design.fixed.X.copy()
+    if spec.centred:
+        X[:, 1:] -= spec.means
+    parts, prior = [X], [point.scale[:, 0] ** 2]
+    means = [point.location[:, 0]]
+    covariances = [np.diag(prior[0])]
+    for group in density.moments.groups:
+        blocks = [i for i, block in enumerate(spec.blocks) if block.block.group == group]
+        L = len(spec.blocks[blocks[0]].block.levels)
+        Z = np.zeros((design.n, L, sum(len(spec.blocks[i].sds) for i in blocks)))
+        codes = spec.blocks[blocks[0]].block.codes
+        Z[np.arange(design.n), codes] = np.column_stack([spec.blocks[i].block.X for i in blocks])
+        parts.append(Z.reshape(design.n, -1))
+        q = Z.shape[2]
+        C, start = np.zeros((q, q)), 0
+        for i in blocks:
+            F = point.factors[i][:, :, 0]
+            C[start : start + len(F), start : start + len(F)] = F @ F.T
+            start += len(F)
+        covariances.append(np.kron(np.eye(L), C))
+        means.append(np.zeros(L * q))
+    A, m0 = np.column_stack(parts), np.concatenate(means)
+    sizes = np.cumsum([0, *(len(C) for C in covariances)])
+    P = np.zeros((sizes[-1], sizes[-1]))
+    for C, start in zip(covariances, sizes, strict=False):
+        P[start : start + len(C), start : start + len(C)] = C
+    sigma2 = point.sigma[0] ** 2
+    marginal = A @ P @ A.T + sigma2 * np.eye(design.n)
+    gain = np.linalg.solve(marginal, A @ P).T
+    y = design.response.values - design.offset  # noqa: PD011
+    return m0 + gain @ (y - A @ m0), P - gain @ A @ P
+
+
+@pytest.mark.parametrize(
+    ("formula", "options", "reason"),
+    [
+        ("y ~ x + (1 | g)", {}, None),
+        ("y ~ x + (1 | g)", {"priors": {"b": "flat", "sd": "cauchy(0, 1)"}}, None),
+        (
+            "y ~ x + (1 | g)",
+            {"priors": {"b[x]": "student_t(3, 0, 1)"}},
+            "the prior of b[x] is neither normal nor flat",
+        ),
+        (
+            "y ~ x + (1 | g)",
+            {"priors": {"Intercept": "cauchy(0, 1)"}},
+            "the prior of Intercept is neither normal nor flat",
+        ),
+        ("k ~ x + (1 | g)", {"family": "poisson"}, "the poisson family has no closed form"),
+        ("y ~ x + (1 | g)", {"link": "log"}, "with the log link there is no closed form"),
+    ],
+)
+def test_a_model_without_a_closed_form_says_why(formula, options, reason):
+    assert why_not(mb.model(formula, DATA.assign(y=DATA["y"] + 10), **options).spec) == reason
+
+
+def test_eliminating_two_effects_has_the_same_form_as_any_number():
+    rng = np.random.default_rng(1)
+    Z = rng.normal(size=(2, 7, 5))
+    own = np.einsum("anl,bnl->abl", Z, Z)[:, :, None]
+    own[..., 0] = np.einsum("a,b->ab", Z[:, 0, 0], Z[:, 0, 0])[..., None]  # a level with one row
+    F = np.tril(rng.normal(size=(3, 2, 2))).transpose(1, 2, 0)[..., None]
+    sigma = np.array([0.5, 1.0, 2.0])
+    fast, general = (way(own, own, F, sigma) for way in (elimination.conditional, elimination.eliminate))
+    for name in ("V", "log_det"):
+        np.testing.assert_allclose(getattr(fast, name), getattr(general, name), rtol=1e-12)
+    squares = np.einsum("ka...,kb...->ab...", fast.half, fast.half)
+    np.testing.assert_allclose(squares, general.V, rtol=1e-10, atol=1e-14)
+
+
+def test_numbers_far_from_zero_lose_no_digits():
+    """A response around a million with a residual of 3: sums of squares about zero would keep four digits."""
+    far = DATA.assign(y=DATA["y"] + 1e6, x=DATA["x"] + 1e5)
+    density = collapse(mb.model("y ~ x + (1 | g)", far).spec)
+    assert_is_dense(density, points(density, 2))
+
+
+def test_scipy_knows_the_density_of_a_one_way_layout():
+    """A balanced one-way layout: group means and residuals are independent, in closed form."""
+    L, n = 8, 5
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame(
+        {"g": np.repeat(np.arange(L), n), "y": rng.normal(size=L * n) + np.repeat(rng.normal(size=L), n)}
+    )
+    density = collapse(mb.model("y ~ 0 + (1 | g)", data, priors={"sd": "flat", "sigma": "flat"}).spec)
+    theta = np.array([[0.3, -0.2], [-1.0, 0.4]])
+    tau, sigma = np.exp(theta).T
+    means = data.groupby("g")["y"].mean().to_numpy()
+    inside = data["y"].to_numpy() - np.repeat(means, n)
+    expected = [
+        stats.norm(0, np.sqrt(t**2 + s**2 / n)).logpdf(means).sum()
+        - 0.5 * np.sum(inside**2) / s**2
+        - 0.5 * L * (n - 1) * np.log(2 * np.pi * s**2)
+        - 0.5 * L * np.log(n)
+        + np.log(t * s)
+        for t, s in zip(tau, sigma, strict=True)
+    ]
+    np.testing.assert_allclose(density.log_posterior(theta), expected, rtol=1e-10)
