@@ -115,7 +115,7 @@ class Variances:
                 theta.append(0.0)
                 continue
             lower, upper, _, _ = _frame(scalars[name], values)
-            guess = guesses.get(name, _typical(scalars[name].prior))
+            guess = guesses.get(name, _typical(scalars[name]))
             theta.append(_to_line(guess, float(lower), float(upper)))
             _place(scalars[name], np.array(theta[-1]), values)
         return np.array(theta)
@@ -190,12 +190,12 @@ def _place(parameter: Parameter, u: np.ndarray, values: dict[str, np.ndarray]) -
     return log_density(parameter.prior.distribution, x, arguments) - mass + log_slope
 
 
-def _typical(prior: Prior) -> float:
+def _typical(parameter: Parameter) -> float:
     """A number of the prior's own size, to begin from."""
-    match prior.named:
+    match parameter.prior.named:
         case {"mu": float() as mu, "sigma": float() as sigma}:
-            return mu or sigma
-        case {"beta": float() as rate} if prior.distribution == "exponential":
+            return mu if mu > parameter.support.lower else sigma
+        case {"beta": float() as rate} if parameter.prior.distribution == "exponential":
             return 1 / rate
     return 1.0
 

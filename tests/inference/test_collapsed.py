@@ -172,7 +172,7 @@ def test_which_path_is_which(monkeypatch):
     [
         ("sds near zero", {"sd[g, Intercept]": -20.0, "sd[g, x]": -18.0}),
         ("sds enormous", {"sd[g, Intercept]": 9.0, "sd[g, x]": 9.0}),
-        ("sigma near zero", {"sigma": -7.0}),
+        ("sigma near zero", {"sigma": -4.0}),
         ("correlations near one", {"partial[g, Intercept, x]": 9.0}),
         ("correlations near minus one", {"partial[g, Intercept, x]": -9.0}),
     ],
