@@ -115,8 +115,8 @@ def sample_exactly(density: Collapsed, options: Options) -> xr.DataTree:
             places = importance.resample(weighted, chains * draws, np.random.default_rng(for_places))
             theta, stats = weighted.theta[places], _statistics(weighted, places, chains)
         else:
-            theta, stats = sample_by_chains(
-                density, weighted, chains=chains, draws=draws, options=options, seed=for_places
+            theta, stats = _by_chains(
+                density, work, weighted, effects.keeping, np.random.default_rng(for_places)
             )
             places = np.full(len(theta), -1)
         coefficients = effects.draw(theta, places)
@@ -175,6 +175,28 @@ def _statistics(weighted: importance.Weighted, places: np.ndarray, chains: int) 
         },
         attrs=attrs,
     )
+
+
+def _by_chains(
+    density: Collapsed,
+    work: Work,
+    weighted: importance.Weighted,
+    keeping: Keeping,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, xr.Dataset]:
+    """Draws of theta by Markov chains, shape (chains * draws, d), and what is to be said of them."""
+    chains, draws = keeping.chains, keeping.draws
+    with work.counting("Markov chains") as count:
+
+        def log_density(theta: np.ndarray) -> np.ndarray:
+            count()
+            return density.log_posterior(theta)
+
+        theta, values = sample_by_chains(
+            log_density, weighted, weighted.proposal, chains=chains, draws=draws, rng=rng
+        )
+    attrs = {"mixedbayes_sampler": "Metropolis on the collapsed density, for no proposal fitted it"}
+    return theta.reshape(chains * draws, -1), xr.Dataset({"lp": ((CHAIN, DRAW), values)}, attrs=attrs)
 
 
 def _tree(

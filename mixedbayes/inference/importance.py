@@ -6,10 +6,11 @@ importance sampling, for weighing all rounds by the mixture of their proposals; 
 smoothed importance sampling, for k-hat and the smoothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.special import gammaln, logsumexp
 
@@ -25,6 +26,10 @@ GOOD = 0.75
 ROUNDS = 6
 """Proposals tried before giving up."""
 
+TAILS = 0.2
+LEAST_TAIL = 1e-4
+"""Share of the tails in the first proposal, and the least of the target that keeps a tail in later ones."""
+
 STEP = 1e-4
 """Of the differences of gradients that give the curvature; coordinates are logs."""
 
@@ -37,43 +42,74 @@ type Gradient = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Proposal:
-    """A mixture of c Student t distributions.
+    """A mixture of Student t distributions, and of tails.
+
+    A tail (j, 1) or (j, -1) is exponential in coordinate j, up or down from a place on that side of the centre
+    of the first component, and like that component in the others: posteriors of log sds that pile up at zero
+    fall off as exp(theta_j), more slowly than any t of their width reaches.
 
     Attributes:
-        weights: Shape (c,).
+        weights: Of c components and then of the tails; they add up to 1.
         means: Shape (c, d).
         scales: Lower Cholesky factors of the scale matrices, shape (c, d, d).
+        tails: Coordinates and signs.
     """
 
     weights: np.ndarray
     means: np.ndarray
     scales: np.ndarray
+    tails: tuple[tuple[int, int], ...] = ()
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Shape (n, d)."""
         c, d = self.means.shape
-        component = rng.choice(c, size=n, p=self.weights)
+        component = rng.choice(len(self.weights), size=n, p=self.weights)
+        base = np.where(component < c, component, 0)
         z = rng.standard_normal((n, d)) * np.sqrt(NU / rng.chisquare(NU, size=(n, 1)))
-        return self.means[component] + np.einsum("nij,nj->ni", self.scales[component], z)
+        theta = self.means[base] + np.einsum("nij,nj->ni", self.scales[base], z)
+        beyond = rng.standard_exponential(n)
+        for k, (j, sign) in enumerate(self.tails):
+            own = component == c + k
+            theta[own, j] = self._corner(j, sign) + sign * beyond[own]
+        return theta
 
     def log_density(self, theta: np.ndarray) -> np.ndarray:
         """Shape (n,)."""
         return np.asarray(logsumexp(self.by_component(theta), axis=1))
 
     def by_component(self, theta: np.ndarray) -> np.ndarray:
-        """The log of each component's weight times density, shape (n, c)."""
-        d = theta.shape[1]
-        constant = gammaln((NU + d) / 2) - gammaln(NU / 2) - 0.5 * d * np.log(NU * np.pi)
-        logs = np.empty((len(theta), len(self.weights)))
-        for j, (weight, mean, scale) in enumerate(zip(self.weights, self.means, self.scales, strict=True)):
-            z = np.linalg.solve(scale, (theta - mean).T)
-            logs[:, j] = (
-                np.log(weight)
-                + constant
-                - np.log(np.diag(scale)).sum()
-                - 0.5 * (NU + d) * np.log1p((z * z).sum(axis=0) / NU)
-            )
+        """The log of each component's weight times density, and of each tail's, shape (n, c + tails)."""
+        with np.errstate(divide="ignore"):
+            logs = np.tile(np.log(self.weights), (len(theta), 1))
+        for k, (mean, scale) in enumerate(zip(self.means, self.scales, strict=True)):
+            logs[:, k] += _log_student_t(theta - mean, scale)
+        spread = self.scales[0] @ self.scales[0].T
+        for k, (j, sign) in enumerate(self.tails, len(self.means)):
+            others = [i for i in range(theta.shape[1]) if i != j]
+            beyond = sign * (theta[:, j] - self._corner(j, sign))
+            logs[:, k] += np.where(beyond > 0, -beyond, -np.inf)
+            if others:
+                scale = np.linalg.cholesky(spread[np.ix_(others, others)])
+                logs[:, k] += _log_student_t((theta - self.means[0])[:, others], scale)
         return logs
+
+    def _corner(self, j: int, sign: int) -> float:
+        """Where a tail begins."""
+        return float(self.means[0, j] + sign * np.linalg.norm(self.scales[0, j]))
+
+    def with_tails(self, shares: Mapping[tuple[int, int], float]) -> "Proposal":
+        """The mixture with tails of such shares."""
+        t = self.weights[: len(self.means)]
+        weights = np.concatenate([t / t.sum() * (1 - sum(shares.values())), list(shares.values())])
+        return Proposal(weights, self.means, self.scales, tuple(shares))
+
+
+def _log_student_t(deviation: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Of NU degrees of freedom in d dimensions, shape (n, d) -> (n,)."""
+    d = deviation.shape[1]
+    z = solve_triangular(scale, deviation.T, lower=True, check_finite=False)
+    constant = gammaln((NU + d) / 2) - gammaln(NU / 2) - 0.5 * d * np.log(NU * np.pi)
+    return constant - np.log(np.diag(scale)).sum() - 0.5 * (NU + d) * np.log1p((z * z).sum(axis=0) / NU)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -85,12 +121,14 @@ class Weighted:
         log_density: Of the target, up to its constant, shape (n,).
         log_weights: Pareto-smoothed, shape (n,); their exponentials add up to 1.
         pareto_k: k-hat; over `MAX_K` the weights are not to be trusted.
+        proposal: The last that was tried.
     """
 
     theta: np.ndarray
     log_density: np.ndarray
     log_weights: np.ndarray
     pareto_k: float
+    proposal: Proposal
 
     @property
     def effective(self) -> float:
@@ -125,7 +163,8 @@ def at_mode(density: Gradient, mode: np.ndarray) -> Proposal:
     values, vectors = np.linalg.eigh(-0.5 * (hessian + hessian.T))
     sd = np.where(values > WIDEST**-2, np.abs(values), WIDEST**-2) ** -0.5
     scale = np.linalg.cholesky((vectors * sd**2) @ vectors.T)
-    return Proposal(np.ones(1), mode[None], scale[None])
+    tails = [(j, sign) for j in range(d) for sign in (-1, 1)]
+    return Proposal(np.ones(1), mode[None], scale[None]).with_tails(dict.fromkeys(tails, TAILS / len(tails)))
 
 
 def sample(
@@ -154,7 +193,7 @@ def sample(
             return weighted
         is_good = _efficiency(theta, values, proposals[-1], rounds[-1]) >= GOOD and weighted.is_trusted
         if len(proposals) < ROUNDS and not is_good:
-            proposals.append(_adapted(weighted, components=len(proposals)))
+            proposals.append(_adapted(weighted, proposals[-1], components=len(proposals)))
             rounds.append(0)
             n = min(at_once, left)
             continue
@@ -185,7 +224,7 @@ def _weigh(theta: np.ndarray, values: np.ndarray, proposals: list[Proposal], rou
     log_ratios = np.where(np.isfinite(log_ratios), log_ratios, -1e300)
     log_weights, k = array_stats.psislw(log_ratios.max() - log_ratios)  # it takes what is divided by
     log_weights = log_weights - logsumexp(log_weights)
-    return Weighted(theta, values, log_weights, float(k))
+    return Weighted(theta, values, log_weights, float(k), proposals[-1])
 
 
 def _efficiency(theta: np.ndarray, values: np.ndarray, proposal: Proposal, n: int) -> float:
@@ -197,16 +236,17 @@ def _efficiency(theta: np.ndarray, values: np.ndarray, proposal: Proposal, n: in
     return float(np.exp(2 * logsumexp(log_ratios) - logsumexp(2 * log_ratios)) / n)
 
 
-def _adapted(weighted: Weighted, components: int) -> Proposal:
-    """A mixture fitted to weighted draws by expectation-maximisation of Student t components."""
+def _adapted(weighted: Weighted, last: Proposal, components: int) -> Proposal:
+    """A mixture fitted to weighted draws by expectation-maximisation, with those tails that hold some of them."""
     theta = weighted.theta
     # tempered, where a few draws have all the weight
     power = min(1.0, weighted.effective / (20 * theta.shape[1] * components))
     weights = np.exp(weighted.log_weights * power)
     weights /= weights.sum()
     proposal = _from_moments(theta, weights)
+    shares = _tail_shares(weighted, last)
     if components == 1:
-        return proposal
+        return proposal.with_tails(shares)
     order = np.argsort((theta - proposal.means[0]) @ np.linalg.svd(proposal.scales[0])[0][:, 0])
     share = np.zeros((len(theta), components))
     place = np.floor(np.cumsum(weights[order]) * components * (1 - 1e-9)).astype(int)
@@ -219,14 +259,25 @@ def _adapted(weighted: Weighted, components: int) -> Proposal:
         parts = [
             _from_moments(theta, weights * s / m, 1e-2 * spread) for s, m in zip(share.T, mass, strict=True)
         ]
+        largest = np.argsort(-mass)  # tails are the first component's
         proposal = Proposal(
-            mass / mass.sum(),
-            np.concatenate([p.means for p in parts]),
-            np.concatenate([p.scales for p in parts]),
+            mass[largest] / mass.sum(),
+            np.concatenate([parts[k].means for k in largest]),
+            np.concatenate([parts[k].scales for k in largest]),
         )
         logs = proposal.by_component(theta)
         share = np.exp(logs - logsumexp(logs, axis=1, keepdims=True))
-    return proposal
+    return proposal.with_tails(shares)
+
+
+def _tail_shares(weighted: Weighted, last: Proposal) -> dict[tuple[int, int], float]:
+    """Which tails the target has: those to which its draws belong, by their weights."""
+    logs = last.by_component(weighted.theta)
+    share = np.exp(logs - logsumexp(logs, axis=1, keepdims=True))[:, len(last.means) :]
+    mass = np.exp(weighted.log_weights) @ share
+    wanted = {tail: float(m) for tail, m in zip(last.tails, mass, strict=True) if m > LEAST_TAIL}
+    total = sum(wanted.values())
+    return {tail: m * min(max(2 * total, 0.05), 0.3) / total for tail, m in wanted.items()}
 
 
 def _from_moments(theta: np.ndarray, weights: np.ndarray, ridge: np.ndarray | float = 0.0) -> Proposal:

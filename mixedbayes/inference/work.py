@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 PATIENCE = 2.0
 """Seconds without a progress bar."""
@@ -34,6 +35,20 @@ class Work:
     ) -> None:
         if self.bar is not None:
             self.bar.stop()
+
+    @contextmanager
+    def counting(self, what: str) -> Iterator[Callable[[], None]]:
+        """A function to be called at each step of a loop of unknown length; `what` stands beside the bar."""
+        task: TaskID | None = None
+
+        def count() -> None:
+            nonlocal task
+            if self.watched and time.monotonic() - self.start > PATIENCE:
+                self.bar = self.bar or _bar()
+                task = self.bar.add_task(what, total=None) if task is None else task
+                self.bar.advance(task)
+
+        yield count
 
     def each[T, R](self, what: str, run: Callable[[T], R], pieces: Sequence[T]) -> Iterator[R]:
         """The results of `run` on each piece, in order; `what` stands beside the bar."""
