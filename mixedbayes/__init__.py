@@ -30,6 +30,7 @@ from mixedbayes.errors import (
     FileError,
     FormulaError,
     MixedBayesError,
+    PartialDrawsWarning,
     PriorError,
 )
 from mixedbayes.fit import Model, design, fit, load, model
@@ -51,6 +52,7 @@ __all__ = [
     "FormulaError",
     "MixedBayesError",
     "Model",
+    "PartialDrawsWarning",
     "PriorError",
     "design",
     "fit",

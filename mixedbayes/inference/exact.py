@@ -83,8 +83,9 @@ def origin_of(spec: ModelSpec) -> tuple[np.ndarray, np.ndarray]:
 
 def too_large(density: Collapsed) -> str | None:
     """Why there is not memory enough for a density, in a clause; None if there is."""
-    if density.m > MAX_ROOT:
-        return f"its crossed factors have {density.m:,} effects beside the largest, more than {MAX_ROOT:,}"
+    beside = density.ends[-1]
+    if beside > MAX_ROOT:
+        return f"its crossed factors have {beside:,} effects beside the largest's, more than {MAX_ROOT:,}"
     if density.products_size > MAX_PRODUCTS:
         return f"its crossed factors meet in {density.products_size:,} ways, more than {MAX_PRODUCTS:,}"
     return None
@@ -190,7 +191,8 @@ def _by_chains(
 
         def log_density(theta: np.ndarray) -> np.ndarray:
             count()
-            return density.log_posterior(theta)
+            parts = range(0, len(theta), density.batch)
+            return np.concatenate([density.log_posterior(theta[i : i + density.batch]) for i in parts])
 
         theta, values = sample_by_chains(
             log_density, weighted, weighted.proposal, chains=chains, draws=draws, rng=rng

@@ -13,6 +13,7 @@ import pytest
 from arviz_stats.base import array_stats
 
 import mixedbayes as mb
+from mixedbayes.inference.exact import why_not
 
 pytestmark = pytest.mark.slow
 
@@ -20,6 +21,7 @@ REFERENCE = Path(__file__).parent.parent / "reference"
 BOUND = 4.5
 AXES = {"chain_axis": 0, "draw_axis": 1}
 DRAWS = {"chains": 4, "draws": 2500, "tune": 1000, "seed": 11, "progress": False}
+METHODS = {"nuts": DRAWS, "collapsed": {"method": "collapsed", "draws": 2500, "seed": 11, "progress": False}}
 
 BRMS = {
     "sleepstudy": ("sleepstudy", {}),
@@ -98,11 +100,13 @@ def assert_agree(draws: dict[str, np.ndarray], expected: dict[str, tuple[float, 
     assert np.mean(np.square(list(table.values()))) < 4
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", BRMS)
-def test_posterior_agrees_with_brms(name):
+def test_posterior_agrees_with_brms(name, method):
     reference = json.loads((REFERENCE / "brms" / f"{name}.json").read_text())
     dataset, options = BRMS[name]
-    fit = mb.fit(reference["formula"], mb.load_dataset(dataset), reference["family"], **DRAWS, **options)
+    model = mb.model(reference["formula"], mb.load_dataset(dataset), reference["family"])
+    fit = model.fit(**METHODS[method], **options) if method == "nuts" else exactly(model)
     columns = fit.spec.design.fixed.columns
     rows = {
         from_brms(row["variable"], columns): (
@@ -117,16 +121,40 @@ def test_posterior_agrees_with_brms(name):
     assert fit.tidy()["rhat"].max() < 1.03
 
 
+def exactly(model: mb.Model) -> mb.Fit:
+    """A fit by the collapsed method, where the model has it."""
+    if why_not(model.spec):
+        pytest.skip(why_not(model.spec))
+    return model.fit(**METHODS["collapsed"])
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     "case",
     QUADRATURE,
     ids=lambda case: f"{case['dataset']}: {case['formula']} {case['priors'].get('cor', '')}",
 )
-def test_posterior_agrees_with_quadrature(case):
-    data = mb.load_dataset(case["dataset"])
-    fit = mb.fit(case["formula"], data, case["family"], priors=case["priors"], **DRAWS, target_accept=0.9)
+def test_posterior_agrees_with_quadrature(case, method):
+    model = mb.model(case["formula"], mb.load_dataset(case["dataset"]), case["family"], priors=case["priors"])
+    fit = model.fit(**DRAWS) if method == "nuts" else exactly(model)
     rows = {name: (mean, sd, 1e6) for name, (mean, sd) in case["posterior"].items()}
     assert_agree(draws_by_address(fit), rows)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "formula"),
+    [("dyestuff", "Yield ~ 1 + (1 | Batch)"), ("machines", "score ~ Machine + (Machine | Worker)")],
+)
+def test_the_methods_agree_with_each_other(dataset, formula):
+    model = mb.model(formula, mb.load_dataset(dataset))
+    nuts, collapsed = model.fit(**DRAWS, target_accept=0.95), model.fit(**METHODS["collapsed"])
+    other = draws_by_address(nuts)
+    rows = {
+        name: (values.mean(), values.std(), float(array_stats.ess(values, method="mean", **AXES)))
+        for name, values in other.items()
+    }
+    assert set(rows) == set(draws_by_address(collapsed))
+    assert_agree(draws_by_address(collapsed), rows)
 
 
 def test_units_of_the_columns_do_not_matter():

@@ -1,0 +1,404 @@
+"""Sampling without Markov chains: same names as NUTS, reproducible, honest diagnostics, bounded memory."""
+
+import subprocess
+import sys
+
+import dense_gaussian
+import numpy as np
+import pandas as pd
+import pytest
+from arviz_stats.base import array_stats
+from scipy import stats
+from scipy.special import logsumexp
+
+import mixedbayes as mb
+from mixedbayes.inference import effects, exact, importance
+from mixedbayes.inference.chains import sample_by_chains
+from mixedbayes.inference.importance import Proposal, Weighted
+from mixedbayes.results.summary import diagnose
+
+FORMULA = "Reaction ~ Days + (Days | Subject)"
+SLEEP = mb.load_dataset("sleepstudy")
+BYTES = 2.0**-30
+"""In GiB."""
+
+
+@pytest.fixture(scope="module")
+def model():
+    return mb.model(FORMULA, SLEEP)
+
+
+@pytest.fixture(scope="module")
+def fit(model):
+    return model.fit(seed=1)
+
+
+def test_draws_have_the_names_and_shapes_of_the_model(model, fit):
+    posterior = fit.posterior
+    assert {name: variable.dims[2:] for name, variable in posterior.data_vars.items()} == model.spec.dims
+    assert dict(posterior.sizes) == {
+        "chain": 4,
+        "draw": 1000,
+        "coefficient": 2,
+        "Subject": 18,
+        "Subject_effect": 2,
+        "Subject_effect_other": 2,
+    }
+    assert posterior["Subject"].to_numpy().tolist()[:2] == ["308", "309"]
+    assert set(fit.idata.children) == {"posterior", "sample_stats", "observed_data"}
+    assert fit.idata["observed_data"]["Reaction"].sizes == {"observation": 180}
+    cor = posterior["cor_Subject"]
+    np.testing.assert_allclose(cor[..., 0, 0], 1.0)
+    np.testing.assert_allclose(cor[..., 0, 1], cor[..., 1, 0])
+    assert posterior.attrs == {}
+
+
+def test_the_same_seed_gives_the_same_draws_bit_for_bit(model, fit):
+    same, other = model.fit(seed=1), model.fit(seed=2)
+    for name in fit.posterior.data_vars:
+        np.testing.assert_array_equal(fit.posterior[name], same.posterior[name])
+    assert not np.array_equal(fit.posterior["b"], other.posterior["b"])
+
+
+@pytest.mark.parametrize(
+    ("options", "family", "expected"),
+    [
+        ({}, {}, "collapsed (auto: given its variances the model is Gaussian)"),
+        ({"method": "collapsed"}, {}, "collapsed"),
+        ({"method": "nuts"}, {}, "nuts"),
+        ({"tune": 10}, {}, "nuts (auto: tune is an option of nuts alone)"),
+        ({"tune": 10, "sampler": "pymc"}, {}, "nuts (auto: sampler, tune are options of nuts alone)"),
+        ({}, {"family": "poisson"}, "nuts (auto: the poisson family has no closed form)"),
+        (
+            {},
+            {"priors": {"b": "cauchy(0, 1)"}},
+            "nuts (auto: the prior of b[Days] is neither normal nor flat)",
+        ),
+    ],
+)
+def test_the_fit_says_which_method_was_used_and_why(monkeypatch, fit, options, family, expected):
+    data = SLEEP.assign(Reaction=SLEEP["Reaction"].round())
+    monkeypatch.setattr(mb.Model, "_draw", lambda *_: fit.idata.copy())
+    said = str(mb.fit(FORMULA, data, **family, **options))
+    assert f" Method: {expected}\n" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"family": "poisson"},
+            "method='collapsed' cannot be used: the poisson family has no closed form. method='nuts'",
+        ),
+        (
+            {"priors": {"b": "cauchy(0, 1)"}},
+            r"cannot be used: the prior of b\[Days\] is neither normal nor flat",
+        ),
+    ],
+)
+def test_the_method_is_refused_where_it_is_not_exact(options, message):
+    data = SLEEP.assign(Reaction=SLEEP["Reaction"].round())
+    with pytest.raises(mb.ArgumentError, match=message):
+        mb.fit(FORMULA, data, method="collapsed", **options)
+
+
+@pytest.mark.parametrize(
+    ("bound", "reason"), [("MAX_ROOT", "have 6 effects beside"), ("MAX_PRODUCTS", "meet in")]
+)
+def test_a_model_that_would_not_fit_in_memory_goes_to_nuts(monkeypatch, bound, reason):
+    model = mb.model("diameter ~ 1 + (1 | plate) + (1 | sample)", mb.load_dataset("penicillin"))
+    monkeypatch.setattr(exact, bound, 3)
+    assert reason in exact.too_large(model.collapsed)
+    with pytest.raises(mb.ArgumentError, match=reason):
+        model.fit(method="collapsed")
+
+
+def test_repeated_draws_stand_side_by_side_so_that_effective_sizes_tell_the_truth():
+    """Weights of known distribution: the effective size from autocorrelation is Kish's, duplicates counted."""
+    rng = np.random.default_rng(3)
+    n = 4000
+    weights = rng.exponential(size=n)  # half of the draws are worth as much as they are many
+    weighted = Weighted(np.arange(n)[:, None] * 1.0, np.zeros(n), np.log(weights / weights.sum()), 0.0, None)
+    places = importance.resample(weighted, n, rng)
+    copies = np.bincount(places, minlength=n)
+    np.testing.assert_allclose(copies, n * weights / weights.sum(), atol=1)
+    assert (np.diff(np.flatnonzero(np.diff(places))) >= 1).all()
+    runs = 1 + np.count_nonzero(np.diff(places))
+    assert runs == np.count_nonzero(copies)
+    truth = n**2 / np.sum(copies**2)
+    values = rng.normal(size=n)[places].reshape(4, -1, 1)
+    assert diagnose(values)[0, 1] == pytest.approx(truth, rel=0.15)
+
+
+def test_effective_sizes_are_those_of_independent_draws(fit):
+    table = fit.tidy()
+    proposals = fit.idata["sample_stats"].attrs["effective"]
+    assert table["ess_bulk"].min() > 0.6 * min(proposals, 4000)
+    assert table["rhat"].max() < 1.01
+    assert fit.idata["sample_stats"].attrs["pareto_k"] < 0.7
+
+
+def quadrature(data, spec):
+    """Means and sds of (sd, sigma) of a balanced one-way layout, by its closed form on a grid of their logs.
+
+    Group means are N(b0, (tau^2 + sigma^2 / n) I + s^2 11'), and sums of squares within independent of them.
+    """
+    L, n = data["g"].nunique(), int(data["g"].value_counts().iloc[0])
+    means = data.groupby("g")["y"].mean().to_numpy()
+    within = np.sum((data["y"].to_numpy() - np.repeat(means, n)) ** 2)
+    (b0, s) = spec.intercept.prior.arguments
+    centre = np.log([max(means.std(), 1e-3), np.sqrt(within / (L * (n - 1)))])
+    tau, sigma = np.exp(
+        np.meshgrid(centre[0] + np.linspace(-9, 5, 700), centre[1] + np.linspace(-1.5, 2, 500), indexing="ij")
+    )
+    v = tau**2 + sigma**2 / n
+    total = np.sum((means - b0) ** 2) / v - s**2 * np.sum(means - b0) ** 2 / v / (v + L * s**2)
+    logs = -0.5 * (total + (L - 1) * np.log(v) + np.log(v + L * s**2) + within / sigma**2)
+    logs += -L * (n - 1) * np.log(sigma) + np.log(tau) + np.log(sigma)
+    for parameter, values in ((spec.blocks[0].sds[0], tau), (spec.auxiliary[0], sigma)):
+        if parameter.prior.distribution != "flat":
+            logs += dense_gaussian.SCIPY[parameter.prior.distribution](*parameter.prior.arguments).logpdf(
+                values
+            )
+    weights = np.exp(logs - logsumexp(logs))
+    found = [(np.sum(weights * values), np.sum(weights * values**2)) for values in (tau, sigma)]
+    return [m for m, _ in found], [np.sqrt(square - m**2) for m, square in found]
+
+
+def one_way(L, n, tau, sigma, seed):
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(L), n)
+    return pd.DataFrame({"g": g, "y": rng.normal(0, tau, L)[g] + rng.normal(0, sigma, L * n)})
+
+
+ONE_WAY = {
+    "5 levels, flat prior": (one_way(5, 6, 1.0, 1.0, 1), {"sd": "flat"}),
+    "sd piles up at zero": (one_way(8, 5, 0.0, 1.0, 2), {}),
+    "sd piles up at zero, flat prior": (one_way(8, 4, 0.0, 1.0, 3), {"sd": "flat", "sigma": "flat"}),
+    "sigma small": (one_way(8, 4, 1.0, 0.01, 4), {}),
+    "a prior far from the data": (one_way(8, 4, 1.0, 1.0, 5), {"sd": "lognormal(3, 0.3)"}),
+}
+
+
+@pytest.mark.parametrize("name", ONE_WAY)
+def test_awkward_variances_are_those_of_quadrature(name):
+    data, priors = ONE_WAY[name]
+    mean, sd = quadrature(data, mb.model("y ~ 1 + (1 | g)", data, priors=priors).spec)
+    posterior = mb.fit("y ~ 1 + (1 | g)", data, priors=priors, draws=5000, seed=3).posterior
+    for values, m, s in zip((posterior["sd_g"][..., 0], posterior["sigma"]), mean, sd, strict=True):
+        draws = values.to_numpy()
+        errors = [
+            float(array_stats.mcse(draws, method=kind, chain_axis=0, draw_axis=1)) for kind in ("mean", "sd")
+        ]
+        assert abs(draws.mean() - m) < 4.5 * errors[0] + 1e-3 * m
+        assert abs(draws.std() - s) < 4.5 * errors[1] + 5e-3 * s
+
+
+def slopes_alike():
+    """Slopes that are their intercepts' doubles."""
+    rng = np.random.default_rng(5)
+    g, x = np.repeat(np.arange(10), 6), np.tile(np.arange(6.0), 10)
+    u = rng.normal(0, 2, 10)
+    return pd.DataFrame({"g": g, "x": x, "y": u[g] * (1 + 2 * x) + rng.normal(0, 1, 60)})
+
+
+def saturated():
+    """40 x 8 crossed, 96 rows, and 96 effects: two for each level."""
+    rng = np.random.default_rng(6)
+    rows = rng.permutation(320)[:96]
+    a = np.concatenate([np.arange(40), rows[40:] // 8])
+    b = rows % 8
+    x = rng.normal(size=96)
+    u, v = rng.normal(size=(40, 2)), rng.normal(size=(8, 2))
+    y = u[a, 0] + u[a, 1] * x + v[b, 0] + v[b, 1] * x + rng.normal(0, 0.3, 96)
+    return pd.DataFrame({"a": a, "b": b, "x": x, "y": y})
+
+
+AWKWARD = {
+    "correlation near one": ("y ~ x + (x | g)", slopes_alike(), {}),
+    "as many effects as rows": ("y ~ x + (x | a) + (x | b)", saturated(), {}),
+    "hyperpriors": (
+        "y ~ x + (x | g)",
+        slopes_alike(),
+        {"sd": "normal(0, exponential(1))", "b": "normal(0, exponential(1))"},
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", AWKWARD)
+def test_awkward_posteriors_are_those_of_markov_chains(monkeypatch, name):
+    """The same density by another sampler: all variances, a coefficient and an effect."""
+    formula, data, priors = AWKWARD[name]
+    model = mb.model(formula, data, priors=priors)
+    fit = model.fit(seed=4, draws=2000)
+    assert fit.idata["sample_stats"].attrs["pareto_k"] < importance.MAX_K
+    monkeypatch.setattr(importance, "MAX_K", -np.inf)
+    monkeypatch.setattr(exact, "PATIENCE", 2)
+    chains = model.fit(seed=5, draws=1000)
+    assert "Metropolis on the collapsed density" in str(chains)
+    one, two = fit.tidy(), chains.tidy()
+    error = np.hypot(one["std_error"] / np.sqrt(one["ess_bulk"]), two["std_error"] / np.sqrt(two["ess_bulk"]))
+    assert (np.abs(one["estimate"] - two["estimate"]) / error).max() < 4.5
+    assert two["rhat"].max() < 1.03
+
+
+def test_markov_chains_find_both_of_two_far_places():
+    """Two normal distributions twenty sds apart, one with three times the mass of the other."""
+    target = Proposal(
+        np.array([0.75, 0.25]), np.array([[0.0, 0.0], [20.0, 5.0]]), np.tile(np.eye(2), (2, 1, 1))
+    )
+    rng = np.random.default_rng(1)
+    wide = Proposal(np.ones(1), np.array([[8.0, 2.0]]), 8 * np.eye(2)[None])
+    weighted = importance.sample(target.log_density, wide, 500, rng=rng, at_once=1000, limit=4000)
+    theta, values = sample_by_chains(
+        target.log_density, weighted, weighted.proposal, chains=4, draws=1000, rng=rng
+    )
+    assert theta.shape == (4, 1000, 2)
+    np.testing.assert_allclose(values, target.log_density(theta.reshape(-1, 2)).reshape(4, 1000))
+    far = (theta[..., 0] > 10).astype(float)
+    error = float(array_stats.mcse(far, method="mean", chain_axis=0, draw_axis=1))
+    assert abs(far.mean() - 0.25) < 4.5 * error
+    assert error < 0.05
+
+
+def test_weights_are_those_of_the_target_whatever_the_proposals():
+    """A gamma-like target in log scale, its tail below heavier than the proposal's t."""
+    rng = np.random.default_rng(2)
+
+    def target(theta):
+        return stats.loggamma(0.7).logpdf(theta[:, 0])
+
+    first = Proposal(np.ones(1), np.array([[0.0]]), np.array([[[0.5]]])).with_tails(
+        {(0, -1): 0.1, (0, 1): 0.1}
+    )
+    weighted = importance.sample(target, first, 4000, rng=rng, at_once=500, limit=40_000)
+    assert weighted.is_trusted
+    mean = np.exp(weighted.log_weights) @ np.exp(weighted.theta[:, 0])
+    assert mean == pytest.approx(0.7, abs=4.5 * np.sqrt(0.7 / weighted.effective))
+
+
+@pytest.mark.parametrize("tails", [{}, {(0, 1): 0.2, (1, -1): 0.1, (2, -1): 0.05}])
+def test_proposals_are_densities_of_their_draws(tails):
+    """The mean of 1 / q over draws of q, where draws fall in a box, is the box's volume."""
+    scales = np.linalg.cholesky(np.array([np.diag([1.0, 2.0, 0.5]) + 0.2, np.eye(3)]))
+    proposal = Proposal(np.array([0.6, 0.4]), np.array([[0.0, 1, 2], [1, 0, 0]]), scales).with_tails(tails)
+    draws = proposal.draw(200_000, np.random.default_rng(4))
+    inside = (np.abs(draws - [0.5, 0.5, 1.0]) < 1.0).all(axis=1)
+    inverse = np.where(inside, np.exp(-proposal.log_density(draws)), 0.0)
+    assert inverse.mean() == pytest.approx(8.0, abs=4.5 * inverse.std() / np.sqrt(len(draws)))
+
+
+MEMORY = {
+    "all": 1.0,
+    "fewer": 18 * 2 * 8 * 800 * BYTES,
+    "single": 18 * 2 * 4 * 500 * BYTES,
+    "none": 18 * 2 * 4 * 300 * BYTES,
+}
+
+
+@pytest.mark.parametrize("budget", ["fewer", "single", "none"])
+def test_effects_are_kept_within_the_memory_given(model, fit, budget, tmp_path):
+    thin = model.fit(seed=1, memory=MEMORY[budget])
+    kept = {"fewer": 800, "single": 500, "none": 0}[budget]
+    assert "r_Subject" not in thin.posterior
+    for name in ("b", "sd_Subject", "cor_Subject", "sigma"):
+        assert thin.posterior[name].sizes == fit.posterior[name].sizes
+    if kept:
+        r = thin.idata["group_effects"]["r_Subject"]
+        assert r.sizes["chain"] * r.sizes["draw"] == kept
+        assert r.dtype == (np.float32 if budget == "single" else np.float64)
+    with pytest.warns(
+        mb.PartialDrawsWarning, match=rf"{kept or 'None'} of the 4,000 draws of the group effects"
+    ):
+        table = thin.ranef()
+    full = fit.ranef()
+    # over all draws: as near to the truth as the fit that kept all
+    error = full["std_error"] / np.sqrt(4000)
+    assert (np.abs(table["estimate"] - full["estimate"]) / error).max() < 6
+    np.testing.assert_allclose(table["std_error"], full["std_error"], rtol=0.1)
+    assert ((table["conf_low"] < table["estimate"]) & (table["estimate"] < table["conf_high"])).all()
+    assert "were kept, for want of memory" in str(thin)
+    path = tmp_path / "fit.nc"
+    thin.to_netcdf(path)
+    loaded = mb.load(path)
+    with pytest.warns(mb.PartialDrawsWarning):
+        pd.testing.assert_frame_equal(loaded.ranef(), table)
+    if kept:
+        with pytest.warns(mb.PartialDrawsWarning):
+            assert len(thin.coef()) == len(fit.coef())
+    else:
+        with pytest.warns(mb.PartialDrawsWarning), pytest.raises(mb.ArgumentError, match="memory="):
+            thin.coef()
+        with pytest.warns(mb.PartialDrawsWarning), pytest.raises(mb.ArgumentError, match="memory="):
+            thin.ranef(robust=True)
+
+
+def test_moments_of_nested_and_crossed_effects_are_over_all_draws():
+    data = mb.load_dataset("pastes")
+    model = mb.model("strength ~ 1 + (1 | batch/cask)", data)
+    full = model.fit(seed=1)
+    with pytest.warns(mb.PartialDrawsWarning):
+        thin = model.fit(seed=1, memory=40 * 8 * 450 * BYTES).ranef()
+    error = full.ranef()["std_error"] / np.sqrt(4000)
+    assert (np.abs(thin["estimate"] - full.ranef()["estimate"]) / error).max() < 6
+    np.testing.assert_allclose(thin["std_error"], full.ranef()["std_error"], rtol=0.1)
+
+
+def test_costly_models_draw_fewer_thetas_by_default(monkeypatch, model):
+    monkeypatch.setattr(exact, "OPERATIONS", 1.0)
+    fit = model.fit(seed=1)
+    assert fit.posterior.sizes["draw"] == 2 * exact.FEWEST // 4
+    assert model.fit(seed=1, draws=1000).posterior.sizes["draw"] == 1000
+
+
+def test_effects_are_drawn_early_where_the_root_is_large(monkeypatch, model):
+    """Then too each draw is of its own theta: Days of a subject and its sd go together as in a plain fit."""
+    data = mb.load_dataset("penicillin")
+    crossed = mb.model("diameter ~ 1 + (1 | plate) + (1 | sample)", data)
+    plain = crossed.fit(seed=1)
+    monkeypatch.setattr(effects, "SMALL", 3)
+    monkeypatch.setattr(effects.Effects, "draws_early", True)
+    monkeypatch.setattr(type(crossed.collapsed), "batch", 1)
+    early = crossed.fit(seed=1, draws=500)
+    one, two = plain.tidy(), early.tidy()
+    error = np.hypot(one["std_error"] / np.sqrt(one["ess_bulk"]), two["std_error"] / np.sqrt(two["ess_bulk"]))
+    assert (np.abs(one["estimate"] - two["estimate"]) / error).max() < 4.5
+    size = [np.abs(fit.posterior["r_sample"]).mean("sample_")[..., 0] for fit in (plain, early)]
+    ties = [
+        np.corrcoef(np.ravel(s), np.ravel(fit.posterior["sd_sample"]))[0, 1]
+        for s, fit in zip(size, (plain, early), strict=True)
+    ]
+    assert ties[0] == pytest.approx(ties[1], abs=0.1)
+
+
+def test_few_draws_are_complained_of():
+    with pytest.warns(mb.ConvergenceWarning, match="fewer than 400 effective draws"):
+        mb.fit(FORMULA, SLEEP, seed=1, draws=50)
+
+
+def test_a_plain_regression_is_exact_too():
+    """Flat priors but on sigma: coefficients are Student t around least squares."""
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=25)
+    y = 2 + 3 * x + rng.normal(size=25)
+    fit = mb.fit(
+        "y ~ x", {"x": x, "y": y}, priors={"b": "flat", "Intercept": "flat", "sigma": "flat"}, seed=1
+    )
+    least = stats.linregress(x, y)
+    df = 25 - 2 - 1  # p(sigma) flat is one less than 1 / sigma
+    s2 = np.sum((y - least.intercept - least.slope * x) ** 2) / df
+    scale = np.sqrt(s2 / np.sum((x - x.mean()) ** 2))
+    draws = fit.posterior["b"][..., 1].to_numpy().ravel()
+    assert draws.mean() == pytest.approx(least.slope, abs=4.5 * scale / np.sqrt(4000))
+    assert stats.kstest((draws - least.slope) / scale, stats.t(df).cdf).pvalue > 1e-3
+
+
+def test_sampling_imports_no_pymc():
+    code = (
+        "import sys, mixedbayes as mb\n"
+        "mb.fit('Reaction ~ Days + (Days | Subject)', mb.load_dataset('sleepstudy'), seed=1)\n"
+        "print([name for name in ('pymc', 'pytensor', 'nutpie') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
