@@ -25,7 +25,7 @@ GAUSSIAN = Density("Normal", {"mu": "mu", "sigma": "sigma"})
 DRAWS = 4000
 """In all, where the user does not say."""
 
-FEWEST = 600
+FEWEST = 550
 """Effective draws of theta, where they are costly and the user does not say: 400 of each parameter beyond doubt."""
 
 OPERATIONS = 3e10

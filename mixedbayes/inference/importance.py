@@ -14,19 +14,19 @@ from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.special import gammaln, logsumexp
 
-NU = 5.0
+NU = 8.0
 """Degrees of freedom of the proposals: tails heavier than those of posteriors of log sds."""
 
 MAX_K = 0.7
 """Pareto k-hat over which weights are not to be trusted; Vehtari et al. (2024), section 3.2.4."""
 
-GOOD = 0.75
+GOOD = 0.7
 """Of a proposal's draws the part that is effective, from which on it is not adapted further."""
 
 ROUNDS = 6
 """Proposals tried before giving up."""
 
-TAILS = 0.2
+TAILS = 0.1
 LEAST_TAIL = 1e-4
 """Share of the tails in the first proposal, and the least of the target that keeps a tail in later ones."""
 
@@ -75,7 +75,7 @@ class Proposal:
 
     def log_density(self, theta: np.ndarray) -> np.ndarray:
         """Shape (n,)."""
-        return np.asarray(logsumexp(self.by_component(theta), axis=1))
+        return np.asarray(np.logaddexp.reduce(self.by_component(theta), axis=1))
 
     def by_component(self, theta: np.ndarray) -> np.ndarray:
         """The log of each component's weight times density, and of each tail's, shape (n, c + tails)."""
@@ -150,7 +150,7 @@ def find_mode(density: Gradient, start: np.ndarray) -> np.ndarray:
             return 1e300, np.zeros_like(theta)
         return -float(value[0]), -slope[0]
 
-    found = minimize(down, start, jac=True, method="BFGS", options={"gtol": 1e-3, "maxiter": 200})
+    found = minimize(down, start, jac=True, method="BFGS", options={"gtol": 0.03, "maxiter": 200})
     return np.asarray(found.x)
 
 
@@ -220,7 +220,7 @@ def _weigh(theta: np.ndarray, values: np.ndarray, proposals: list[Proposal], rou
     drawn = [
         (p.log_density(theta) + np.log(n / len(theta))) for p, n in zip(proposals, rounds, strict=True) if n
     ]
-    log_ratios = values - logsumexp(drawn, axis=0)
+    log_ratios = values - np.logaddexp.reduce(drawn, axis=0)
     log_ratios = np.where(np.isfinite(log_ratios), log_ratios, -1e300)
     log_weights, k = array_stats.psislw(log_ratios.max() - log_ratios)  # it takes what is divided by
     log_weights = log_weights - logsumexp(log_weights)
@@ -266,14 +266,14 @@ def _adapted(weighted: Weighted, last: Proposal, components: int) -> Proposal:
             np.concatenate([parts[k].scales for k in largest]),
         )
         logs = proposal.by_component(theta)
-        share = np.exp(logs - logsumexp(logs, axis=1, keepdims=True))
+        share = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
     return proposal.with_tails(shares)
 
 
 def _tail_shares(weighted: Weighted, last: Proposal) -> dict[tuple[int, int], float]:
     """Which tails the target has: those to which its draws belong, by their weights."""
     logs = last.by_component(weighted.theta)
-    share = np.exp(logs - logsumexp(logs, axis=1, keepdims=True))[:, len(last.means) :]
+    share = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))[:, len(last.means) :]
     mass = np.exp(weighted.log_weights) @ share
     wanted = {tail: float(m) for tail, m in zip(last.tails, mass, strict=True) if m > LEAST_TAIL}
     total = sum(wanted.values())
