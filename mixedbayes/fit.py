@@ -80,7 +80,7 @@ class Model:
             sampler: Of NUTS: `"nutpie"` (the default), `"pymc"`, or with their extras installed `"numpyro"`
                 and `"blackjax"`.
             chains: Independent chains.
-            draws: Kept draws of each chain; None for 1,000, or for fewer (down to 1,100 in all) where the
+            draws: Kept draws of each chain; None for 1,000, or for fewer (down to 1,000 in all) where the
                 collapsed method finds them costly.
             tune: Adaptation steps of each chain of NUTS, not kept; None for 1,000.
             target_accept: Mean acceptance probability that NUTS aims at, in (0, 1), None for 0.9; raise it

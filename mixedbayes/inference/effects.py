@@ -27,12 +27,14 @@ class Keeping:
         chains, draws: Of theta and the coefficients.
         kept: Draws of effects of each chain; 0 for none.
         dtype: Of these.
+        spare: Whether draws that may not be retained fit into the budget too.
     """
 
     chains: int
     draws: int
     kept: int
     dtype: type[np.floating[Any]]
+    spare: bool = False
 
     @classmethod
     def within(cls, budget: float, density: Collapsed, chains: int, draws: int) -> Self:
@@ -41,7 +43,7 @@ class Keeping:
         for dtype in (np.float64, np.float32):
             fit = int(budget / max(effects * np.dtype(dtype).itemsize, 1)) // chains
             if fit >= min(draws, -(-LEAST // chains)):
-                return cls(chains, draws, min(fit, draws), dtype)
+                return cls(chains, draws, min(fit, draws), dtype, fit >= 2 * EARLY * draws)
         return cls(chains, draws, 0, np.float64)
 
     @property
@@ -86,7 +88,9 @@ class Effects:
     @property
     def draws_early(self) -> bool:
         """Whether effects are drawn while theta is weighed."""
-        return self.density.batch == 1 and self.density.m >= SMALL and self.keeping.is_all
+        return (
+            self.density.batch == 1 and self.density.m >= SMALL and self.keeping.is_all and self.keeping.spare
+        )
 
     def log_posterior(self, theta: np.ndarray) -> np.ndarray:
         """The log density at n thetas, shape (n,); in early mode effects are drawn along."""

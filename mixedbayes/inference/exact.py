@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from mixedbayes.errors import DataError
 from mixedbayes.inference import importance
 from mixedbayes.inference.chains import sample_by_chains
 from mixedbayes.inference.collapsed import Collapsed
@@ -25,7 +26,7 @@ GAUSSIAN = Density("Normal", {"mu": "mu", "sigma": "sigma"})
 DRAWS = 4000
 """In all, where the user does not say."""
 
-FEWEST = 550
+FEWEST = 500
 """Effective draws of theta, where they are costly and the user does not say: 400 of each parameter beyond doubt."""
 
 OPERATIONS = 3e10
@@ -34,6 +35,9 @@ OPERATIONS = 3e10
 MAX_ROOT = 6000
 MAX_PRODUCTS = 5 * 10**7
 """Bounds of the dense root's side and of the products that make it: each some 0.5 GB."""
+
+MAX_DIMENSIONS = 20
+"""Of theta, up to which the efficiency of proposals was seen to be good: six correlated effects have 21."""
 
 FIRST_ROUND = 1000
 """Draws of the first proposal, where they are cheap."""
@@ -91,6 +95,16 @@ def too_large(density: Collapsed) -> str | None:
     return None
 
 
+def too_many(density: Collapsed) -> str | None:
+    """Why proposals are not likely to fit a density, in a clause; None if they are."""
+    d = density.variances.size
+    return (
+        f"{d} standard deviations and correlations are many to propose at once"
+        if d > MAX_DIMENSIONS
+        else None
+    )
+
+
 def sample_exactly(density: Collapsed, options: Options) -> xr.DataTree:
     """Draw from the posterior.
 
@@ -135,6 +149,11 @@ def _weigh(
         return np.concatenate([value for value, _ in both]), np.concatenate([slope for _, slope in both])
 
     mode = importance.find_mode(down, density.variances.start(_guesses(density)))
+    if not np.isfinite(density.log_posterior(mode[None]))[0]:
+        raise DataError(
+            "The posterior density of the variances cannot be computed: look at the data and priors for numbers that are very "
+            "large or very small. method='nuts' may get further."
+        )
     first = importance.at_mode(down, mode)
     at_once = min(FIRST_ROUND, max(100, wanted // 4))
     return importance.sample(

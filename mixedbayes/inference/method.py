@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mixedbayes.errors import ArgumentError, listed
 from mixedbayes.inference.collapsed import Collapsed
-from mixedbayes.inference.exact import too_large, why_not
+from mixedbayes.inference.exact import too_large, too_many, why_not
 from mixedbayes.inference.options import Options
 from mixedbayes.model.spec import ModelSpec
 
@@ -41,6 +41,7 @@ def choose(spec: ModelSpec, options: Options, density: Callable[[], Collapsed]) 
                 f"method='collapsed' cannot be used: {against}. method='nuts' samples any model."
             )
         return Choice("collapsed")
+    against = against or too_many(density())
     if against:
         return Choice("nuts", against)
     if options.for_nuts:

@@ -15,6 +15,8 @@ import mixedbayes as mb
 from mixedbayes.inference import effects, exact, importance
 from mixedbayes.inference.chains import sample_by_chains
 from mixedbayes.inference.importance import Proposal, Weighted
+from mixedbayes.inference.method import choose
+from mixedbayes.inference.options import Options
 from mixedbayes.results.summary import diagnose
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
@@ -111,6 +113,20 @@ def test_a_model_that_would_not_fit_in_memory_goes_to_nuts(monkeypatch, bound, r
     assert reason in exact.too_large(model.collapsed)
     with pytest.raises(mb.ArgumentError, match=reason):
         model.fit(method="collapsed")
+
+
+def test_many_correlated_effects_go_to_nuts_unless_asked_otherwise():
+    columns = list("abcdef")
+    values = np.random.default_rng(1).normal(size=(60, 7))
+    data = pd.DataFrame(values, columns=[*columns, "y"]).assign(g=np.repeat(np.arange(6), 10))
+    models = [mb.model(f"y ~ 1 + (0 + {' + '.join(columns)} {bar} g)", data) for bar in ("||", "|")]
+    choices = [
+        choose(model.spec, Options(method), lambda model=model: model.collapsed)
+        for model in models
+        for method in ("auto", "collapsed")
+    ]
+    assert [choice.method for choice in choices] == ["collapsed", "collapsed", "nuts", "collapsed"]
+    assert choices[2].why == "22 standard deviations and correlations are many to propose at once"
 
 
 def test_repeated_draws_stand_side_by_side_so_that_effective_sizes_tell_the_truth():
@@ -322,6 +338,7 @@ def test_effects_are_kept_within_the_memory_given(model, fit, budget, tmp_path):
     path = tmp_path / "fit.nc"
     thin.to_netcdf(path)
     loaded = mb.load(path)
+    assert str(loaded) == str(thin)
     with pytest.warns(mb.PartialDrawsWarning):
         pd.testing.assert_frame_equal(loaded.ranef(), table)
     if kept:
@@ -372,6 +389,12 @@ def test_effects_are_drawn_early_where_the_root_is_large(monkeypatch, model):
     assert ties[0] == pytest.approx(ties[1], abs=0.1)
 
 
+def test_a_density_that_cannot_be_computed_is_refused(monkeypatch, model):
+    monkeypatch.setattr(type(model.collapsed), "log_posterior", lambda _, theta: np.full(len(theta), -np.inf))
+    with pytest.raises(mb.DataError, match="cannot be computed: look at the data and priors"):
+        model.fit(seed=1)
+
+
 def test_few_draws_are_complained_of():
     with pytest.warns(mb.ConvergenceWarning, match="fewer than 400 effective draws"):
         mb.fit(FORMULA, SLEEP, seed=1, draws=50)
@@ -402,3 +425,30 @@ def test_sampling_imports_no_pymc():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+INTERRUPTED = """
+import os, signal, threading, time
+import numpy as np, pandas as pd
+import mixedbayes as mb
+rng = np.random.default_rng(1)
+n, a, b = 40_000, 1500, 1000
+data = pd.DataFrame({"a": rng.integers(0, a, n), "b": rng.integers(0, b, n), "y": rng.normal(size=n)})
+model = mb.model("y ~ 1 + (1 | a) + (1 | b)", data)
+model.collapsed
+threading.Timer(4, os.kill, (os.getpid(), signal.SIGINT)).start()
+start = time.perf_counter()
+try:
+    model.fit(draws=100_000)
+    print("finished")
+except KeyboardInterrupt:
+    print("interrupted", "at once" if time.perf_counter() - start < 7 else "late")
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_at_once():
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.stdout.strip() == "interrupted at once", done.stderr[-2000:]
