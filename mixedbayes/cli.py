@@ -125,7 +125,7 @@ def main() -> None:
     "--memory", default=1.0, show_default=True, help="GiB for draws of group effects, of collapsed."
 )
 @click.option("--seed", type=int, default=None, help="The same seed gives the same draws.")
-@click.option("--cores", type=int, default=None, help="Chains sampled at once.")
+@click.option("--cores", type=int, default=None, help="Of nuts: chains sampled at once.")
 @click.option(
     "--conf-level",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -86,7 +86,8 @@ class Model:
             target_accept: Mean acceptance probability that NUTS aims at, in (0, 1), None for 0.9; raise it
                 against divergences.
             seed: The same seed gives the same draws.
-            cores: Chains, or pieces of work, at once; None for as many as there are processors.
+            cores: Chains of NUTS at once; None for as many as there are processors. The collapsed method has
+                one thread, beside those of BLAS.
             memory: GiB for the collapsed method's draws of group effects. Past it fewer of them are kept, down
                 to 400, then in single precision, then none; their means and standard deviations are over all
                 draws nevertheless.

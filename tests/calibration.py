@@ -110,7 +110,14 @@ def ranks(case: Case, datasets: int = DATASETS, seed: int = 20) -> dict[str, np.
     found: dict[str, list[int]] = {}
     for number in range(datasets):
         y, truth = case.simulate(rng, case.data)
-        fit = mb.fit(case.formula, case.data.assign(y=y), priors=case.priors, method="collapsed", seed=number)
+        fit = mb.fit(
+            case.formula,
+            case.data.assign(y=y),
+            priors=case.priors,
+            method="collapsed",
+            draws=250,
+            seed=number,
+        )
         drawn = case.quantities(fit)
         for name, value in truth.items():
             values = np.asarray(drawn[name]).reshape(-1)

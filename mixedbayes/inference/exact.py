@@ -33,8 +33,8 @@ OPERATIONS = 3e10
 """Of floating point, about, that may be spent on thetas where the user does not say how many draws."""
 
 MAX_ROOT = 6000
-MAX_PRODUCTS = 5 * 10**7
-"""Bounds of the dense root's side and of the products that make it: each some 0.5 GB."""
+MAX_PRODUCTS = 2 * 10**7
+"""Bounds of the dense root's side and of the products that make it: some 1 and 2 GB while they are built."""
 
 MAX_DIMENSIONS = 20
 """Of theta, up to which the efficiency of proposals was seen to be good: six correlated effects have 21."""
