@@ -280,9 +280,10 @@ class Products:
         pairs = list(zip(*np.triu_indices(len(V)), strict=True))
         flat, places = K.reshape(len(K), -1), self.columns * K.shape[1] + self.rows  # in ascending order
         for (a, b), each in zip(pairs, self.maps, strict=True):
-            if self.are_sparse:
-                for row, v in zip(flat, V[a, b], strict=True):
-                    row[places] -= each @ v
+            if self.are_sparse and len(flat) == 1:  # without copies of a large root
+                flat[0][places] -= each @ V[a, b, 0]
+            elif self.are_sparse:
+                flat[:, places] -= (each @ V[a, b].T).T
             else:
                 flat[:, places] -= V[a, b] @ each[:, levels].T
 

@@ -12,6 +12,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 import mixedbayes as mb
+from mixedbayes.inference import chains as chains_module
 from mixedbayes.inference import effects, exact, importance
 from mixedbayes.inference.chains import sample_by_chains
 from mixedbayes.inference.importance import Proposal, Weighted
@@ -251,7 +252,8 @@ def test_awkward_posteriors_are_those_of_markov_chains(monkeypatch, name):
     assert fit.idata["sample_stats"].attrs["pareto_k"] < importance.MAX_K
     monkeypatch.setattr(importance, "MAX_K", -np.inf)
     monkeypatch.setattr(exact, "PATIENCE", 2)
-    chains = model.fit(seed=5, draws=1000)
+    monkeypatch.setattr(chains_module, "STEPS", 10)
+    chains = model.fit(seed=5, draws=400)
     assert "Metropolis on the collapsed density" in str(chains)
     one, two = fit.tidy(), chains.tidy()
     error = np.hypot(one["std_error"] / np.sqrt(one["ess_bulk"]), two["std_error"] / np.sqrt(two["ess_bulk"]))
