@@ -1,7 +1,9 @@
 """What a user is told when something is wrong: one family of exceptions, one of warnings."""
 
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class MixedBayesError(ValueError):
@@ -53,6 +55,15 @@ class ConvergenceWarning(UserWarning):
 
 class PartialDrawsWarning(UserWarning):
     """Not all draws of the group effects were kept, for want of memory; the message says what numbers rest on."""
+
+
+HOUSE = str(Path(__file__).parent)
+"""Warnings point at the first line outside: the user's."""
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the caller's line."""
+    warnings.warn(message, category, skip_file_prefixes=(HOUSE,))
 
 
 def _pointed(text: str, place: int) -> str:

@@ -1,16 +1,14 @@
 """The driver: one line a stage, from a formula and a table to a fit."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixedbayes.design.design import Design, build_design
 from mixedbayes.design.table import Missing
-from mixedbayes.errors import ConvergenceWarning, DesignWarning
+from mixedbayes.errors import ConvergenceWarning, DesignWarning, warn
 from mixedbayes.inference.options import Options
 from mixedbayes.model.families import Family, find_family
 from mixedbayes.model.priors import Prior, parse_priors
@@ -23,9 +21,6 @@ if TYPE_CHECKING:
 
     from mixedbayes.inference.collapsed import Collapsed
     from mixedbayes.results.fit import Fit
-
-HOUSE = str(Path(__file__).parent)
-"""Warnings point at the first line outside: the user's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +105,7 @@ class Model:
         fitted = Fit(self.spec, idata)
         if not fitted.is_beyond_doubt:
             for complaint in fitted.report.complaints:
-                warnings.warn(complaint, ConvergenceWarning, skip_file_prefixes=(HOUSE,))
+                warn(complaint, ConvergenceWarning)
         return fitted
 
     def _draw(self, method: str, options: Options) -> "DataTree":
@@ -186,7 +181,7 @@ def model(
     designed = build_design(formula, data, missing=missing, env=env)
     spec = specify(designed, record, its_link, read)
     for note in designed.notes:
-        warnings.warn(note, DesignWarning, skip_file_prefixes=(HOUSE,))
+        warn(note, DesignWarning)
     return Model(spec)
 
 

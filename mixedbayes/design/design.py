@@ -5,9 +5,9 @@
 `build_design` is the stage; it reads as the list of its steps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,17 @@ from mixedbayes.design.evaluate import Scope, evaluate, unknown_function
 from mixedbayes.design.functions import FUNCTIONS, VALUES
 from mixedbayes.design.groups import Levels, find_levels, texts_of
 from mixedbayes.design.matrices import Recipe, build_matrix
-from mixedbayes.design.response import ResponseValues, read_response
-from mixedbayes.design.table import Missing, Rows, alike, finite, open_table, read_columns, unknown_columns
+from mixedbayes.design.response import ResponseValues, read_response, trials_of
+from mixedbayes.design.table import (
+    Missing,
+    Rows,
+    alike,
+    finite,
+    index_of,
+    open_table,
+    read_columns,
+    unknown_columns,
+)
 from mixedbayes.errors import ArgumentError, DataError, listed
 from mixedbayes.language.expressions import functions_in, text_of
 from mixedbayes.language.formula import Formula, GroupTerm
@@ -85,21 +94,45 @@ class Block:
         return f"({', '.join(self.columns)} {bar} {self.name}): {len(self.levels):,} levels ({levels})"
 
 
+class EncodedBlock(NamedTuple):
+    """A block on new data.
+
+    Attributes:
+        X: What multiplies its effects, shape (m, q).
+        codes: Each row's place in the block's levels, shape (m,); -1, -2, ... for those of `unseen`.
+        unseen: Levels that the design does not have, as text.
+    """
+
+    X: np.ndarray
+    codes: np.ndarray
+    unseen: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Encoded:
-    """New data by the recipe of a design: matrices only, of m rows.
+    """Rows by the recipe of a design: matrices only, of m rows.
 
     Attributes:
         X: Population level, shape (m, p).
         offset: Shape (m,).
-        groups: For each block its (X, codes), shapes (m, q) and (m,); code -1 is a level not seen.
-        rows: Which of the new rows were used.
+        groups: The blocks that were asked for, by name.
+        trials: Of the response, shape (m,); None if it has none, or they were not asked for.
+        index: What their table calls the rows given, complete or not.
+        places: Of the m rows used among the rows given, shape (m,).
+        missing: For each column with gaps, how many rows it lacks.
     """
 
     X: np.ndarray
     offset: np.ndarray
-    groups: tuple[tuple[np.ndarray, np.ndarray], ...]
-    rows: Rows
+    groups: Mapping[str, EncodedBlock]
+    trials: np.ndarray | None
+    index: pd.Index
+    places: np.ndarray
+    missing: Mapping[str, int]
+
+    def __len__(self) -> int:
+        """M."""
+        return len(self.X)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -133,18 +166,41 @@ class Design:
         """Rows in the model."""
         return len(self.rows.kept)
 
-    def encode(self, data: Any, missing: Missing = "drop") -> Encoded:
+    @property
+    def encoded(self) -> Encoded:
+        """The design's own rows, as `encode` returns others."""
+        groups = {block.name: EncodedBlock(block.X, block.codes, ()) for block in self.groups}
+        trials = self.response.trials
+        return Encoded(self.fixed.X, self.offset, groups, trials, self.rows.index, np.arange(self.n), {})
+
+    def encode(
+        self,
+        data: Any,
+        missing: Missing = "drop",
+        *,
+        groups: Collection[str] | None = None,
+        trials: bool = False,
+    ) -> Encoded:
         """New data by the same recipe: the states of `poly`, `scale` and splines, and the levels, learned here.
 
         Args:
             data: A table with the predictors and groups; it needs no response.
             missing: As in `design`.
+            groups: Names of the blocks wanted; columns of others are not asked for. None for all.
+            trials: Whether those of the response are wanted.
 
         Raises:
             DataError: A column is not there, or a population-level factor has a new level.
         """
         table = open_table(data)
-        needed = [name for name in self.formula.names(response=False) if name in self.data]
+        blocks = [
+            (term, block)
+            for term, block in zip(self.formula.groups, self.groups, strict=True)
+            if groups is None or block.name in groups
+        ]
+        wanted = list(self.formula.only(term for term, _ in blocks).names(response=False))
+        wanted += self.formula.response.trial_names if trials else ()
+        needed = [name for name in dict.fromkeys(wanted) if name in self.data]
         absent = [name for name in needed if name not in table.columns]
         if absent:
             raise unknown_columns(absent, table.columns, ())
@@ -152,11 +208,18 @@ class Design:
         columns = alike(columns, self.data)
         fixed = self.fixed.recipe.encode(columns, self.env)
         kept = [self.fixed.recipe.columns.index(name) for name in self.fixed.columns]
-        blocks = tuple(
-            (block.recipe.encode(columns, self.env), block.factor.encode(columns)) for block in self.groups
-        )
+        encoded = {
+            block.name: EncodedBlock(block.recipe.encode(columns, self.env), *block.factor.encode(columns))
+            for _, block in blocks
+        }
         return Encoded(
-            fixed[:, kept], build_offset(self.formula, columns, self.env, self.states), blocks, rows
+            X=fixed[:, kept],
+            offset=build_offset(self.formula, columns, self.env, self.states),
+            groups=encoded,
+            trials=trials_of(self.formula.response, columns, self.env) if trials else None,
+            index=index_of(table),
+            places=rows.kept,
+            missing=rows.missing,
         )
 
     def __str__(self) -> str:

@@ -26,8 +26,11 @@ class Levels:
     combinations: np.ndarray
     labels: np.ndarray
 
-    def encode(self, data: pd.DataFrame) -> np.ndarray:
-        """The code of each row of new data, shape (n,); -1 for a level that was not seen."""
+    def encode(self, data: pd.DataFrame) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The code of each row of new data, shape (n,), and the levels among them that were not seen.
+
+        Those have the codes -1, -2, ... in the order in which they are returned, that of their first rows.
+        """
         places = [
             pd.Index(values).get_indexer(pd.Index(_plain(data[name])))
             for name, values in zip(self.columns, self.values, strict=True)
@@ -36,7 +39,17 @@ class Levels:
         rows = _mixed(places, self.values)
         codes = pd.Index(known).get_indexer(pd.Index(rows))
         codes[np.any([place < 0 for place in places], axis=0)] = -1
-        return np.asarray(codes, dtype=np.int64)
+        codes = np.asarray(codes, dtype=np.int64)
+        new = np.flatnonzero(codes < 0)
+        if not len(new):
+            return codes, ()
+        parts = [np.array(texts_of(_plain(data[name])[new]), dtype=object) for name in self.columns]
+        labels = (
+            parts[0] if len(parts) == 1 else np.array([_joined(each) for each in zip(*parts, strict=True)])
+        )
+        order, unseen = pd.factorize(labels)
+        codes[new] = -1 - order
+        return codes, tuple(unseen)
 
 
 def find_levels(columns: Sequence[str], data: pd.DataFrame) -> tuple[Levels, np.ndarray]:
@@ -100,6 +113,11 @@ def _labels(combinations: np.ndarray, values: Sequence[np.ndarray]) -> np.ndarra
     if len(set(labels)) < len(labels):
         raise AssertionError(f"labels of levels are not unique: {listed(labels)}")
     return labels
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """The label of a combination."""
+    return ":".join(map(_part, texts))
 
 
 def texts_of(levels: np.ndarray) -> list[str]:

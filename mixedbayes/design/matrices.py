@@ -166,7 +166,7 @@ class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is ty
             known = spec.encoder_state.get(factor.expr, (None, {}))[1].get("categories")
             if known is not None and (new := [level for level in levels.tolist() if level not in set(known)]):
                 raise DataError(
-                    f"{factor.expr} has {counted(len(new), 'level')} that the model has not seen: {listed(map(repr, new))}."
+                    f"{factor.expr} has {counted(len(new), 'level')} that the model has not seen: {listed(map(repr, new))}. It knows {listed(map(repr, known), 20)}."
                 )
             self._check_size(factor.expr, len(levels), self.width)
         try:

@@ -49,6 +49,15 @@ class ResponseValues:
         return f"{self.name}, {total}"
 
 
+def trials_of(response: Response, columns: pd.DataFrame, env: Mapping[str, Any]) -> np.ndarray | None:
+    """The number of trials of each row of new data, shape (n,); None for a response that has none."""
+    scope = Scope(columns, env)
+    match response.expression:
+        case Call("cbind", (successes, failures), ()):
+            return _numbers(successes, scope) + _numbers(failures, scope, scalar=True)
+    return None if response.trials is None else _numbers(response.trials, scope, scalar=True)
+
+
 class Others(str):
     """All levels but one, as a level of its own."""
 

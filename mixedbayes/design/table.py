@@ -26,11 +26,13 @@ class Rows:
         total: Rows of the data.
         kept: Positions of the rows used, ascending, shape (n,).
         missing: For each column with gaps, how many rows it lacks.
+        index: What the caller's table calls the rows used: a pandas index, else their positions.
     """
 
     total: int
     kept: np.ndarray
     missing: Mapping[str, int]
+    index: pd.Index
 
     @property
     def dropped(self) -> int:
@@ -104,7 +106,8 @@ def read_columns(
     keep = np.ones(len(table), dtype=bool)
     for name in counts:
         keep &= ~gaps[name]
-    rows = Rows(len(table), _frozen(np.flatnonzero(keep)), counts)
+    kept = _frozen(np.flatnonzero(keep))
+    rows = Rows(len(table), kept, counts, index_of(table)[kept])
     if counts and missing == "error":
         raise DataError(
             f"The data have missing values: {listed(f'{name} in {counted(gap, "row")}' for name, gap in counts.items())}."
@@ -115,9 +118,15 @@ def read_columns(
             f"No row is complete: each of the {len(table):,} lacks a value (column {worst!r} lacks {counts[worst]:,})."
         )
     whole = not rows.dropped
-    kept = {name: _tidied(column if whole else column[keep], name) for name, column in columns.items()}
+    tidy = {name: _tidied(column if whole else column[keep], name) for name, column in columns.items()}
     index = pd.RangeIndex(len(table)) if whole else pd.Index(rows.kept)
-    return pd.DataFrame(kept, index=index), rows
+    return pd.DataFrame(tidy, index=index), rows
+
+
+def index_of(table: nw.DataFrame[Any]) -> pd.Index:
+    """The index of a pandas table; of others the positions of rows."""
+    index = nw.maybe_get_index(table)
+    return pd.RangeIndex(len(table)) if index is None else index
 
 
 def alike(columns: pd.DataFrame, learned: pd.DataFrame) -> pd.DataFrame:

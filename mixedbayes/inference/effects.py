@@ -8,8 +8,8 @@ import xarray as xr
 
 from mixedbayes.inference.collapsed import Collapsed, Drawn
 from mixedbayes.inference.dense import SMALL
-from mixedbayes.inference.work import Work
 from mixedbayes.model.spec import CHAIN, DRAW
+from mixedbayes.work import Work
 
 LEAST = 400
 """Draws of group effects, below which memory is saved by halving their precision, and then by keeping none."""

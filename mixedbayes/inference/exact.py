@@ -17,9 +17,9 @@ from mixedbayes.inference.effects import Effects, Keeping
 from mixedbayes.inference.moments import moments
 from mixedbayes.inference.options import GIB, Options
 from mixedbayes.inference.variances import variances_of
-from mixedbayes.inference.work import Work
 from mixedbayes.model.families import Density
 from mixedbayes.model.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
+from mixedbayes.work import Work
 
 GAUSSIAN = Density("Normal", {"mu": "mu", "sigma": "sigma"})
 

@@ -1,15 +1,13 @@
 """How to draw from a posterior: one record, which checks itself before anything is built."""
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
-from rich.console import Console
-
 from mixedbayes.errors import ArgumentError, listed, nearest
+from mixedbayes.work import somebody_watches
 
 METHODS = ("auto", "collapsed", "nuts")
 GIB = 2.0**30
@@ -91,8 +89,7 @@ class Options:
     @property
     def is_watched(self) -> bool:
         """Whether progress is wanted and somebody can see it: a terminal or a notebook, and not a file or a pipe."""
-        console = Console()
-        return self.progress and (console.is_terminal or console.is_jupyter or "marimo" in sys.modules)
+        return self.progress and somebody_watches()
 
 
 def _check_sampler(sampler: str) -> None:

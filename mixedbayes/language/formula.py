@@ -4,7 +4,7 @@ y ~ x + (x | g)   ->   Formula(response=y, terms=(1, x), groups=((1 + x | g),), 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from formulaic.parser.types import Factor, Term, Token
 
@@ -64,6 +64,13 @@ class Response:
     level: str | float | bool | None = None
     trials: Expression | None = None
 
+    @property
+    def trial_names(self) -> tuple[str, ...]:
+        """Names that the number of trials is made of."""
+        if isinstance(self.expression, Call) and self.expression.function == "cbind":
+            return names_in(self.expression)
+        return names_in(self.trials) if self.trials is not None else ()
+
     def __str__(self) -> str:
         text = factor_text(self.expression)
         if self.level is not None:
@@ -98,6 +105,10 @@ class Formula:
         offsets = [f"offset({text_of(offset)})" for offset in self.offsets]
         groups = [repr(group) for group in self.groups]
         return f"{self.response} ~ {' + '.join([_sum_text(self.terms), *offsets, *groups])}"
+
+    def only(self, groups: Iterable[GroupTerm]) -> "Formula":
+        """The formula with no other bar terms than these."""
+        return replace(self, groups=tuple(groups))
 
     def names(self, response: bool = True) -> tuple[str, ...]:
         """Every name that stands for a value, in order of appearance, each once; the response's if asked."""

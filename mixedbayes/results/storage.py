@@ -54,7 +54,10 @@ def save(spec: ModelSpec, idata: xr.DataTree, path: str | PathLike[str]) -> None
     tree = xr.DataTree.from_dict(
         {name: _storable(node.to_dataset()) for name, node in idata.children.items()}
     )
-    tree[DATA] = xr.DataTree(_columns_to_dataset(spec.design.data))
+    rows = spec.design.rows
+    tree[DATA] = xr.DataTree(
+        xr.merge([_columns_to_dataset(spec.design.data), _index_to_dataset(rows.index, rows.kept)])
+    )
     tree.attrs[MODEL] = json.dumps(_described(spec))
     try:
         tree.to_netcdf(path, engine="h5netcdf")
@@ -75,7 +78,10 @@ def read(path: str | PathLike[str], env: Mapping[str, Any] | None = None) -> tup
     """
     tree = _opened(path)
     try:
-        spec = _rebuilt(json.loads(tree.attrs[MODEL]), _dataset_to_columns(tree[DATA].to_dataset()), env)
+        stored = tree[DATA].to_dataset()
+        spec = _rebuilt(
+            json.loads(tree.attrs[MODEL]), _dataset_to_columns(stored), _dataset_to_index(stored), env
+        )
         _check_draws(spec, tree)
         describe_draws(tree)
     except MixedBayesError as error:
@@ -160,7 +166,12 @@ def _described(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-def _rebuilt(described: Mapping[str, Any], columns: pd.DataFrame, env: Mapping[str, Any] | None) -> ModelSpec:
+def _rebuilt(
+    described: Mapping[str, Any],
+    columns: pd.DataFrame,
+    index: pd.Index | None,
+    env: Mapping[str, Any] | None,
+) -> ModelSpec:
     if described["format"] != FORMAT:
         raise FileError(
             f"it was written in format {described['format']}, and this version reads format {FORMAT}"
@@ -172,14 +183,14 @@ def _rebuilt(described: Mapping[str, Any], columns: pd.DataFrame, env: Mapping[s
     design = replace(
         design,
         formula=replace(design.formula, text=str(described["written"])),
-        rows=_rows(described["rows"], len(columns)),
+        rows=_rows(described["rows"], len(columns), index),
         notes=tuple(map(str, described["notes"])),
     )
     family, link = find_family(described["family"], described["link"])
     return specify(design, family, link, parse_priors(described["priors"]))
 
 
-def _rows(described: Mapping[str, Any], n: int) -> Rows:
+def _rows(described: Mapping[str, Any], n: int, index: pd.Index | None) -> Rows:
     """Which rows of the caller's data the n rows stored are."""
     kept = np.arange(n) if described["kept"] is None else np.asarray(described["kept"], dtype=np.int64)
     total = int(described["total"])
@@ -188,7 +199,8 @@ def _rows(described: Mapping[str, Any], n: int) -> Rows:
     if kept.shape != (n,) or (np.diff(kept) <= 0).any() or kept[0] < 0 or kept[-1] >= total:
         raise FileError("its rows are not those of its data")
     kept.flags.writeable = False
-    return Rows(total, kept, {str(name): int(count) for name, count in described["missing"].items()})
+    missing = {str(name): int(count) for name, count in described["missing"].items()}
+    return Rows(total, kept, missing, pd.Index(kept) if index is None else index)
 
 
 def _check_draws(spec: ModelSpec, tree: xr.DataTree) -> None:
@@ -246,6 +258,33 @@ def _columns_to_dataset(columns: pd.DataFrame) -> xr.Dataset:
             values, dtype = _numbers(pd.Index(column))
             variables[f"column_{i}"] = ("row", values, {"name": str(name), "pandas_dtype": dtype})
     return xr.Dataset(variables)
+
+
+def _index_to_dataset(index: pd.Index, kept: np.ndarray) -> xr.Dataset:
+    """What the caller's table calls its rows; nothing where that is their positions."""
+    if index.nlevels == 1 and index.name is None and np.array_equal(index.to_numpy(), kept):
+        return xr.Dataset()
+    variables: dict[str, Any] = {}
+    for i in range(index.nlevels):
+        values, dtype = _numbers(index.get_level_values(i))
+        name = index.names[i]
+        variables[f"index_{i}"] = (
+            "row",
+            values,
+            {"pandas_dtype": dtype} | ({} if name is None else {"name": str(name)}),
+        )
+    return xr.Dataset(variables)
+
+
+def _dataset_to_index(data: xr.Dataset) -> pd.Index | None:
+    """The inverse of `_index_to_dataset`."""
+    levels = [
+        data[f"index_{i}"] for i in range(sum(str(name).startswith("index_") for name in data.data_vars))
+    ]
+    names = [level.attrs.get("name") for level in levels]
+    if len(levels) > 1:
+        return pd.MultiIndex.from_arrays([_values(level) for level in levels], names=names)
+    return _values(levels[0]).rename(names[0]) if levels else None
 
 
 def _numbers(values: pd.Index) -> tuple[np.ndarray, str]:

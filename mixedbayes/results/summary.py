@@ -43,8 +43,7 @@ def estimate(
     draws: np.ndarray, conf_level: float = 0.95, *, robust: bool = False, moments: np.ndarray | None = None
 ) -> pd.DataFrame:
     """The first four columns of `summarise`, which need no chains."""
-    if isinstance(conf_level, bool) or not isinstance(conf_level, Real) or not 0 < conf_level < 1:
-        raise ArgumentError(f"conf_level lies between 0 and 1, not {conf_level!r}.")
+    check_level(conf_level)
     tail = (1 - conf_level) / 2
     flat = draws.reshape(draws.shape[0] * draws.shape[1], draws.shape[-1])
     if not len(flat):
@@ -64,6 +63,12 @@ def estimate(
         middle, error = moments
     low, high = np.quantile(flat, [tail, 1 - tail], axis=0)
     return pd.DataFrame(dict(zip(STATISTICS, (middle, error, low, high), strict=False)))
+
+
+def check_level(conf_level: float) -> None:
+    """Refuse what is no mass of an interval."""
+    if isinstance(conf_level, bool) or not isinstance(conf_level, Real) or not 0 < conf_level < 1:
+        raise ArgumentError(f"conf_level lies between 0 and 1, not {conf_level!r}.")
 
 
 def diagnose(draws: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ def test_the_same_data_give_the_same_design_exactly(formula):
     ):
         np.testing.assert_array_equal(again.X, design.fixed.X)
         np.testing.assert_array_equal(again.offset, design.offset)
-        for (X, codes), block in zip(again.groups, design.groups, strict=True):
+        for (X, codes, _), block in zip(again.groups.values(), design.groups, strict=True):
             np.testing.assert_array_equal(X, block.X)
             np.testing.assert_array_equal(codes, block.codes)
 
@@ -64,7 +64,7 @@ def test_some_rows_give_the_same_rows(formula, rows):
     some = design.encode(DATA.iloc[rows])
     np.testing.assert_allclose(some.X, design.fixed.X[rows], atol=1e-13)
     np.testing.assert_allclose(some.offset, design.offset[rows], atol=1e-13)
-    for (X, codes), block in zip(some.groups, design.groups, strict=True):
+    for (X, codes, _), block in zip(some.groups.values(), design.groups, strict=True):
         np.testing.assert_allclose(X, block.X[rows], atol=1e-13)
         np.testing.assert_array_equal(codes, block.codes[rows])
 
@@ -76,28 +76,30 @@ def test_encoding_teaches_nothing():
     design.encode(shifted.assign(x=shifted["x"] + 100))
     np.testing.assert_array_equal(design.encode(shifted).X, first.X)
     np.testing.assert_allclose(first.X[:, 3], (shifted["z"] - DATA["z"].mean()) / DATA["z"].std())
-    np.testing.assert_allclose(first.groups[0][0][:, 1], (shifted["x"] - DATA["x"].mean()) / DATA["x"].std())
+    np.testing.assert_allclose(first.groups["g"].X[:, 1], (shifted["x"] - DATA["x"].mean()) / DATA["x"].std())
 
 
-def test_an_unseen_level_of_a_group_has_code_minus_one():
+def test_unseen_levels_of_a_group_have_negative_codes_each_its_own():
     design = build_design("y ~ x + (1 | g/k) + (x | k) + (1 | d)", DATA)
     new = DATA.iloc[:4].assign(g=["g0", "new", "g9", "g0"], k=[3, 1, 99, 11])
-    g, gk, k, d = (codes.tolist() for _, codes in design.encode(new).groups)
+    encoded = design.encode(new).groups
+    g, gk, k, d = (block.codes.tolist() for block in encoded.values())
+    assert [block.unseen for block in encoded.values()] == [("new",), ("new:1", "g9:99"), ("99",), ()]
     levels = {
         name: block.levels.tolist() for name, block in zip(("g", "gk", "k", "d"), design.groups, strict=True)
     }
     assert g == [levels["g"].index("g0"), -1, levels["g"].index("g9"), levels["g"].index("g0")]
-    assert gk == [levels["gk"].index("g0:3"), -1, -1, levels["gk"].index("g0:11")]
+    assert gk == [levels["gk"].index("g0:3"), -1, -2, levels["gk"].index("g0:11")]
     assert k == [2, 0, -1, 3]
     assert d == [0] * 4
 
 
-def test_a_combination_not_seen_of_levels_seen_has_code_minus_one():
+def test_a_combination_not_seen_of_levels_seen_is_unseen():
     data = DATA.assign(k=[f"{g}-{i % 4}" for i, g in enumerate(DATA["g"])])
     design = build_design("y ~ (1 | g:k)", data)
     assert len(design.groups[0].levels) == 40
     crossed = data.iloc[[0, 0]].assign(g=["g0", "g1"])
-    assert design.encode(crossed).groups[0][1].tolist() == [0, -1]
+    assert design.encode(crossed).groups["g:k"].codes.tolist() == [0, -1]
 
 
 @pytest.mark.parametrize(
@@ -131,11 +133,43 @@ def test_new_data_need_every_predictor_and_group_and_no_response():
         design.encode(DATA[["f", "z"]])
 
 
+def test_columns_of_groups_that_are_not_asked_for_are_not_needed():
+    design = build_design("y ~ x + (1 | g/k) + (t | f)", DATA)
+    encoded = design.encode(DATA[["x", "g"]], groups=["g"])
+    np.testing.assert_array_equal(encoded.groups["g"].codes, design.groups[0].codes)
+    assert list(encoded.groups) == ["g"]
+    assert not design.encode(DATA[["x"]], groups=[]).groups
+    with pytest.raises(DataError, match="There are no columns 't', 'k', 'f'"):
+        design.encode(DATA[["x", "g"]])
+
+
+def test_trials_are_needed_where_they_are_asked_for():
+    counts = DATA.assign(n=DATA["k"] + 4, s=DATA["k"], f2=4)
+    for formula in ("s | trials(n) ~ x", "cbind(s, f2) ~ x", "s | trials(s + 4) ~ x"):
+        design = build_design(formula, counts)
+        assert design.encode(counts[["x"]]).trials is None
+        np.testing.assert_array_equal(design.encode(counts, trials=True).trials, counts["n"])
+        with pytest.raises(DataError, match=r"There (is|are) no column"):
+            design.encode(counts[["x"]], trials=True)
+    assert build_design("y ~ x", DATA).encode(DATA[["x"]], trials=True).trials is None
+
+
+def test_the_callers_index_is_kept():
+    named = DATA.set_axis([f"row {i}" for i in range(N)], axis=0).rename_axis("id")
+    design = build_design("y ~ x", named.assign(x=named["x"].where(named["x"] > -1)))
+    assert design.rows.index.tolist() == [f"row {i}" for i in np.flatnonzero(DATA["x"] > -1)]
+    assert design.rows.index.name == "id"
+    new = design.encode(named.iloc[:3].assign(x=[1, np.nan, 2]))
+    assert (list(new.index), list(new.places)) == (["row 0", "row 1", "row 2"], [0, 2])
+    assert list(build_design("y ~ x", pl.DataFrame(DATA)).rows.index) == list(range(N))
+
+
 def test_new_data_may_lack_values():
     design = build_design("y ~ x + (1 | g)", DATA)
     new = DATA.iloc[:4].assign(x=[1.0, np.nan, 2.0, 3.0])
     encoded = design.encode(new)
-    assert encoded.rows.kept.tolist() == [0, 2, 3]
+    assert encoded.places.tolist() == [0, 2, 3]
+    assert encoded.missing == {"x": 1}
     assert encoded.X.shape == (3, 2)
     with pytest.raises(DataError, match="missing values: x in 1 row"):
         design.encode(new, missing="error")
@@ -145,7 +179,7 @@ def test_levels_of_other_whole_number_types_are_the_same_levels():
     design = build_design("y ~ (1 | k) + (1 | t)", DATA)
     for kind in ("int8", "float64", "Int64"):
         encoded = design.encode(DATA.astype({"k": kind, "t": "boolean" if kind == "Int64" else bool}))
-        for (_, codes), block in zip(encoded.groups, design.groups, strict=True):
+        for (_, codes, _), block in zip(encoded.groups.values(), design.groups, strict=True):
             np.testing.assert_array_equal(codes, block.codes)
 
 
@@ -154,7 +188,7 @@ def test_categories_of_new_data_may_be_fewer_and_in_another_order():
     for other in (DATA["f"], pd.Categorical(DATA["f"], ["A", "B", "C", "D"])):
         encoded = design.encode(DATA.assign(f=other))
         np.testing.assert_array_equal(encoded.X, design.fixed.X)
-        np.testing.assert_array_equal(encoded.groups[0][1], design.groups[0].codes)
+        np.testing.assert_array_equal(next(iter(encoded.groups.values())).codes, design.groups[0].codes)
 
 
 def test_numbers_are_the_levels_of_categories_of_numbers():
@@ -162,4 +196,4 @@ def test_numbers_are_the_levels_of_categories_of_numbers():
     assert design.fixed.columns == ("Intercept", "k[T.2]", "k[T.3]", "k[T.11]")
     encoded = design.encode(DATA)
     np.testing.assert_array_equal(encoded.X, design.fixed.X)
-    np.testing.assert_array_equal(encoded.groups[0][1], design.groups[0].codes)
+    np.testing.assert_array_equal(next(iter(encoded.groups.values())).codes, design.groups[0].codes)

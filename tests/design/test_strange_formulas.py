@@ -45,7 +45,7 @@ def built(text):
     np.testing.assert_array_equal(again.fixed.X, design.fixed.X)
     encoded = design.encode(DATA)
     np.testing.assert_array_equal(encoded.X, design.fixed.X)
-    for block, (X, codes) in zip(design.groups, encoded.groups, strict=True):
+    for block, (X, codes, _) in zip(design.groups, encoded.groups.values(), strict=True):
         np.testing.assert_array_equal(X, block.X)
         np.testing.assert_array_equal(codes, block.codes)
         assert block.X.shape == (N, len(block.columns))

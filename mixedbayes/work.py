@@ -1,5 +1,6 @@
 """Long work in pieces, with a progress bar once it is long; Ctrl-C stops it between two of them."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,12 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 PATIENCE = 2.0
 """Seconds without a progress bar."""
+
+
+def somebody_watches() -> bool:
+    """Whether there is a terminal or a notebook to show progress, and not a file or a pipe."""
+    console = Console()
+    return console.is_terminal or console.is_jupyter or "marimo" in sys.modules
 
 
 class Work:

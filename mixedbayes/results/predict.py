@@ -1,0 +1,223 @@
+"""Predictions, residuals and simulated responses, by row: draws of a predictor -> tidy frames.
+
+Each row's numbers are summaries of what every draw predicts for it; rows are worked on in pieces.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.special import ndtri
+
+from mixedbayes.design.design import Encoded
+from mixedbayes.errors import ArgumentError, DataError, DesignWarning, counted, listed, nearest, warn
+from mixedbayes.model.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
+from mixedbayes.results.predictor import Predictor
+from mixedbayes.results.summary import STATISTICS, check_level
+from mixedbayes.work import Work, somebody_watches
+
+type Kind = Literal["mean", "linear", "response"]
+type ResidualKind = Literal["response", "pearson", "quantile"]
+type OfRows = Callable[[slice, np.random.Generator], np.ndarray]
+
+KINDS = ("mean", "linear", "response")
+RESIDUALS = ("response", "pearson", "quantile")
+COLUMNS = STATISTICS[:4]
+
+MAX_DRAWS = 2**30
+"""Bytes of draws that are returned at once."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RowDraws:
+    """Numbers for each row and draw, made piece by piece when they are needed.
+
+    Attributes:
+        name: What they are.
+        predictor: Of which draws.
+        rows: Of which rows.
+        of: A slice of rows and a source of randomness -> their numbers, shape (m, S).
+    """
+
+    name: str
+    predictor: Predictor
+    rows: Encoded
+    of: OfRows
+
+    def pieces(self, what: str) -> Iterable[tuple[slice, np.ndarray]]:
+        """Piece by piece, with progress once it takes long; `what` stands beside the bar."""
+        slices = self.predictor.pieces(len(self.rows))
+        generators = dict(zip((at.start for at in slices), self.predictor.generators(slices), strict=True))
+
+        def run(at: slice) -> tuple[slice, np.ndarray]:
+            return at, self.of(at, generators[at.start])
+
+        with Work(watched=somebody_watches()) as work:
+            yield from work.each(what, run, slices)
+
+    def table(self, conf_level: float) -> pd.DataFrame:
+        """Mean, standard deviation and equal-tailed interval of each row; NaN for rows that lack a value."""
+        check_level(conf_level)
+        numbers = np.full((len(self.rows.index), len(COLUMNS)), np.nan)
+        for at, values in self.pieces("Predicting"):
+            numbers[self.rows.places[at]] = summarise_rows(values, conf_level)
+        return pd.DataFrame(numbers, columns=list(COLUMNS), index=self.rows.index)
+
+    def array(self) -> xr.DataArray:
+        """All of them, with dims chain, draw and observation.
+
+        Raises:
+            ArgumentError: They are too many to hold.
+        """
+        predictor, n = self.predictor, len(self.rows.index)
+        size = 8 * n * predictor.S
+        if size > MAX_DRAWS:
+            raise ArgumentError(
+                f"{predictor.S:,} draws of {n:,} rows are {size / 2**30:,.1f} GiB; ask for them in pieces of rows, or without draws=True."
+            )
+        values = np.full((n, predictor.S), np.nan)
+        for at, piece in self.pieces("Predicting"):
+            values[self.rows.places[at]] = piece
+        shape = (n, len(predictor.chains), len(predictor.draws))
+        labels = self.rows.index.to_flat_index().to_numpy()
+        return xr.DataArray(
+            np.moveaxis(values.reshape(shape), 0, -1),
+            dims=(CHAIN, DRAW, OBSERVATION),
+            coords={CHAIN: predictor.chains, DRAW: predictor.draws, OBSERVATION: labels},
+            name=self.name,
+        )
+
+
+def encode(spec: ModelSpec, predictor: Predictor, newdata: Any, *, trials: bool) -> Encoded:
+    """The rows to predict: the fit's own, or new ones.
+
+    Raises:
+        DataError: The new data do not fit the model, or have levels that are to be refused.
+    """
+    if newdata is None:
+        return spec.design.encoded
+    rows = spec.design.encode(newdata, groups=tuple(predictor.blocks), trials=trials)
+    predictor.check(rows)
+    if rows.missing:
+        warn(f"The new data lack values ({_gaps(rows)}): predictions there are NaN.", DesignWarning)
+    return rows
+
+
+def predictions(predictor: Predictor, rows: Encoded, kind: Kind) -> RowDraws:
+    """What each draw predicts for each row.
+
+    Raises:
+        ArgumentError: An unknown kind.
+    """
+    if kind not in KINDS:
+        raise ArgumentError(
+            f"kind is one of {listed(map(repr, KINDS))}, not {kind!r}.{nearest(str(kind), KINDS)}"
+        )
+    of: dict[str, OfRows] = {
+        "linear": lambda at, _: predictor.eta(rows, at),
+        "mean": lambda at, _: predictor.mean(rows, at),
+        "response": lambda at, rng: predictor.response(rows, at, rng),
+    }
+    return RowDraws(kind, predictor, rows, of[kind])
+
+
+def residuals(spec: ModelSpec, predictor: Predictor, kind: ResidualKind) -> RowDraws:
+    """The response less its mean: as it is, or over its standard deviation.
+
+    Responses that count successes are taken as a part of their trials.
+    """
+    rows, y = spec.design.encoded, spec.design.response.values  # noqa: PD011
+    likelihood = predictor.likelihood
+
+    def response(at: slice, _: np.random.Generator) -> np.ndarray:
+        trials = np.ones(()) if rows.trials is None else rows.trials[at, None]
+        with np.errstate(invalid="ignore"):  # no trial, no residual
+            return y[at, None] / trials - predictor.mean(rows, at)
+
+    def pearson(at: slice, _: np.random.Generator) -> np.ndarray:
+        trials = None if rows.trials is None else rows.trials[at]
+        arguments = predictor.arguments(predictor.eta(rows, at), trials)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (y[at, None] - likelihood.mean(arguments)) / np.sqrt(likelihood.variance(arguments))
+
+    return RowDraws(f"{kind} residual", predictor, rows, response if kind == "response" else pearson)
+
+
+def quantile_residuals(spec: ModelSpec, predictor: Predictor) -> pd.DataFrame:
+    """Normal scores of each response's place in its posterior predictive distribution.
+
+    Of a discrete response the place is drawn between the probabilities of less and of as much. Source: Dunn &
+    Smyth (1996), Randomized quantile residuals.
+    """
+    rows, y = spec.design.encoded, spec.design.response.values  # noqa: PD011
+    likelihood = predictor.likelihood
+
+    def place(at: slice, rng: np.random.Generator) -> np.ndarray:
+        trials = None if rows.trials is None else rows.trials[at]
+        arguments = predictor.arguments(predictor.eta(rows, at), trials)
+        upper = likelihood.cdf(y[at, None], arguments).mean(axis=1)
+        if not likelihood.is_discrete:
+            return upper
+        lower = likelihood.cdf(y[at, None] - 1, arguments).mean(axis=1)
+        return lower + rng.random(len(lower)) * (upper - lower)
+
+    places = np.concatenate(
+        [piece for _, piece in RowDraws("place", predictor, rows, place).pieces("Predicting")]
+    )
+    least = np.finfo(float).eps / 2  # 8 standard deviations
+    scores = ndtri(np.clip(places, least, 1 - least))
+    return pd.DataFrame({"estimate": scores}, index=rows.index)
+
+
+def simulate(spec: ModelSpec, predictor: Predictor, rows: Encoded, n: int) -> pd.DataFrame:
+    """N data sets, each from one of n draws that are spread over the posterior; columns sim_1, sim_2, ..."""
+    if isinstance(n, bool) or not hasattr(n, "__index__") or n < 1:
+        raise ArgumentError(f"n is a whole number of at least 1, not {n!r}.")
+    rng = np.random.default_rng(predictor.seed.spawn(1)[0])
+    places = rng.permutation(predictor.S) if n <= predictor.S else rng.integers(predictor.S, size=n)
+    chosen = predictor.some(np.sort(places[:n]))
+    values = RowDraws("response", chosen, rows, lambda at, rng: chosen.response(rows, at, rng)).array()
+    numbers = values.to_numpy().reshape(n, len(rows.index)).T
+    frame = pd.DataFrame(numbers, index=rows.index, columns=[f"sim_{i + 1}" for i in range(n)])
+    levels = spec.design.response.levels
+    if levels is None or np.isnan(numbers).any():
+        return frame
+    return frame.apply(
+        lambda codes: pd.Categorical.from_codes(codes.astype(int), categories=[str(x) for x in levels])
+    )
+
+
+def summarise_rows(values: np.ndarray, conf_level: float) -> np.ndarray:
+    """Mean, standard deviation and equal-tailed interval over the last axis, (m, S) -> (m, 4); `values` may be reordered.
+
+    Quantiles are NumPy's (linear interpolation).
+    """
+    S = values.shape[1]
+    result = np.empty((len(values), 4))
+    result[:, 0] = values.mean(axis=1)
+    result[:, 1] = values.std(axis=1, ddof=1) if S > 1 else np.nan
+    tail = (1 - conf_level) / 2
+    places = np.array([tail, 1 - tail]) * (S - 1)
+    below = np.floor(places).astype(int)
+    above = np.minimum(below + 1, S - 1)
+    ordered = np.partition(values, np.unique([below, above]), axis=1)
+    share = places - below
+    result[:, 2:] = ordered[:, below] * (1 - share) + ordered[:, above] * share
+    return result
+
+
+def check_complete(rows: Encoded, what: str) -> None:
+    """Refuse rows with gaps, where each row counts.
+
+    Raises:
+        DataError: There are some.
+    """
+    if rows.missing:
+        raise DataError(f"{what} needs complete rows; the data lack values ({_gaps(rows)}).")
+
+
+def _gaps(rows: Encoded) -> str:
+    return listed(f"{name} in {counted(count, 'row')}" for name, count in rows.missing.items())
