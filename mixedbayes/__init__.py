@@ -37,6 +37,7 @@ from mixedbayes.fit import Model, design, fit, load, model
 from mixedbayes.model.priors import prior
 
 if TYPE_CHECKING:
+    from mixedbayes.results.compare import compare
     from mixedbayes.results.fit import Fit
 
 __version__ = "0.1.0"
@@ -54,6 +55,7 @@ __all__ = [
     "Model",
     "PartialDrawsWarning",
     "PriorError",
+    "compare",
     "design",
     "fit",
     "list_datasets",
@@ -64,7 +66,11 @@ __all__ = [
 ]
 
 
+LATE = {"Fit": "mixedbayes.results.fit", "compare": "mixedbayes.results.compare"}
+"""Names whose modules import ArviZ, which takes seconds."""
+
+
 def __getattr__(name: str) -> Any:
-    if name == "Fit":  # its module imports ArviZ, which takes seconds
-        return import_module("mixedbayes.results.fit").Fit
+    if name in LATE:
+        return getattr(import_module(LATE[name]), name)
     raise AttributeError(f"module 'mixedbayes' has no attribute {name!r}")

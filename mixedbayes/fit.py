@@ -1,56 +1,34 @@
 """The driver: one line a stage, from a formula and a table to a fit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from mixedbayes.design.design import Design, build_design
 from mixedbayes.design.table import Missing
-from mixedbayes.errors import ConvergenceWarning, DesignWarning, warn
+from mixedbayes.errors import DesignWarning, FileError, warn
+from mixedbayes.inference.engine import Engine, Prepared, engine_of
 from mixedbayes.inference.options import Options
 from mixedbayes.model.families import Family, find_family
 from mixedbayes.model.priors import Prior, parse_priors
-from mixedbayes.model.spec import ModelSpec, specify
+from mixedbayes.model.spec import specify
 from mixedbayes.model.text import spec_html, spec_text
 
 if TYPE_CHECKING:
-    import pymc
-    from xarray import DataTree
-
-    from mixedbayes.inference.collapsed import Collapsed
     from mixedbayes.results.fit import Fit
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
+class Model(Prepared):
     """A model that is not fitted yet: printing it shows every parameter with its prior.
 
     Attributes:
         spec: The model as data.
     """
 
-    spec: ModelSpec
-
     @property
     def design(self) -> Design:
         """The design IR."""
         return self.spec.design
-
-    @cached_property
-    def pymc(self) -> "pymc.Model":
-        """The `pymc.Model`, built on first use."""
-        from mixedbayes.inference.pymc_model import build  # noqa: PLC0415  # PyMC takes seconds to import
-
-        return build(self.spec)
-
-    @cached_property
-    def collapsed(self) -> "Collapsed":
-        """The density of the variance parameters alone, for Gaussian models: one pass over the rows, on first use."""
-        from mixedbayes.inference.exact import collapse  # noqa: PLC0415  # SciPy's parts take a second to import
-
-        return collapse(self.spec)
 
     def fit(
         self,
@@ -95,27 +73,11 @@ class Model:
             ArgumentError: An option out of range, a sampler that is not installed, or a method that the
                 model does not allow.
         """
-        from mixedbayes.inference.method import choose  # noqa: PLC0415  # as above
-        from mixedbayes.results.fit import Fit  # noqa: PLC0415  # ArviZ too
+        from mixedbayes.results.fit import checked_fit  # noqa: PLC0415  # ArviZ takes seconds to import
 
         options = Options(method, sampler, chains, draws, tune, target_accept, seed, cores, memory, progress)
-        choice = choose(self.spec, options, lambda: self.collapsed)
-        idata = self._draw(choice.method, options)
-        idata["sample_stats"].attrs["mixedbayes_method"] = str(choice)
-        fitted = Fit(self.spec, idata)
-        if not fitted.is_beyond_doubt:
-            for complaint in fitted.report.complaints:
-                warn(complaint, ConvergenceWarning)
-        return fitted
-
-    def _draw(self, method: str, options: Options) -> "DataTree":
-        if method == "collapsed":
-            from mixedbayes.inference.exact import sample_exactly  # noqa: PLC0415  # as above
-
-            return sample_exactly(self.collapsed, options)
-        from mixedbayes.inference.nuts import sample  # noqa: PLC0415  # PyMC takes seconds
-
-        return sample(self.pymc, self.spec.variables, options)
+        engine = Engine(options)
+        return checked_fit(self.spec, engine.draw(self), engine)
 
     def __str__(self) -> str:
         return spec_text(self.spec)
@@ -235,4 +197,9 @@ def load(path: str | PathLike[str], *, env: Mapping[str, Any] | None = None) -> 
     from mixedbayes.results.fit import Fit  # noqa: PLC0415  # ArviZ takes seconds to import
     from mixedbayes.results.storage import read  # noqa: PLC0415  # as above
 
-    return Fit(*read(path, env))
+    spec, idata = read(path, env)
+    try:
+        engine = engine_of(idata)
+    except (TypeError, ValueError) as error:
+        raise FileError(f"{path} is damaged: how its draws were made cannot be read.") from error
+    return Fit(spec, idata, engine)

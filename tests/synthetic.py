@@ -22,7 +22,17 @@ def synthetic_fit(
 ) -> Fit:
     """A fit of the model whose draws are noise: sds are positive, correlations are correlation matrices."""
     spec = mb.model(formula, data, family, **options).spec
-    return Fit(spec, synthetic_draws(spec, chains, draws, seed))
+    return Fit(spec, synthetic_draws(spec, chains, draws, seed), NoEngine())
+
+
+class NoEngine:
+    """Draws nothing."""
+
+    def redraw(self, spec: ModelSpec, seed: int | None) -> xr.DataTree:
+        raise AssertionError("nothing was to be drawn again")
+
+    def leave_out(self, spec: ModelSpec, idata: xr.DataTree) -> None:
+        return None
 
 
 def synthetic_draws(spec: ModelSpec, chains: int, draws: int, seed: int) -> xr.DataTree:

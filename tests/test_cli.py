@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from synthetic import synthetic_draws
+from synthetic import NoEngine, synthetic_draws
 
 import mixedbayes as mb
 import mixedbayes.cli as command
@@ -66,7 +66,7 @@ def run(files, monkeypatch):
     def fit(formula, data, family, *, link, priors, missing, progress, **sampling):
         spec = mb.model(formula, data, family, link=link, priors=priors, missing=missing).spec
         Options(**sampling)
-        return Fit(spec, synthetic_draws(spec, chains=2, draws=10, seed=1))
+        return Fit(spec, synthetic_draws(spec, chains=2, draws=10, seed=1), NoEngine())
 
     monkeypatch.setattr(command, "fit", fit)
     monkeypatch.chdir(files)
@@ -95,7 +95,7 @@ def test_data_are_read_from(run, source):
 
 def tidy_of(data=SLEEP, formula=FORMULA, **options):
     spec = mb.model(formula, data).spec
-    return Fit(spec, synthetic_draws(spec, chains=2, draws=10, seed=1)).tidy(**options)
+    return Fit(spec, synthetic_draws(spec, chains=2, draws=10, seed=1), NoEngine()).tidy(**options)
 
 
 def assert_equal(found, expected):

@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -172,6 +172,18 @@ class Design:
         groups = {block.name: EncodedBlock(block.X, block.codes, ()) for block in self.groups}
         trials = self.response.trials
         return Encoded(self.fixed.X, self.offset, groups, trials, self.rows.index, np.arange(self.n), {})
+
+    def only(self, rows: np.ndarray) -> "Design":
+        """The design over some of its rows, by their places in it: columns and levels stay as they are."""
+        return replace(
+            self,
+            response=self.response.only(rows),
+            fixed=replace(self.fixed, X=self.fixed.X[rows]),
+            offset=self.offset[rows],
+            groups=tuple(replace(block, X=block.X[rows], codes=block.codes[rows]) for block in self.groups),
+            rows=replace(self.rows, kept=self.rows.kept[rows], index=self.rows.index[rows]),
+            data=self.data.iloc[rows],
+        )
 
     def encode(
         self,

@@ -1,7 +1,7 @@
 """The response of a formula on data: numbers, with what they count or which level they stand for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,11 @@ class ResponseValues:
     values: np.ndarray
     levels: tuple[Any, ...] | None = None
     trials: np.ndarray | None = None
+
+    def only(self, rows: np.ndarray) -> "ResponseValues":
+        """Some of the rows, by their places."""
+        trials = None if self.trials is None else self.trials[rows]
+        return replace(self, values=self.values[rows], trials=trials)
 
     @property
     def modelled(self) -> str | None:

@@ -25,6 +25,9 @@ from mixedbayes.model.spec import BlockSpec, ModelSpec, Parameter
 STEP = 1e-30
 """Of the complex step; its square vanishes beside anything."""
 
+LARGEST_PARTIAL = 1 - 1e-15
+"""Of a partial correlation that is read from a matrix, whose rounding may have reached 1."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Point:
@@ -104,6 +107,32 @@ class Variances:
         """
         moved = theta[:, None, :] + 1j * STEP * np.eye(self.size)
         return self.at(moved.reshape(-1, self.size))
+
+    def of(self, draws: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Theta at draws of the parameters: the inverse of `at`, shape (S, d).
+
+        Args:
+            draws: By the names of the specification's variables, shape (chain, draw, ...).
+        """
+        values = {p.address: draws[p.address].ravel() for p in (*self.spec.hyper, *self.spec.auxiliary)}
+        for block in self.spec.blocks:
+            sds = draws[block.sd].reshape(-1, len(block.sds)).T
+            values |= {p.address: sd for p, sd in zip(block.sds, sds, strict=True)}
+        columns: list[np.ndarray] = []
+
+        def put(parameters: Sequence[Parameter]) -> None:
+            for parameter in parameters:
+                lower, upper, _, _ = _frame(parameter, values)
+                columns.append(_all_to_line(values[parameter.address], lower, upper))
+
+        put(self.spec.hyper)
+        for block in self.spec.blocks:
+            put(block.sds)
+            if block.cor:
+                q = len(block.sds)
+                columns.extend(_partials(draws[block.correlation].reshape(-1, q, q)))
+        put(self.spec.auxiliary)
+        return np.column_stack(columns)
 
     def start(self, guesses: Mapping[str, float]) -> np.ndarray:
         """A theta to begin from, shape (d,): parameters at the guesses, hyperparameters where their priors say."""
@@ -220,6 +249,30 @@ def _to_line(x: float, lower: float, upper: float) -> float:
     if lower > -inf:
         return float(np.log(max(x - lower, 1e-3 * abs(x), 1e-300)))
     return x
+
+
+def _all_to_line(x: np.ndarray, lower: Any, upper: Any) -> np.ndarray:
+    """The inverse of `_from_line`."""
+    if np.any(np.real(upper) < inf):
+        return np.log(x - lower) - np.log(upper - x)
+    return np.log(x - lower) if np.any(np.real(lower) > -inf) else x
+
+
+def _partials(correlation: np.ndarray) -> list[np.ndarray]:
+    """Atanh of the canonical partial correlations, row by row, of matrices of shape (S, q, q)."""
+    q = correlation.shape[-1]
+    L = np.zeros_like(correlation)
+    found = []
+    for i in range(q):
+        left = np.ones(len(correlation))
+        for k in range(i):
+            inner = correlation[:, i, k] - np.einsum("sj,sj->s", L[:, i, :k], L[:, k, :k])
+            L[:, i, k] = inner / L[:, k, k]
+            w = np.clip(L[:, i, k] / np.sqrt(left), -LARGEST_PARTIAL, LARGEST_PARTIAL)
+            left = left * (1 - w**2)
+            found.append(np.arctanh(w))
+        L[:, i, i] = np.sqrt(left)
+    return found
 
 
 def _correlation_factor(

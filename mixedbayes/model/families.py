@@ -18,11 +18,16 @@ from mixedbayes.model.priors import Prior
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What is linear: `link(mean) = predictor`, both vectorised NumPy functions."""
+    """What is linear: `link(mean) = predictor`, both vectorised NumPy functions.
+
+    Attributes:
+        latent_variance: Of the variable of which a response of zeros and ones is the sign; None where there is none.
+    """
 
     name: str
     link: Callable[[np.ndarray], np.ndarray]
     inverse: Callable[[np.ndarray], np.ndarray]
+    latent_variance: float | None = None
 
 
 LINKS: Mapping[str, Link] = {
@@ -30,9 +35,9 @@ LINKS: Mapping[str, Link] = {
     for link in (
         Link("identity", lambda mu: mu, lambda eta: eta),
         Link("log", np.log, np.exp),
-        Link("logit", logit, expit),
-        Link("probit", ndtri, ndtr),
-        Link("cloglog", lambda mu: np.log(-np.log1p(-mu)), lambda eta: -np.expm1(-np.exp(eta))),
+        Link("logit", logit, expit, np.pi**2 / 3),
+        Link("probit", ndtri, ndtr, 1.0),
+        Link("cloglog", lambda mu: np.log(-np.log1p(-mu)), lambda eta: -np.expm1(-np.exp(eta)), np.pi**2 / 6),
     )
 }
 

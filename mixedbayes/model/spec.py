@@ -98,6 +98,17 @@ class ModelSpec:
     priors: Mapping[str, Prior]
     response: str
 
+    def only(self, rows: np.ndarray) -> "ModelSpec":
+        """The same model of some of its rows, by their places: with the same priors, centred at the same means."""
+        return self.of(self.design.only(rows))
+
+    def of(self, design: Design) -> "ModelSpec":
+        """The same model of other rows: of a design with the same columns."""
+        blocks = tuple(
+            replace(spec, block=block) for spec, block in zip(self.blocks, design.groups, strict=True)
+        )
+        return replace(self, design=design, blocks=blocks)
+
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """Every parameter with a prior, in the order tables have them."""

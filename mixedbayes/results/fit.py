@@ -10,10 +10,20 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from mixedbayes.errors import ArgumentError, PartialDrawsWarning, listed, nearest
+from mixedbayes.errors import (
+    ArgumentError,
+    ConvergenceWarning,
+    PartialDrawsWarning,
+    listed,
+    nearest,
+    warn,
+)
 from mixedbayes.model.spec import ModelSpec
-from mixedbayes.results import predict, storage, tables
+from mixedbayes.results import elpd, predict, storage, tables, variance
 from mixedbayes.results.diagnostics import describe_draws
+from mixedbayes.results.elpd import Elpd
+from mixedbayes.results.engine import Engine
+from mixedbayes.results.log_likelihood import add_log_likelihood
 from mixedbayes.results.predict import Kind, ResidualKind
 from mixedbayes.results.predictor import Groups, NewLevels, Predictor, predictor_of
 from mixedbayes.results.report import Report, build_report
@@ -29,11 +39,16 @@ class Fit:
             (dim coefficient, the intercept at zero of all predictors), and for each block `sd_<group>`,
             `cor_<group>`, `r_<group>`. Where not all draws of `r_<group>` were kept, for want of memory, those
             that were are in a group `group_effects`, and their means and standard deviations (`r_<group>_sd`)
-            over all draws in `group_effects_moments`.
+            over all draws in `group_effects_moments`. `log_likelihood` is computed when it is read.
+        engine: How to draw again, from other models or fewer rows.
     """
 
     spec: ModelSpec
     idata: xr.DataTree
+    engine: Engine
+
+    def __post_init__(self) -> None:
+        add_log_likelihood(self.spec, self.idata)
 
     @property
     def posterior(self) -> xr.Dataset:
@@ -192,6 +207,73 @@ class Fit:
         rows = predict.encode(self.spec, predictor, newdata, trials=True)
         return predict.simulate(self.spec, predictor, rows, n)
 
+    def loo(self, groups: str | None = None, reloo: bool = False, seed: int | None = None) -> Elpd:
+        """Leave-one-out cross-validation: how well each row is predicted from the others, or each group from the others.
+
+        Args:
+            groups: A group of the model, or a factor among its columns: leave out one level at a time, and predict
+                its rows jointly. None leaves out one row at a time.
+            reloo: Whether rows whose importance weights are not to be trusted are left out by fitting the model
+                again without each of them.
+            seed: Of what is drawn again.
+
+        Returns:
+            The expected log predictive density with its standard error and the Pareto k; `.pointwise` by row (or
+            group) and `.table`. Rows are left out by Pareto-smoothed importance sampling. Groups in closed form
+            where the model is Gaussian given its variances; else the model is fitted again without each of them.
+
+        Raises:
+            ArgumentError: An unknown group.
+        """
+        if groups is None:
+            return elpd.loo(self.spec, self.idata, self.engine, reloo=reloo, seed=seed)
+        return elpd.logo(self.spec, self.idata, self.engine, group=groups, seed=seed)
+
+    def kfold(self, k: int = 10, groups: str | Sequence[str] | None = None, seed: int | None = None) -> Elpd:
+        """K-fold cross-validation: fit the model k times, each time without one fold of the rows, and predict these.
+
+        Args:
+            k: Folds.
+            groups: A group (or several) whose levels are not taken apart: rows of one level are in one fold.
+            seed: Of the folds and draws.
+
+        Returns:
+            The expected log predictive density, by row; priors and centring are those of the whole fit.
+
+        Raises:
+            ArgumentError: An unknown group, or too few rows or groups for k folds.
+        """
+        return elpd.kfold(self.spec, self.idata, self.engine, k=k, groups=groups, seed=seed)
+
+    def waic(self) -> Elpd:
+        """The widely applicable information criterion, by row, on the scale of log densities; `loo()` is more robust."""
+        return elpd.waic(self.spec, self.idata)
+
+    def dic(self) -> Elpd:
+        """The deviance information criterion, on the scale of log densities: -2 elpd is DIC as BUGS has it.
+
+        It is measured at the mean of the linear predictor and of the other parameters, and not over draws.
+        """
+        return elpd.dic(self.spec, self.idata)
+
+    def bayes_r2(self, conf_level: float = 0.95) -> pd.DataFrame:
+        """The share of variance explained: `conditional` with the groups' effects, `marginal` without them.
+
+        Returns:
+            Columns estimate, std_error, conf_low, conf_high. Source: Gelman et al. (2019), R-squared for Bayesian
+            regression models; marginal and conditional as Nakagawa & Schielzeth (2013).
+        """
+        return variance.bayes_r2(self.spec, self.idata, conf_level)
+
+    def icc(self, conf_level: float = 0.95) -> pd.DataFrame:
+        """The share of each group, and of the residual, in the variance that the fixed effects leave.
+
+        Returns:
+            Columns estimate, std_error, conf_low, conf_high by group, on the scale of the linear predictor; of
+            families without a residual that of the link's latent variable, or of the response at its mean.
+        """
+        return variance.icc(self.spec, self.idata, conf_level)
+
     def _predictor(
         self, groups: Groups = "all", new_levels: NewLevels = "sample", seed: int | None = None
     ) -> Predictor:
@@ -229,3 +311,12 @@ class Fit:
 
     def _repr_html_(self) -> str:
         return self.report.html()
+
+
+def checked_fit(spec: ModelSpec, idata: xr.DataTree, engine: Engine) -> Fit:
+    """The fit, after warning of whatever is wrong with its draws."""
+    fitted = Fit(spec, idata, engine)
+    if not fitted.is_beyond_doubt:
+        for complaint in fitted.report.complaints:
+            warn(complaint, ConvergenceWarning)
+    return fitted

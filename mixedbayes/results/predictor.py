@@ -142,11 +142,23 @@ class Predictor:
             block.add_to(eta, EncodedBlock(X[at], codes[at], unseen), self.new_levels)
         return eta
 
-    def arguments(self, eta: np.ndarray, trials: np.ndarray | None = None) -> Arguments:
-        """What the likelihood takes, over rows and draws; of one trial where no number of them is given."""
+    def arguments(
+        self,
+        eta: np.ndarray,
+        trials: np.ndarray | None = None,
+        parameters: Mapping[str, np.ndarray] | None = None,
+    ) -> Arguments:
+        """What the likelihood takes, over rows and draws; of one trial where no number of them is given.
+
+        Args:
+            eta: Shape (m, S).
+            trials: Shape (m,).
+            parameters: In place of the draws' own.
+        """
         spec = self.spec
         of_rows = None if trials is None else trials[:, None]
-        return arguments_of(spec.family, spec.link, eta, self.parameters, of_rows)
+        own = self.parameters if parameters is None else parameters
+        return arguments_of(spec.family, spec.link, eta, own, of_rows)
 
     def mean(self, rows: Encoded, at: slice = slice(None)) -> np.ndarray:
         """The mean of the response (of one trial, where it counts successes), shape (m, S)."""

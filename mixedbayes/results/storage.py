@@ -22,6 +22,7 @@ from mixedbayes.model.families import FAMILIES, find_family
 from mixedbayes.model.priors import parse_priors
 from mixedbayes.model.spec import CHAIN, DRAW, ModelSpec, specify
 from mixedbayes.results.diagnostics import describe_draws
+from mixedbayes.results.log_likelihood import LOG_LIKELIHOOD
 from mixedbayes.results.quantities import EFFECTS, MOMENTS
 
 FORMAT = 1
@@ -52,7 +53,11 @@ def save(spec: ModelSpec, idata: xr.DataTree, path: str | PathLike[str]) -> None
             f"The family {spec.family.name!r} is your own: add it to FAMILIES, here and where the fit is loaded."
         )
     tree = xr.DataTree.from_dict(
-        {name: _storable(node.to_dataset()) for name, node in idata.children.items()}
+        {
+            name: _storable(node.to_dataset())
+            for name, node in idata.children.items()
+            if name != LOG_LIKELIHOOD  # it can be computed
+        }
     )
     rows = spec.design.rows
     tree[DATA] = xr.DataTree(

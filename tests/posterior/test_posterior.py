@@ -6,6 +6,7 @@ percent of a posterior's sd is far outside it.
 """
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,11 @@ def test_posterior_agrees_with_brms(name, method):
     assert len(rows) == len(reference["posterior"])
     assert_agree(draws_by_address(fit), rows)
     assert fit.tidy()["rhat"].max() < 1.03
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mb.ConvergenceWarning)  # R's loo has bad weights too
+        elpd = fit.loo()
+    assert abs(elpd.elpd - reference["loo"]["elpd_loo"]) < 1
+    assert elpd.se == pytest.approx(reference["loo"]["se"], rel=0.05)
 
 
 def exactly(model: mb.Model) -> mb.Fit:

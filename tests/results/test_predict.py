@@ -8,14 +8,14 @@ import polars as pl
 import pymc as pm
 import pytest
 import xarray as xr
+from data import dataset
 from scipy import stats
+from synthetic import NoEngine, synthetic_fit
 
 import mixedbayes as mb
 from mixedbayes.errors import ArgumentError, DataError, DesignWarning
 from mixedbayes.results.fit import Fit
 from mixedbayes.results.predict import summarise_rows
-from tests.data import dataset
-from tests.synthetic import synthetic_fit
 
 RNG = np.random.default_rng(8)
 N = 48
@@ -63,7 +63,9 @@ def test_the_mean_is_that_of_the_pymc_model_at_its_own_draws(formula, family, li
         {name: (("chain", "draw", *model.spec.dims[name]), values[name][None]) for name in names},
         coords={**model.spec.coords, "chain": [0], "draw": np.arange(6)},
     )
-    fit = Fit(model.spec, xr.DataTree.from_dict({"posterior": posterior, "sample_stats": xr.Dataset()}))
+    fit = Fit(
+        model.spec, xr.DataTree.from_dict({"posterior": posterior, "sample_stats": xr.Dataset()}), NoEngine()
+    )
     expected = drawn[-1].reshape(6, -1)  # the probability, where successes are counted
     for newdata in (None, DATA.drop(columns=["y", "count", "won", "s", "n"])):
         found = fit.predict(newdata, draws=True).to_numpy()[0]
@@ -363,9 +365,9 @@ def test_where_few_draws_of_effects_were_kept_predictions_are_of_those():
     }
     tree["posterior"] = xr.DataTree(posterior.drop_vars("r_school"))
     tree["group_effects_moments"] = xr.DataTree(xr.Dataset(moments))
-    none_kept = Fit(fit.spec, tree.copy())
+    none_kept = Fit(fit.spec, tree.copy(), NoEngine())
     tree["group_effects"] = xr.DataTree(posterior[["r_school"]].isel(draw=[3, 11]))
-    some_kept = Fit(fit.spec, tree)
+    some_kept = Fit(fit.spec, tree, NoEngine())
     np.testing.assert_allclose(
         some_kept.predict(draws=True), fit.predict(draws=True).isel(draw=[3, 11]), rtol=1e-6
     )

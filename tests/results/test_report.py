@@ -45,7 +45,7 @@ def with_draws(fit, change):
     """The fit with its posterior changed by a function of the dataset."""
     idata = fit.idata.copy(deep=True)
     idata["posterior"] = change(idata["posterior"].to_dataset())
-    return Fit(fit.spec, idata)
+    return Fit(fit.spec, idata, fit.engine)
 
 
 def sections(text):

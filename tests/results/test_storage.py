@@ -397,7 +397,7 @@ def test_draws_that_do_not_fit_the_model(tmp_path, draws):
         "other dims": lambda: posterior.drop_vars("sigma").assign(sigma=("coefficient", [1.0, 2.0])),
     }[draws]()
     fit.idata["posterior"] = posterior
-    Fit(fit.spec, fit.idata).to_netcdf(tmp_path / "fit.nc")
+    Fit(fit.spec, fit.idata, fit.engine).to_netcdf(tmp_path / "fit.nc")
     with pytest.raises(FileError, match="holds no draws of"):
         mb.load(tmp_path / "fit.nc")
 

@@ -321,7 +321,7 @@ def test_hyperparameters_are_in_the_tidy_table():
 def test_tables_do_not_depend_on_the_order_of_dimensions(fits):
     fit = fits("y ~ x + (x | g)")
     turned = fit.idata.map_over_datasets(lambda data: data.transpose(..., *reversed(list(data.dims))))
-    other = type(fit)(fit.spec, turned)
+    other = type(fit)(fit.spec, turned, fit.engine)
     for name in ("tidy", "coef", "ranef", "varcorr", "fixef"):
         pd.testing.assert_frame_equal(getattr(other, name)(), getattr(fit, name)())
     assert str(other) == str(fit)

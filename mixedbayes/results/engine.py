@@ -1,0 +1,28 @@
+"""What results ask of whoever drew: to draw again. Tables know no sampler; this is all they know of one."""
+
+from typing import Protocol
+
+import numpy as np
+import xarray as xr
+
+from mixedbayes.model.spec import ModelSpec
+
+
+class LeftOut(Protocol):
+    """The predictive densities of rows of a fit given its other rows, in closed form."""
+
+    def at_draws(self, out: np.ndarray) -> np.ndarray:
+        """Log p(y_out | theta, y_in) at the fit's own draws of theta, given the places of the rows left out."""
+
+    def exactly(self, out: np.ndarray) -> float:
+        """Log p(y_out | y_in), over draws of theta given y_in alone."""
+
+
+class Engine(Protocol):
+    """Draws from posteriors, always in the same way."""
+
+    def redraw(self, spec: ModelSpec, seed: int | None) -> xr.DataTree:
+        """Draws from another model's posterior, in silence."""
+
+    def leave_out(self, spec: ModelSpec, idata: xr.DataTree) -> LeftOut | None:
+        """The densities of rows left out of a fit in closed form; None where there is none."""

@@ -1,0 +1,89 @@
+"""Shares of variance: Bayesian R2 and the intraclass correlation, draw by draw."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mixedbayes.model.families import Link
+from mixedbayes.model.spec import ModelSpec
+from mixedbayes.results.predictor import Predictor, predictor_of
+from mixedbayes.results.quantities import RESIDUAL
+from mixedbayes.results.summary import estimate
+
+
+def bayes_r2(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataFrame:
+    """The share of the response's variance that is explained, with the groups' effects and without them.
+
+    With f the mean of each row, f0 that of the population, and v the mean residual variance over rows,
+
+        conditional = var(f) / (var(f) + v),   marginal = var(f0) / (var(f0) + var(f - f0) + v).
+
+    Source: Gelman et al. (2019), R-squared for Bayesian regression models, eq. 3; Nakagawa & Schielzeth (2013).
+    """
+    predictor, population = predictor_of(spec, idata), predictor_of(spec, idata, groups=None)
+    if predictor.S != population.S:  # not all draws of the effects were kept
+        population = _at(population, predictor)
+    rows = spec.design.encoded
+    sums = np.zeros((7, predictor.S))
+    for at in predictor.pieces(len(rows)):
+        trials = None if rows.trials is None else rows.trials[at]
+        many = 1.0 if trials is None else trials[:, None]
+        arguments = predictor.arguments(predictor.eta(rows, at), trials)
+        f = predictor.likelihood.mean(arguments) / many
+        f0 = population.mean(rows, at)
+        v = np.broadcast_to(predictor.likelihood.variance(arguments) / many**2, f.shape)
+        sums += [x.sum(axis=0) for x in (f, f**2, f0, f0**2, f - f0, (f - f0) ** 2, v)]
+    sums /= len(rows)
+    to_sample = len(rows) / max(len(rows) - 1, 1)
+    fitted, fixed, random = (to_sample * np.maximum(sums[i + 1] - sums[i] ** 2, 0.0) for i in (0, 2, 4))
+    with np.errstate(invalid="ignore"):
+        shares = [fitted / (fitted + sums[6]), fixed / (fixed + random + sums[6])]
+    return _table(["conditional", "marginal"], shares, conf_level).rename_axis("r2")
+
+
+def icc(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataFrame:
+    """The share of each group in the variance that the fixed effects leave, on the scale of the linear predictor.
+
+    Effects of a predictor count with its values: a block's variance is the mean of z'Sigma z over rows. The
+    residual variance is that of the latent variable where the link has one (pi^2/3 for logit), else that of the
+    response over the squared slope of the inverse link, at the mean of the response. Source: Nakagawa, Johnson &
+    Schielzeth (2017); Johnson (2014).
+    """
+    predictor = predictor_of(spec, idata)
+    groups: dict[str, Any] = {}
+    for block in spec.design.groups:
+        squares = block.X.T @ block.X / len(block.X)
+        factor = predictor.blocks[block.name].factor
+        variance = np.einsum("acs,bcs,ab->s", factor, factor, squares)
+        groups[block.group] = groups.get(block.group, 0.0) + variance
+    residual = _residual(spec.link, predictor)
+    total = residual + sum(groups.values())
+    shares = {name: variance / total for name, variance in {**groups, RESIDUAL: residual}.items()}
+    return _table(shares, shares.values(), conf_level).rename_axis("group")
+
+
+def _residual(link: Link, predictor: Predictor) -> np.ndarray:
+    """The residual variance on the scale of the linear predictor, shape (S,)."""
+    if link.latent_variance is not None:
+        return np.full(predictor.S, link.latent_variance)
+    rows = predictor.spec.design.encoded
+    sums = [predictor.mean(rows, at).sum(axis=0) for at in predictor.pieces(len(rows))]
+    mean = np.sum(sums, axis=0) / len(rows)
+    eta = link.link(mean)
+    step = 1e-5 * np.maximum(1.0, np.abs(eta))
+    slope = (link.inverse(eta + step) - link.inverse(eta - step)) / (2 * step)
+    return predictor.likelihood.variance(predictor.arguments(eta[None]))[..., :].reshape(-1) / slope**2
+
+
+def _at(population: Predictor, predictor: Predictor) -> Predictor:
+    """The population's draws that are those of the predictor."""
+    place = np.searchsorted(population.draws, predictor.draws)
+    each = np.arange(len(population.chains))[:, None] * len(population.draws) + place
+    return population.some(each.ravel())
+
+
+def _table(names: Iterable[str], shares: Iterable[np.ndarray], conf_level: float) -> pd.DataFrame:
+    return estimate(np.stack(list(shares), axis=-1)[None], conf_level).set_axis(pd.Index(list(names)))

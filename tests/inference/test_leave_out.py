@@ -1,0 +1,91 @@
+"""Rows left out of a Gaussian model, in closed form, against dense matrices; theta read back from draws."""
+
+from dataclasses import replace
+
+import dense_gaussian
+import numpy as np
+import pytest
+from synthetic import synthetic_draws
+from test_collapsed import DATA, FORMULAS, PRIORS, N
+
+import mixedbayes as mb
+from mixedbayes.inference.engine import Engine, engine_of
+from mixedbayes.inference.exact import collapse
+from mixedbayes.inference.leave_out import LeaveOut
+from mixedbayes.inference.options import Options
+from mixedbayes.inference.variances import variances_of
+
+CASES = [
+    *((formula, {}) for name, formula in FORMULAS.items() if name != "nested thrice, with slopes"),
+    ("y ~ x + (x | g)", PRIORS["flat coefficients"]),
+    ("y ~ x + (x | g)", PRIORS["intercept at zero"]),
+    ("y ~ x + (x | g)", PRIORS["hyperpriors"]),
+    ("y ~ x + (x | g)", PRIORS["sd ~ uniform(0.5, 5)"]),
+]
+
+
+def variables_at(spec, theta):
+    """What a fit's posterior holds at the thetas, as one chain."""
+    point = variances_of(spec).at(theta)
+    values = {p.address: point.values[p.address][None] for p in (*spec.hyper, *spec.auxiliary)}
+    for block, correlation in zip(spec.blocks, point.correlations, strict=True):
+        values[block.sd] = np.stack([point.values[p.address] for p in block.sds], axis=-1)[None]
+        if correlation is not None:
+            values[block.correlation] = np.moveaxis(correlation, -1, 0)[None]
+    return values
+
+
+@pytest.mark.parametrize(("formula", "priors"), CASES)
+def test_theta_is_read_back_from_draws(formula, priors):
+    spec = mb.model(formula, DATA, priors=priors).spec
+    variances = variances_of(spec)
+    theta = np.random.default_rng(1).normal(0.3, 0.8, (7, variances.size))
+    np.testing.assert_allclose(variances.of(variables_at(spec, theta)), theta, rtol=1e-8, atol=1e-10)
+
+
+def test_a_correlation_that_rounding_brought_to_one_has_a_finite_theta():
+    spec = mb.model("y ~ x + (x | g)", DATA).spec
+    values = variables_at(spec, np.zeros((1, 4)))
+    values["cor_g"] = np.ones((1, 1, 2, 2))
+    assert np.isfinite(variances_of(spec).of(values)).all()
+
+
+@pytest.mark.parametrize(("formula", "priors"), CASES)
+def test_the_density_of_rows_left_out_is_that_of_dense_matrices(formula, priors):
+    spec = mb.model(formula, DATA, priors=priors).spec
+    theta = np.random.default_rng(2).normal(0.3, 0.4, (3, variances_of(spec).size))
+    left = LeaveOut(collapse(spec), None, Options())
+    vars(left)["theta"] = theta  # in place of a fit's draws
+    for out in ([5], np.flatnonzero(DATA["g"] == 2), np.arange(12)):
+        within = variances_of(spec.only(np.setdiff1d(np.arange(N), out)))
+        expected = [
+            dense_gaussian.log_posterior(variances_of(spec), t) - dense_gaussian.log_posterior(within, t)
+            for t in theta
+        ]
+        np.testing.assert_allclose(left.at_draws(np.asarray(out)), expected, rtol=1e-8, atol=1e-8)
+
+
+def test_where_there_is_no_closed_form_there_is_none():
+    cases = [
+        ("y ~ x", {"priors": {"b": "cauchy(0, 1)"}}, Options()),
+        ("k ~ x + (1 | g)", {"family": "poisson"}, Options()),
+        ("y ~ x", {}, Options("nuts")),
+    ]
+    for formula, options, drawn in cases:
+        spec = mb.model(formula, DATA, **options).spec
+        assert Engine(drawn).leave_out(spec, synthetic_draws(spec, 2, 5, 1)) is None
+    spec = mb.model("y ~ x + (1 | g)", DATA).spec
+    assert Engine(Options()).leave_out(spec, synthetic_draws(spec, 2, 5, 1)) is not None
+
+
+@pytest.mark.slow
+def test_a_fit_remembers_how_it_was_drawn(tmp_path):
+    fit = mb.fit("y ~ x + (1 | g)", DATA, seed=5, draws=50, chains=3, method="collapsed")
+    fit.to_netcdf(tmp_path / "fit.nc")
+    loaded = mb.load(tmp_path / "fit.nc")
+    assert loaded.engine == fit.engine == engine_of(fit.idata)
+    assert fit.engine.options == Options("collapsed", draws=50, chains=3, seed=5)
+    again = loaded.engine.redraw(loaded.spec, seed=5)
+    np.testing.assert_array_equal(again["posterior"]["b"], fit.posterior["b"])
+    changed = replace(fit.engine.options, seed=7)
+    assert not np.array_equal(Engine(changed).redraw(fit.spec, 7)["posterior"]["b"], fit.posterior["b"])

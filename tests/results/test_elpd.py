@@ -1,0 +1,397 @@
+"""Predictive densities against ArviZ, against refits, and against densities written out by hand."""
+
+import re
+import warnings
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from scipy import stats
+from scipy.special import logsumexp
+from synthetic import NoEngine, synthetic_fit
+
+import mixedbayes as mb
+from mixedbayes.errors import ArgumentError, ConvergenceWarning, DataError
+from mixedbayes.results import elpd as criteria
+from mixedbayes.results.fit import Fit
+from mixedbayes.results.group_density import log_predictive
+
+RNG = np.random.default_rng(12)
+N = 36
+DATA = pd.DataFrame(
+    {
+        "y": RNG.normal(2.0, 2.0, N),
+        "x": RNG.normal(0.0, 1.0, N),
+        "count": RNG.poisson(3.0, N),
+        "won": np.resize(["no", "yes", "yes"], N),
+        "n": np.resize([4, 7, 10], N),
+        "school": np.resize(["s1", "s2", "s3", "s4", "s5", "s6"], N),
+        "class": np.repeat(["k1", "k2", "k3", "k4"], N // 4),
+    },
+    index=[f"row {i}" for i in range(N)],
+)
+DATA["s"] = RNG.binomial(DATA["n"], 0.4)
+FORMULAS = {
+    "gaussian": "y ~ x + (x | school)",
+    "poisson": "count ~ x + (1 | school)",
+    "bernoulli": "won ~ x + (1 | school)",
+    "binomial": "s | trials(n) ~ x + (1 | school)",
+}
+SLEEP = mb.load_dataset("sleepstudy")
+FORMULA = "Reaction ~ Days + (Days | Subject)"
+
+
+def small(family="gaussian", formula=None, **options):
+    """A synthetic fit with parameters of a likely size."""
+    fit = synthetic_fit(formula or FORMULAS[family], DATA, family, **options)
+    scaled = {name: 0.2 * values for name, values in fit.posterior.items() if not str(name).startswith("cor")}
+    scaled["b"] = scaled["b"] + 0.5
+    if "sigma" in scaled:
+        scaled["sigma"] = scaled["sigma"] + 2.0
+    tree = fit.idata.copy()
+    tree["posterior"] = xr.DataTree(fit.posterior.assign(scaled))
+    del tree["log_likelihood"]
+    return Fit(fit.spec, tree, NoEngine())
+
+
+def by_hand(fit, family):
+    """The log likelihood by SciPy, shape (chain, draw, n)."""
+    mean = fit.predict(draws=True).to_numpy()
+    match family:
+        case "gaussian":
+            return stats.norm.logpdf(DATA["y"], mean, fit.posterior["sigma"].to_numpy()[..., None])
+        case "poisson":
+            return stats.poisson.logpmf(DATA["count"], mean)
+        case "bernoulli":
+            return stats.bernoulli.logpmf(DATA["won"] == "yes", mean)
+        case "binomial":
+            return stats.binom.logpmf(DATA["s"], DATA["n"], mean)
+
+
+@pytest.mark.parametrize("family", FORMULAS)
+def test_the_log_likelihood_is_there_when_it_is_read(family):
+    fit = small(family)
+    stored = fit.idata["log_likelihood"][fit.spec.response]
+    expected = by_hand(fit, family)
+    assert stored.dims == ("chain", "draw", "observation")
+    np.testing.assert_allclose(stored, expected, rtol=1e-9)
+    np.testing.assert_allclose(stored.isel(observation=3), expected[..., 3], rtol=1e-9)
+    np.testing.assert_allclose(stored.isel(observation=[5, 1], draw=7), expected[:, 7][:, [5, 1]], rtol=1e-9)
+    np.testing.assert_allclose(stored[1:3, ::5, ::-2], expected[1:3, ::5, ::-2], rtol=1e-9)
+
+
+def test_the_log_likelihood_takes_no_memory_and_no_place_in_files(tmp_path):
+    fit = small()
+    assert "..." in repr(fit.idata["log_likelihood"])
+    fit.to_netcdf(tmp_path / "fit.nc")
+    with xr.open_datatree(tmp_path / "fit.nc", engine="h5netcdf") as stored:
+        assert "log_likelihood" not in stored.children
+    loaded = mb.load(tmp_path / "fit.nc")
+    np.testing.assert_array_equal(loaded.idata["log_likelihood"]["y"], fit.idata["log_likelihood"]["y"])
+    copied = fit.idata.copy(deep=True)
+    np.testing.assert_array_equal(copied["log_likelihood"]["y"], fit.idata["log_likelihood"]["y"])
+
+
+@pytest.mark.parametrize("family", FORMULAS)
+def test_loo_is_arvizs(family):
+    fit = small(family, draws=250)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ours, theirs = fit.loo(), az.loo(fit.idata, pointwise=True)
+    np.testing.assert_allclose(ours.elpd_i, theirs.elpd_i, rtol=1e-9)
+    np.testing.assert_allclose(ours.pareto_k, theirs.pareto_k, rtol=1e-6, atol=1e-9)
+    assert (ours.elpd, ours.se, ours.p) == pytest.approx((theirs.elpd, theirs.se, theirs.p))
+    assert ours.good_k == pytest.approx(theirs.good_k)
+    assert ours.pointwise.index.equals(DATA.index)
+    assert ours.table.loc["looic"].tolist() == pytest.approx([-2 * ours.elpd, 2 * ours.se])
+    assert "elpd_loo" in str(ours)
+
+
+@pytest.mark.parametrize("family", FORMULAS)
+def test_waic_and_dic_are_their_formulas(family):
+    fit = small(family, draws=100)
+    values = by_hand(fit, family).reshape(-1, N)
+    p = values.var(axis=0)  # as arviz.waic had it, until ArviZ 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        waic = fit.waic()
+    np.testing.assert_allclose(waic.pointwise["elpd"], logsumexp(values, axis=0) - np.log(len(values)) - p)
+    np.testing.assert_allclose(waic.pointwise["p"], p)
+    eta = fit.predict(kind="linear", draws=True).mean(("chain", "draw")).to_numpy()
+    at_mean = {
+        "gaussian": lambda: stats.norm.logpdf(DATA["y"], eta, float(fit.posterior["sigma"].mean())),
+        "poisson": lambda: stats.poisson.logpmf(DATA["count"], np.exp(eta)),
+        "bernoulli": lambda: stats.bernoulli.logpmf(DATA["won"] == "yes", 1 / (1 + np.exp(-eta))),
+        "binomial": lambda: stats.binom.logpmf(DATA["s"], DATA["n"], 1 / (1 + np.exp(-eta))),
+    }[family]()
+    dic = fit.dic()
+    effective = 2 * (at_mean.sum() - values.sum(axis=1).mean())
+    assert dic.p == pytest.approx(effective)
+    assert -2 * dic.elpd == pytest.approx(-2 * at_mean.sum() + 2 * effective)
+
+
+def test_unreliable_weights_are_told(recwarn):
+    fit = synthetic_fit("y ~ x + (x | school)", DATA, draws=100)
+    fit.loo()
+    assert any("Pareto k over" in str(w.message) and "reloo=True" in str(w.message) for w in recwarn)
+    fit.waic()
+    assert any("p_waic is over 0.4" in str(w.message) for w in recwarn)
+
+
+class Same:
+    """An engine whose refits are the fit itself."""
+
+    def __init__(self, idata):
+        self.idata, self.specs = idata, []
+
+    def redraw(self, spec, seed):
+        self.specs.append(spec)
+        return self.idata
+
+    def leave_out(self, spec, idata):
+        return None
+
+
+@pytest.mark.parametrize("groups", [None, "school", ["school", "class"]])
+def test_folds_take_the_rows_apart(groups):
+    fit = small(formula="y ~ x + (x | school) + (1 | class)")
+    engine = Same(fit.idata)
+    fold = Fit(fit.spec, fit.idata, engine).kfold(k=4, groups=groups, seed=1)
+    left = [set(range(N)) - set(spec.design.rows.kept.tolist()) for spec in engine.specs]
+    assert len(left) == 4
+    assert sorted(place for rows in left for place in rows) == list(range(N))
+    assert max(map(len, left)) - min(map(len, left)) <= (1 if groups is None else 6)
+    if groups:
+        columns = [groups] if isinstance(groups, str) else groups
+        units = DATA.reset_index().groupby(columns).indices.values()
+        assert all(sum(bool(set(unit.tolist()) & rows) for rows in left) == 1 for unit in units)
+    values = by_hand(fit, "gaussian").reshape(-1, N)
+    np.testing.assert_allclose(fold.elpd_i, logsumexp(values, axis=0) - np.log(len(values)), rtol=1e-9)
+    np.testing.assert_allclose(fold.p, 0.0, atol=1e-9)
+
+
+def test_reloo_refits_without_each_bad_row():
+    fit = small("poisson", draws=100)
+    engine = Same(fit.idata)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plain = fit.loo()
+        again = Fit(fit.spec, fit.idata, engine).loo(reloo=True)
+    bad = np.flatnonzero(plain.pareto_k > plain.good_k)
+    assert [set(range(N)) - set(spec.design.rows.kept.tolist()) for spec in engine.specs] == [
+        {i} for i in bad
+    ]
+    assert 0 < len(bad) < N
+    good = np.setdiff1d(np.arange(N), bad)
+    np.testing.assert_array_equal(again.elpd_i[good], plain.elpd_i[good])
+    values = fit.idata["log_likelihood"]["count"].to_numpy().reshape(-1, N)[:, bad]
+    np.testing.assert_allclose(again.elpd_i[bad], logsumexp(values, axis=0) - np.log(len(values)))
+    assert not again.warning
+
+
+def test_the_joint_density_of_a_group_of_counts_is_the_average_over_its_population():
+    """Against brute force: effects of the fresh levels drawn from the population by the hundred thousand."""
+    fit = small("poisson", "count ~ x + (1 + x | school) + (1 | class)", draws=50)
+    wide = fit.posterior["r_school"] * 3 - 1
+    fit.idata["posterior"] = xr.DataTree(fit.posterior.assign(r_school=wide))
+    out = np.flatnonzero(DATA["school"] == "s2")[:3]
+    keep = np.setdiff1d(np.arange(N), np.flatnonzero(DATA["school"] == "s2"))
+    spec = fit.spec.only(np.concatenate([keep, out]))
+    found, k = log_predictive(spec, fit.idata, fit.idata, np.arange(len(keep), len(keep) + 3), seed=1)
+    rng = np.random.default_rng(2)
+    posterior = {
+        name: values.to_numpy().reshape(200, *values.shape[2:]) for name, values in fit.posterior.items()
+    }
+    values = []
+    for _ in range(500):
+        sd, cor = posterior["sd_school"], posterior["cor_school"][:, 0, 1]
+        z = rng.standard_normal((200, 2))
+        u = sd * np.column_stack([z[:, 0], cor * z[:, 0] + np.sqrt(1 - cor**2) * z[:, 1]])
+        eta = 0.0
+        x = DATA["x"].to_numpy()[out]
+        eta = (posterior["b"] + u) @ np.stack([np.ones(3), x])
+        eta = eta + posterior["r_class"][:, fit.spec.design.groups[1].codes[out], 0]
+        values.append(stats.poisson.logpmf(DATA["count"].to_numpy()[out], np.exp(eta)).sum(axis=1))
+    densities = np.exp(np.concatenate(values))
+    error = densities.std() / densities.mean() / np.sqrt(len(densities))
+    assert k < 0.7
+    assert abs(found - np.log(densities.mean())) < 4.5 * (error + 0.01)
+
+
+def test_groups_that_are_no_groups_are_refused():
+    fit = small()
+    message = re.escape("The fit has no group 'shcool'; rows can be grouped by school, y, x.")
+    with pytest.raises(ArgumentError, match=message):
+        fit.loo(groups="shcool")
+    with pytest.raises(ArgumentError, match=message):
+        fit.kfold(groups="shcool")
+    with pytest.raises(ArgumentError, match="There are 6 groups, too few for 10 folds"):
+        fit.kfold(groups="school")
+    with pytest.raises(ArgumentError, match="k is a whole number of at least 2, not 1"):
+        fit.kfold(1)
+
+
+def test_fits_of_different_data_do_not_compare():
+    fit, fewer = small(), synthetic_fit("y ~ x", DATA.iloc[:-1])
+    other = synthetic_fit("y ~ x", DATA.assign(y=DATA["y"] + 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        with pytest.raises(DataError, match="'a' is of 36 rows and 'b' of 35 rows"):
+            mb.compare({"a": fit, "b": fewer})
+        with pytest.raises(DataError, match="are not of the same response in the same rows"):
+            mb.compare({"a": fit, "b": other})
+        with pytest.raises(ArgumentError, match="'a' is by loo and 'b' by waic"):
+            mb.compare({"a": fit.loo(), "b": fit.waic()})
+    with pytest.raises(ArgumentError, match="compare takes two fits or more by name"):
+        mb.compare([fit, fit])
+    with pytest.raises(ArgumentError, match="by is one of 'loo', 'waic', 'dic', 'kfold', not 'aic'"):
+        mb.compare({"a": fit, "b": fit}, by="aic")
+    with pytest.raises(ArgumentError, match="'b' is no fit"):
+        mb.compare({"a": fit, "b": 3})
+
+
+@pytest.mark.parametrize("by", ["loo", "waic", "dic"])
+def test_comparisons_are_of_the_criterion(by):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fits = {"one": small(), "two": small(formula="y ~ x + (1 | school)", seed=3)}
+        table = mb.compare(fits, by=by)
+        each = {name: getattr(fit, by)() for name, fit in fits.items()}
+    best = table.index[0]
+    assert each[best].elpd == max(one.elpd for one in each.values())
+    np.testing.assert_allclose(table["elpd"], [each[name].elpd for name in table.index])
+    other = table.index[1]
+    difference = np.asarray(each[other].elpd_i - each[best].elpd_i)
+    assert table.loc[other, "elpd_diff"] == pytest.approx(difference.sum())
+    assert table.loc[other, "dse"] == pytest.approx(np.sqrt(N * difference.var()))
+    assert table["weight"].sum() == pytest.approx(1.0)
+
+
+def test_r2_is_arvizs_and_its_parts_add_up():
+    fit = small(draws=100)
+    tree = fit.idata.copy()
+    mean = fit.predict(draws=True).to_dataset(name="mean")
+    tree["posterior"] = xr.DataTree(fit.posterior.merge(mean))
+    theirs = az.bayesian_r2(tree, "mean", "sigma", summary=False)
+    table = fit.bayes_r2()
+    assert table.loc["conditional", "estimate"] == pytest.approx(float(np.mean(theirs)))
+    population = fit.predict(groups=None, draws=True).to_numpy()
+    f = mean["mean"].to_numpy()
+    sigma2 = fit.posterior["sigma"].to_numpy() ** 2
+    marginal = population.var(-1, ddof=1) / (
+        population.var(-1, ddof=1) + (f - population).var(-1, ddof=1) + sigma2
+    )
+    assert table.loc["marginal", "estimate"] == pytest.approx(marginal.mean())
+
+
+def test_r2_of_successes_is_of_their_part_of_the_trials():
+    fit = small("binomial")
+    p, n = fit.predict(draws=True).to_numpy(), DATA["n"].to_numpy()
+    expected = p.var(-1, ddof=1) / (p.var(-1, ddof=1) + (p * (1 - p) / n).mean(-1))
+    assert fit.bayes_r2().loc["conditional", "estimate"] == pytest.approx(expected.mean())
+
+
+def test_icc_is_the_share_of_the_groups_variance():
+    fit = small(formula="y ~ x + (x | school) + (1 | class)")
+    sd, cor = fit.posterior["sd_school"], fit.posterior["cor_school"][..., 0, 1]
+    x = DATA["x"]
+    school = sd[..., 0] ** 2 + (x**2).mean() * sd[..., 1] ** 2 + 2 * x.mean() * cor * sd[..., 0] * sd[..., 1]
+    klass, residual = fit.posterior["sd_class"][..., 0] ** 2, fit.posterior["sigma"] ** 2
+    total = school + klass + residual
+    table = fit.icc()
+    assert list(table.index) == ["school", "class", "Residual"]
+    expected = [float((part / total).mean()) for part in (school, klass, residual)]
+    np.testing.assert_allclose(table["estimate"], expected)
+
+
+def test_icc_of_links_without_a_residual():
+    fit = small("bernoulli")
+    sd2 = fit.posterior["sd_school"][..., 0] ** 2
+    assert fit.icc().loc["school", "estimate"] == pytest.approx(float((sd2 / (sd2 + np.pi**2 / 3)).mean()))
+    counts = small("poisson")
+    sd2, mean = counts.posterior["sd_school"][..., 0] ** 2, counts.predict(draws=True).mean("observation")
+    expected = float((sd2 / (sd2 + 1 / mean)).mean())
+    assert counts.icc().loc["school", "estimate"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.fixture(scope="module")
+def sleep():
+    return mb.fit(FORMULA, SLEEP, seed=1, draws=2000)
+
+
+@pytest.mark.slow
+def test_loo_agrees_with_leaving_each_row_out(sleep):
+    """All 180 refits of the variances, by the collapsed density; and five by whole refits."""
+    with pytest.warns(ConvergenceWarning, match="Pareto k"):
+        found = sleep.loo()
+    closed = sleep.engine.leave_out(sleep.spec, sleep.idata)
+    exact = np.array([closed.exactly(np.array([i])) for i in range(0, 180, 3)])
+    good = np.asarray(found.pareto_k)[::3] < 0.5
+    difference = np.asarray(found.elpd_i)[::3] - exact
+    assert np.abs(difference[good]).max() < 0.1
+    assert abs(difference.sum()) < 0.1 * found.se
+    for i in (0, 60, 120):
+        spec = sleep.spec.only(np.setdiff1d(np.arange(180), [i]))
+        refit = Fit(sleep.spec, sleep.engine.redraw(spec, seed=5), sleep.engine)
+        values = refit.idata["log_likelihood"]["Reaction"].to_numpy()[..., i]
+        assert abs(np.log(np.exp(values).mean()) - exact[i // 3]) < 0.05
+    again = sleep.loo(reloo=True, seed=2)
+    assert abs(again.elpd - found.elpd) < 1.5
+    assert not again.warning
+
+
+@pytest.mark.slow
+def test_leaving_a_subject_out_equals_refitting_without_it(sleep):
+    found = sleep.loo(groups="Subject").pointwise
+    priors = {p.address: p.prior for p in sleep.spec.parameters if not p.address.startswith("cor")}
+    for subject in ("308", "335", "352"):
+        others, own = SLEEP[SLEEP["Subject"] != subject], SLEEP[SLEEP["Subject"] == subject]
+        # the intercept's prior is at the mean of Days, which is 4.5 with every subject
+        fit = mb.fit(FORMULA, others, priors=priors, seed=3, draws=1000)
+        flat = {
+            name: values.to_numpy().reshape(4000, *values.shape[2:]) for name, values in fit.posterior.items()
+        }
+        Z = np.column_stack([np.ones(10), own["Days"]])
+        logs = []
+        for s in range(4000):
+            D = np.diag(flat["sd_Subject"][s])
+            covariance = Z @ D @ flat["cor_Subject"][s] @ D @ Z.T + flat["sigma"][s] ** 2 * np.eye(10)
+            logs.append(stats.multivariate_normal.logpdf(own["Reaction"], Z @ flat["b"][s], covariance))
+        density = np.exp(np.array(logs) - max(logs))
+        expected = np.log(density.mean()) + max(logs)
+        error = density.std() / density.mean() / np.sqrt(2000)
+        assert abs(found.loc[subject, "elpd"] - expected) < 4.5 * np.hypot(error, error)
+
+
+@pytest.mark.slow
+def test_leaving_a_subject_out_by_refits_agrees_with_the_closed_form(sleep):
+    class ByRefit:
+        redraw = staticmethod(sleep.engine.redraw)
+
+        def leave_out(self, spec, idata):
+            return None
+
+    closed = sleep.loo(groups="Subject")
+    refitted = Fit(sleep.spec, sleep.idata, ByRefit()).loo(groups="Subject", seed=4)
+    assert np.abs(closed.elpd_i - refitted.elpd_i).max() < 0.35
+    assert abs(closed.elpd - refitted.elpd) < 0.5
+
+
+@pytest.mark.slow
+def test_the_three_classic_models_compare(sleep):
+    complete = mb.fit("Reaction ~ Days", SLEEP, seed=1)
+    none = mb.fit("Reaction ~ 0 + C(Subject) + C(Subject):Days", SLEEP, seed=1)
+    with pytest.warns(ConvergenceWarning, match="Pareto k"):
+        table = mb.compare({"complete": complete, "none": none, "partial": sleep})
+    assert list(table.index) == ["partial", "none", "complete"]
+    assert table.loc["complete", "elpd_diff"] < -4 * table.loc["complete", "dse"]
+    assert abs(table.loc["partial", "elpd"] - -861.6) < 1
+
+
+def test_the_efficiency_of_draws_is_arvizs():
+    fit = small(draws=200)
+    ess = az.ess(fit.posterior, method="mean")
+    expected = np.hstack([values.to_numpy().ravel() for values in ess.data_vars.values()]).mean() / 800
+    assert criteria.relative_efficiency(fit.idata) == pytest.approx(float(expected))
