@@ -185,6 +185,15 @@ class Design:
             data=self.data.iloc[rows],
         )
 
+    def columns_of(self, blocks: Collection[str], *, trials: bool = False) -> tuple[str, ...]:
+        """The columns that the population level and some blocks are made of, and the response's trials if asked."""
+        pairs = zip(self.formula.groups, self.groups, strict=True)
+        wanted = self.formula.only(term for term, block in pairs if block.name in blocks).names(
+            response=False
+        )
+        wanted += self.formula.response.trial_names if trials else ()
+        return tuple(name for name in dict.fromkeys(wanted) if name in self.data)
+
     def encode(
         self,
         data: Any,
@@ -205,14 +214,8 @@ class Design:
             DataError: A column is not there, or a population-level factor has a new level.
         """
         table = open_table(data)
-        blocks = [
-            (term, block)
-            for term, block in zip(self.formula.groups, self.groups, strict=True)
-            if groups is None or block.name in groups
-        ]
-        wanted = list(self.formula.only(term for term, _ in blocks).names(response=False))
-        wanted += self.formula.response.trial_names if trials else ()
-        needed = [name for name in dict.fromkeys(wanted) if name in self.data]
+        names = [block.name for block in self.groups] if groups is None else groups
+        needed = self.columns_of(names, trials=trials)
         absent = [name for name in needed if name not in table.columns]
         if absent:
             raise unknown_columns(absent, table.columns, ())
@@ -222,7 +225,8 @@ class Design:
         kept = [self.fixed.recipe.columns.index(name) for name in self.fixed.columns]
         encoded = {
             block.name: EncodedBlock(block.recipe.encode(columns, self.env), *block.factor.encode(columns))
-            for _, block in blocks
+            for block in self.groups
+            if block.name in names
         }
         return Encoded(
             X=fixed[:, kept],

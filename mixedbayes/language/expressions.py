@@ -157,17 +157,18 @@ def names_in(expression: Expression) -> tuple[str, ...]:
     """Every name that stands for a value (not the functions called), in order, each once."""
     if isinstance(expression, Name):
         return (expression.name,)
-    return tuple(dict.fromkeys(name for part in _parts(expression) for name in names_in(part)))
+    return tuple(dict.fromkeys(name for part in parts_of(expression) for name in names_in(part)))
 
 
 def functions_in(expression: Expression) -> tuple[str, ...]:
     """Every function called, outermost first, each once."""
     own = (expression.function,) if isinstance(expression, Call) else ()
-    inside = (name for part in _parts(expression) for name in functions_in(part))
+    inside = (name for part in parts_of(expression) for name in functions_in(part))
     return tuple(dict.fromkeys([*own, *inside]))
 
 
-def _parts(expression: Expression) -> tuple[Expression, ...]:
+def parts_of(expression: Expression) -> tuple[Expression, ...]:
+    """The expressions that it is made of, one level down."""
     match expression:
         case Name() | Literal():
             return ()

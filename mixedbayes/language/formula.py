@@ -112,7 +112,7 @@ class Formula:
 
     def names(self, response: bool = True) -> tuple[str, ...]:
         """Every name that stands for a value, in order of appearance, each once; the response's if asked."""
-        names = [name for expression in self._expressions(response) for name in names_in(expression)]
+        names = [name for expression in self.expressions(response) for name in names_in(expression)]
         names += [name for group in self.groups for name in group.group]
         return tuple(dict.fromkeys(names))
 
@@ -120,11 +120,12 @@ class Formula:
         """Every function called anywhere, each once."""
         return tuple(
             dict.fromkeys(
-                name for expression in self._expressions(response=True) for name in functions_in(expression)
+                name for expression in self.expressions(response=True) for name in functions_in(expression)
             )
         )
 
-    def _expressions(self, response: bool) -> list[Expression]:
+    def expressions(self, response: bool) -> list[Expression]:
+        """Every expression, in order of appearance; the response's if asked."""
         left = [
             self.response.expression,
             *([self.response.trials] if self.response.trials is not None else []),

@@ -1,0 +1,38 @@
+"""What every part of a fit stands on: the model as data, its draws, and how to draw again."""
+
+from dataclasses import dataclass
+
+import xarray as xr
+
+from mixedbayes.model.spec import ModelSpec
+from mixedbayes.results.engine import Engine
+from mixedbayes.results.predictor import Groups, NewLevels, Predictor, predictor_of
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """The parts of a fit; `Fit` has the verbs.
+
+    Attributes:
+        spec: The model as data: design, family, priors.
+        idata: ArviZ's DataTree with posterior, sample_stats and observed_data. In the posterior are `b`
+            (dim coefficient, the intercept at zero of all predictors), and for each block `sd_<group>`,
+            `cor_<group>`, `r_<group>`. Where not all draws of `r_<group>` were kept, for want of memory, those
+            that were are in a group `group_effects`, and their means and standard deviations (`r_<group>_sd`)
+            over all draws in `group_effects_moments`. `log_likelihood` is computed when it is read.
+        engine: How to draw again, from other models or fewer rows.
+    """
+
+    spec: ModelSpec
+    idata: xr.DataTree
+    engine: Engine
+
+    @property
+    def posterior(self) -> xr.Dataset:
+        """The draws."""
+        return self.idata["posterior"].to_dataset()
+
+    def _predictor(
+        self, groups: Groups = "all", new_levels: NewLevels = "sample", seed: int | None = None
+    ) -> Predictor:
+        return predictor_of(self.spec, self.idata, groups, new_levels, seed)
