@@ -58,6 +58,22 @@ class Addresses:
             found[parameter.address] = _one(posterior[parameter.address])
         return found
 
+    @property
+    def shown(self) -> str:
+        """Addresses in words, each parameter once."""
+        bracketed = {address[2:-1] for address in self.named if address.startswith("b[")}
+        once = [address for address in self.named if address not in bracketed]
+        return listed([address for address in once if not self._is_mirrored(address)], 40)
+
+    def _is_mirrored(self, address: str) -> bool:
+        """Whether it is a correlation that stands before in the other order."""
+        return any(
+            address == f"cor[{b.block.name}, {one}, {other}]"
+            for b in self.spec.blocks
+            for j, one in enumerate(b.block.columns)
+            for other in b.block.columns[:j]
+        )
+
     @cached_property
     def canonical(self) -> Mapping[str, str]:
         """Addresses without blanks -> as they are written."""
@@ -94,7 +110,7 @@ class Addresses:
             else ""
         )
         return ArgumentError(
-            f"No parameter has the address {address!r}.{nearest(address, self.named)} Addresses here: {listed(self.named, 40)}.{usage}"
+            f"No parameter has the address {address!r}.{nearest(address, self.named)} Addresses here: {self.shown}.{usage}"
         )
 
     def _of_level(self, kind: str, inside: str, address: str) -> np.ndarray:

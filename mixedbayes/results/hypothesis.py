@@ -174,9 +174,7 @@ def read(addresses: Addresses, text: str) -> Statement:
     if unknown:
         raise addresses.unknown(unknown[0])
     if not draws:
-        raise ArgumentError(
-            f"The hypothesis {text!r} names no parameter. It has the addresses {listed(addresses.named, 40)}."
-        )
+        raise ArgumentError(f"The hypothesis {text!r} names no parameter. Addresses here: {addresses.shown}.")
     sizes = {values.shape for values in draws.values()}
     if len(sizes) > 1:  # not all draws of the effects were kept
         raise ArgumentError(
@@ -187,17 +185,17 @@ def read(addresses: Addresses, text: str) -> Statement:
 
 def _address_at(addresses: Addresses, text: str, place: int) -> str | None:
     """The longest address that begins at a place of the text; None if there is none."""
-    if place and (text[place - 1].isalnum() or text[place - 1] in "_."):
+    if text[place].isspace() or (place and (text[place - 1].isalnum() or text[place - 1] in "_.")):
         return None
+    squeezed = [(i, text[i]) for i in range(place, len(text)) if not text[i].isspace()]
+    rest = "".join(character for _, character in squeezed)
+    known = [key for key in (*addresses.canonical, "Intercept") if rest.startswith(key)]
+    whole = [key for key in known if not _continues(key, text[squeezed[len(key) - 1][0] + 1 :])]
+    if whole:
+        longest = max(whole, key=len)
+        return text[place : squeezed[len(longest) - 1][0] + 1]
     bracketed = BRACKETED.match(text, place)
-    if bracketed:
-        return text[place : _closing(text, bracketed.end() - 1) + 1]
-    plain = [
-        name
-        for name in (*addresses.named, "Intercept")
-        if text.startswith(name, place) and not _continues(name, text[place + len(name) :])
-    ]
-    return max(plain, key=len, default=None)
+    return text[place : _closing(text, bracketed.end() - 1) + 1] if bracketed else None
 
 
 def _continues(name: str, rest: str) -> bool:
