@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from mixedbayes.design.design import Design, build_design
 from mixedbayes.design.table import Missing
-from mixedbayes.errors import DesignWarning, FileError, warn
+from mixedbayes.errors import FileError
 from mixedbayes.inference.engine import Engine, Prepared, engine_of
 from mixedbayes.inference.options import Options
-from mixedbayes.model.families import Family, find_family
-from mixedbayes.model.priors import Prior, parse_priors
-from mixedbayes.model.spec import specify
+from mixedbayes.model.build import build_spec
+from mixedbayes.model.families import Family
+from mixedbayes.model.priors import Prior
 from mixedbayes.model.text import spec_html, spec_text
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ class Model(Prepared):
         from mixedbayes.results.fit import checked_fit  # noqa: PLC0415  # ArviZ takes seconds to import
 
         options = Options(method, sampler, chains, draws, tune, target_accept, seed, cores, memory, progress)
-        engine = Engine(options)
-        return checked_fit(self.spec, engine.draw(self), engine)
+        return checked_fit(self.spec, *Engine(options).draw(self))
 
     def __str__(self) -> str:
         return spec_text(self.spec)
@@ -138,13 +137,7 @@ def model(
         FormulaError, DataError, FamilyError, PriorError: What was passed does not make a model; the
             message says what, where and what to do.
     """
-    record, its_link = find_family(family, link)
-    read = parse_priors(priors)
-    designed = build_design(formula, data, missing=missing, env=env)
-    spec = specify(designed, record, its_link, read)
-    for note in designed.notes:
-        warn(note, DesignWarning)
-    return Model(spec)
+    return Model(build_spec(formula, data, family, link=link, priors=priors, missing=missing, env=env))
 
 
 def fit(

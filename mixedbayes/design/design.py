@@ -148,6 +148,7 @@ class Design:
         rows: Which rows of the data were kept, and what the others lacked.
         notes: Whatever was left out, or read otherwise than lme4 would, each in a sentence.
         data: The columns used, over the rows kept.
+        batches: Rows kept of each table that it was made of; from the first it was learned.
     """
 
     formula: Formula
@@ -160,6 +161,7 @@ class Design:
     data: pd.DataFrame
     env: Mapping[str, Any]
     states: tuple[dict[str, Any], ...]
+    batches: tuple[int, ...]
 
     @property
     def n(self) -> int:
@@ -283,7 +285,8 @@ def build_design(
         *(note for block in groups for note in column_notes(block.recipe.empty, f" of {block.name}")),
         *(note for term, block in zip(parsed.groups, groups, strict=True) for note in bar_notes(term, block)),
     )
-    return Design(parsed, response, fixed, offset, groups, rows, notes, columns, env, states)
+    batches = (len(rows.kept),)
+    return Design(parsed, response, fixed, offset, groups, rows, notes, columns, env, states, batches)
 
 
 def check_functions(formula: Formula, env: Mapping[str, Any]) -> None:

@@ -51,6 +51,18 @@ class Levels:
         codes[new] = -1 - order
         return codes, tuple(unseen)
 
+    def joined(self, other: "Levels") -> "Levels":
+        """These levels and then those of the other, which has none of these."""
+        values, moves = zip(
+            *(_merged(mine, theirs) for mine, theirs in zip(self.values, other.values, strict=True)),
+            strict=True,
+        )
+        theirs = np.column_stack(
+            [move[place] for move, place in zip(moves, other.combinations.T, strict=True)]
+        )
+        labels = pd.Index(self.labels).append(pd.Index(other.labels)).to_numpy()
+        return _frozen(Levels(self.columns, values, np.concatenate([self.combinations, theirs]), labels))
+
 
 def find_levels(columns: Sequence[str], data: pd.DataFrame) -> tuple[Levels, np.ndarray]:
     """The levels that occur and the code of each row, shape (n,), into them.
@@ -58,6 +70,16 @@ def find_levels(columns: Sequence[str], data: pd.DataFrame) -> tuple[Levels, np.
     Raises:
         DataError: There is only one level.
     """
+    levels, codes = find_all_levels(columns, data)
+    if len(levels.labels) == 1:
+        raise DataError(
+            f"The group {':'.join(columns)} has one level, {_plain(data[columns[0]])[0]!r}; nothing varies between levels. Leave the term out."
+        )
+    return levels, codes
+
+
+def find_all_levels(columns: Sequence[str], data: pd.DataFrame) -> tuple[Levels, np.ndarray]:
+    """The same, also where there is only one level."""
     factors = [_factorized(data[name]) for name in columns]
     codes = factors[0][0]
     span = len(factors[0][1])
@@ -65,19 +87,27 @@ def find_levels(columns: Sequence[str], data: pd.DataFrame) -> tuple[Levels, np.
         # compact after each column, so that the mixed code cannot overflow
         codes, found = pd.factorize(codes * len(values) + place, sort=True)
         span = len(found)
-    if span == 1:
-        raise DataError(
-            f"The group {':'.join(columns)} has one level, {_plain(data[columns[0]])[0]!r}; nothing varies between levels. Leave the term out."
-        )
     first = np.empty(span, dtype=np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
     combinations = np.column_stack([place[first] for place, _ in factors])
     own = tuple(levels for _, levels in factors)
     labels = own[0] if len(columns) == 1 else _labels(combinations, own)
     codes = codes.astype(np.int64)
-    for array in (labels, combinations, codes, *own):
+    codes.flags.writeable = False
+    return _frozen(Levels(tuple(columns), own, combinations, labels)), codes
+
+
+def _frozen(levels: Levels) -> Levels:
+    for array in (levels.labels, levels.combinations, *levels.values):  # noqa: PD011
         array.flags.writeable = False
-    return Levels(tuple(columns), own, combinations, labels), codes
+    return levels
+
+
+def _merged(mine: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One column's levels and those of another that it lacks after them; and where the other's are among them."""
+    known, other = pd.Index(mine), pd.Index(theirs)
+    whole = known.append(other[~other.isin(known)])
+    return whole.to_numpy(), whole.get_indexer(other)
 
 
 def _factorized(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:

@@ -5,10 +5,13 @@ Imports of PyMC and SciPy's parts wait until a model is drawn from: they take se
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from mixedbayes.errors import ArgumentError, listed, nearest
 from mixedbayes.inference.options import Options
 from mixedbayes.model.spec import ModelSpec
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     from mixedbayes.inference.collapsed import Collapsed
     from mixedbayes.inference.leave_out import LeaveOut
+    from mixedbayes.inference.moments import Moments
 
 METHOD, OPTIONS = "mixedbayes_method", "mixedbayes_options"
 """Attributes of sample_stats: the method with its reason, and how to draw again."""
@@ -54,12 +58,19 @@ class Engine:
 
     Attributes:
         options: The way.
+        moments: Of the rows that were drawn from, where that was in closed form: with them more rows need no look
+            at the old ones.
     """
 
     options: Options
+    moments: "Moments | None" = field(default=None, compare=False)
 
-    def draw(self, model: Prepared) -> "DataTree":
-        """Draws from a model's posterior: ArviZ's DataTree.
+    def draw(self, model: Prepared, after: "DataTree | None" = None) -> "tuple[DataTree, Engine]":
+        """Draws from a model's posterior, ArviZ's DataTree, and the engine that knows its rows.
+
+        Args:
+            model: To draw from.
+            after: Draws of a similar model, about which chains begin.
 
         Raises:
             ArgumentError: The options name a method that the model does not allow.
@@ -67,13 +78,47 @@ class Engine:
         from mixedbayes.inference.method import choose  # noqa: PLC0415  # as above
 
         choice = choose(model.spec, self.options, lambda: model.collapsed)
-        idata = _draw(model, choice.method, self.options)
+        idata = _draw(model, choice.method, self.options, after)
         idata["sample_stats"].attrs |= {METHOD: str(choice), OPTIONS: json.dumps(asdict(self.options))}
-        return idata
+        moments = model.collapsed.moments if choice.method == "collapsed" else None
+        return idata, replace(self, moments=moments)
 
     def redraw(self, spec: ModelSpec, seed: int | None) -> "DataTree":
         """Draws from another model's posterior, in silence."""
-        return replace(self, options=replace(self.options, seed=seed, progress=False)).draw(Prepared(spec))
+        options = replace(self.options, seed=seed, progress=False)
+        return Engine(options).draw(Prepared(spec))[0]
+
+    def draw_anew(self, spec: ModelSpec, sampling: Mapping[str, Any]) -> "tuple[DataTree, Engine]":
+        """Draws from another model's posterior, with some options changed.
+
+        Raises:
+            ArgumentError: An option that there is not, or out of range.
+        """
+        return self._with(sampling).draw(Prepared(spec))
+
+    def extend(
+        self, spec: ModelSpec, idata: "DataTree", new: np.ndarray, sampling: Mapping[str, Any]
+    ) -> "tuple[DataTree, Engine]":
+        """Draws from the posterior of a model with more rows than one that was drawn from.
+
+        Where the old rows' moments are known, those of the new rows are added to them; else chains begin about the
+        old draws.
+
+        Args:
+            spec: The model of all rows.
+            idata: Draws of the old rows' posterior.
+            new: Places of the new rows.
+            sampling: Options that are changed.
+
+        Raises:
+            ArgumentError: An option that there is not, or out of range.
+        """
+        model = Prepared(spec)
+        if self.moments is not None:
+            from mixedbayes.inference.exact import extended  # noqa: PLC0415  # as above
+
+            vars(model)["collapsed"] = extended(self.moments, spec, new)  # in place of a pass over all rows
+        return self._with(sampling).draw(model, after=idata)
 
     def leave_out(self, spec: ModelSpec, idata: "DataTree") -> "LeaveOut | None":
         """The densities of rows left out of a fit in closed form; None where there is none."""
@@ -86,6 +131,15 @@ class Engine:
         if too_large(density) or too_many(density):
             return None
         return LeaveOut(density, idata, self.options)
+
+    def _with(self, sampling: Mapping[str, Any]) -> "Engine":
+        known = [option.name for option in fields(Options)]
+        for name in sampling:
+            if name not in known:
+                raise ArgumentError(
+                    f"There is no option {name!r}.{nearest(str(name), known)} Options: {listed(known, 20)}."
+                )
+        return Engine(replace(self.options, **sampling))
 
 
 def engine_of(idata: "DataTree") -> Engine:
@@ -102,11 +156,16 @@ def engine_of(idata: "DataTree") -> Engine:
     return Engine(Options(**known))
 
 
-def _draw(model: Prepared, method: str, options: Options) -> "DataTree":
+def _draw(model: Prepared, method: str, options: Options, after: "DataTree | None") -> "DataTree":
     if method == "collapsed":
         from mixedbayes.inference.exact import sample_exactly  # noqa: PLC0415  # as above
 
         return sample_exactly(model.collapsed, options)
     from mixedbayes.inference.nuts import sample  # noqa: PLC0415  # PyMC takes seconds
 
-    return sample(model.pymc, model.spec.variables, options)
+    if after is None:
+        return sample(model.pymc, model.spec.variables, options)
+    from mixedbayes.inference.start import start_of  # noqa: PLC0415  # as above
+
+    free = {variable.name: variable.ndim for variable in model.pymc.free_RVs}
+    return sample(model.pymc, model.spec.variables, options, start_of(model.spec, after, free))

@@ -14,7 +14,7 @@ from mixedbayes.inference import importance
 from mixedbayes.inference.chains import sample_by_chains
 from mixedbayes.inference.collapsed import Collapsed
 from mixedbayes.inference.effects import Effects, Keeping
-from mixedbayes.inference.moments import moments
+from mixedbayes.inference.moments import Moments, moments
 from mixedbayes.inference.options import GIB, Options
 from mixedbayes.inference.variances import variances_of
 from mixedbayes.model.families import Density
@@ -68,6 +68,19 @@ def collapse(spec: ModelSpec, weights: np.ndarray | None = None) -> Collapsed:
     """
     origin, shift = origin_of(spec)
     return Collapsed(variances_of(spec), moments(spec.design, origin, weights), shift)
+
+
+def extended(known: Moments, spec: ModelSpec, new: np.ndarray) -> Collapsed:
+    """The density of a model some of whose rows' moments are known.
+
+    Args:
+        known: Of the other rows, about the model's origin; levels that they lack come last.
+        spec: The model of all rows.
+        new: Places of the rows to be added.
+    """
+    origin, shift = origin_of(spec)
+    more = moments(spec.design.only(new), origin)
+    return Collapsed(variances_of(spec), known.among(more.levels) + more, shift)
 
 
 def origin_of(spec: ModelSpec) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,9 @@
 
 import logging
 import warnings
+from collections.abc import Mapping
 
+import numpy as np
 import pymc as pm
 from rich.console import Console
 from xarray import DataTree
@@ -13,13 +15,19 @@ DRAWS, TUNE, TARGET_ACCEPT = 1000, 1000, 0.9
 """Of each chain, where the user does not say."""
 
 
-def sample(model: pm.Model, variables: tuple[str, ...], options: Options) -> DataTree:
+def sample(
+    model: pm.Model,
+    variables: tuple[str, ...],
+    options: Options,
+    start: Mapping[str, np.ndarray] | None = None,
+) -> DataTree:
     """Draw from the posterior.
 
     Args:
         model: From `pymc_model.build`.
         variables: Those whose draws are kept.
         options: How.
+        start: Values of free variables to begin about; None to begin where the priors say.
 
     Returns:
         ArviZ's DataTree: posterior, sample_stats, observed_data.
@@ -43,6 +51,7 @@ def sample(model: pm.Model, variables: tuple[str, ...], options: Options) -> Dat
                 chains=chains,
                 cores=min(chains, options.processors),
                 random_seed=options.seed,
+                initvals=None if start is None else dict(start),
                 progressbar=options.is_watched,
                 var_names=list(variables),
                 nuts_sampler=sampler,

@@ -130,7 +130,7 @@ class Variances:
             put(block.sds)
             if block.cor:
                 q = len(block.sds)
-                columns.extend(_partials(draws[block.correlation].reshape(-1, q, q)))
+                columns.extend(partials(draws[block.correlation].reshape(-1, q, q)))
         put(self.spec.auxiliary)
         return np.column_stack(columns)
 
@@ -258,7 +258,7 @@ def _all_to_line(x: np.ndarray, lower: Any, upper: Any) -> np.ndarray:
     return np.log(x - lower) if np.any(np.real(lower) > -inf) else x
 
 
-def _partials(correlation: np.ndarray) -> list[np.ndarray]:
+def partials(correlation: np.ndarray) -> list[np.ndarray]:
     """Atanh of the canonical partial correlations, row by row, of matrices of shape (S, q, q)."""
     q = correlation.shape[-1]
     L = np.zeros_like(correlation)

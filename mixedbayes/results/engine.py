@@ -1,6 +1,7 @@
 """What results ask of whoever drew: to draw again. Tables know no sampler; this is all they know of one."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
@@ -23,6 +24,14 @@ class Engine(Protocol):
 
     def redraw(self, spec: ModelSpec, seed: int | None) -> xr.DataTree:
         """Draws from another model's posterior, in silence."""
+
+    def draw_anew(self, spec: ModelSpec, sampling: Mapping[str, Any]) -> "tuple[xr.DataTree, Engine]":
+        """Draws from another model's posterior, with some options changed, and the engine that made them."""
+
+    def extend(
+        self, spec: ModelSpec, idata: xr.DataTree, new: np.ndarray, sampling: Mapping[str, Any]
+    ) -> "tuple[xr.DataTree, Engine]":
+        """Draws from the posterior of a model with more rows than one that was drawn from, and the engine that made them."""
 
     def leave_out(self, spec: ModelSpec, idata: xr.DataTree) -> LeftOut | None:
         """The densities of rows left out of a fit in closed form; None where there is none."""

@@ -1,14 +1,19 @@
 """A fit: draws and the model they are of. Its verbs are in the files whose names begin with `fit_`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
+from typing import Any
 
+import numpy as np
 import xarray as xr
 
+from mixedbayes.design.table import Missing
 from mixedbayes.errors import ConvergenceWarning, warn
+from mixedbayes.model.priors import Prior
 from mixedbayes.model.spec import ModelSpec
-from mixedbayes.results import storage
+from mixedbayes.results import storage, update
 from mixedbayes.results.diagnostics import describe_draws
 from mixedbayes.results.engine import Engine
 from mixedbayes.results.fit_comparisons import FitComparisons
@@ -25,6 +30,43 @@ class Fit(FitTables, FitPredictions, FitEffects, FitComparisons):
 
     def __post_init__(self) -> None:
         add_log_likelihood(self.spec, self.idata)
+
+    def update(
+        self,
+        formula: str | None = None,
+        *,
+        data: Any = None,
+        new_rows: Any = None,
+        priors: Mapping[str, str | Prior] | None = None,
+        missing: Missing = "drop",
+        **sampling: Any,
+    ) -> "Fit":
+        """The fit of a changed model, of other data, or of more rows; this one stays as it is.
+
+        Args:
+            formula: The change, as in R: `"~ . - Days"`, `"log(.) ~ . + x"`; a dot stands for what was there.
+            data: Other data. None for those of this fit, of which it keeps the columns that it used.
+            new_rows: Rows more, of old groups and new. Priors, centring and what transforms learned stay as they
+                are, so that fitting in pieces is fitting at once. Where the fit was made in closed form the old rows
+                are not looked at again: their moments are added to; else Markov chains begin about the old draws.
+            priors: In place of this fit's; None keeps them.
+            missing: `"drop"` or `"error"`.
+            **sampling: Options of `Model.fit` that are to change; the others are as they were.
+
+        Returns:
+            The new fit.
+
+        Raises:
+            ArgumentError: Nothing is to change, or changes that do not go together.
+            MixedBayesError: What was passed does not make a model.
+        """
+        update.check_change(formula, data, new_rows, priors)
+        if new_rows is not None:
+            spec = update.extended_spec(self.spec, new_rows, missing)
+            new = np.arange(self.spec.design.n, spec.design.n)
+            return checked_fit(spec, *self.engine.extend(spec, self.idata, new, sampling))
+        spec = update.changed_spec(self.spec, formula, data, priors=priors, missing=missing)
+        return checked_fit(spec, *self.engine.draw_anew(spec, sampling))
 
     def to_netcdf(self, path: str | PathLike[str]) -> None:
         """Save draws, data and model in one netCDF file, which `mb.load` reads back.

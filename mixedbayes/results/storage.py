@@ -6,6 +6,7 @@ The design is not stored but made again, by the same recipe from the same rows: 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from os import PathLike, strerror
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pandas as pd
 import xarray as xr
 
 from mixedbayes.design.design import build_design
+from mixedbayes.design.extend import extend
 from mixedbayes.design.table import Rows
 from mixedbayes.errors import FileError, MixedBayesError, listed
 from mixedbayes.model.families import FAMILIES, find_family
@@ -166,6 +168,7 @@ def _described(spec: ModelSpec) -> dict[str, Any]:
             "kept": None if not design.rows.dropped else design.rows.kept.tolist(),
             "missing": dict(design.rows.missing),
         },
+        "batches": list(design.batches),
         "notes": list(design.notes),
         "env": sorted(name for name in design.env if name in used),
     }
@@ -184,15 +187,21 @@ def _rebuilt(
     lacking = [name for name in described["env"] if name not in (env or {})]
     if lacking:
         raise FileError(f"its formula uses {listed(lacking)} of env={{...}}; pass the same to load")
-    design = build_design(described["formula"], columns, env=env)
+    ends = np.cumsum(described.get("batches", [len(columns)])).tolist()
+    if ends[-1] != len(columns) or min(np.diff([0, *ends])) < 1:
+        raise FileError("its rows are not those of its data")
+    family, link = find_family(described["family"], described["link"])
+    design = build_design(described["formula"], columns.iloc[: ends[0]], env=env)
+    spec = specify(design, family, link, parse_priors(described["priors"]))
+    for start, stop in pairwise(ends):
+        design = extend(design, columns.iloc[start:stop])
     design = replace(
         design,
         formula=replace(design.formula, text=str(described["written"])),
         rows=_rows(described["rows"], len(columns), index),
         notes=tuple(map(str, described["notes"])),
     )
-    family, link = find_family(described["family"], described["link"])
-    return specify(design, family, link, parse_priors(described["priors"]))
+    return spec.of(design)
 
 
 def _rows(described: Mapping[str, Any], n: int, index: pd.Index | None) -> Rows:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import dense_gaussian
 import numpy as np
 import pytest
+from gaussian_cases import DATA, FORMULAS, PRIORS, N
 from synthetic import synthetic_draws
-from test_collapsed import DATA, FORMULAS, PRIORS, N
 
 import mixedbayes as mb
 from mixedbayes.inference.engine import Engine, engine_of

@@ -1,0 +1,91 @@
+"""A fit × a change -> another fit: of another formula, of other data, or of more rows."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from mixedbayes.design.design import build_design
+from mixedbayes.design.extend import extend
+from mixedbayes.design.table import Missing
+from mixedbayes.errors import ArgumentError, DataError, DesignWarning, listed, warn
+from mixedbayes.language.update import updated
+from mixedbayes.model.build import build_spec
+from mixedbayes.model.families import check_response, find_family
+from mixedbayes.model.priors import Prior
+from mixedbayes.model.spec import ModelSpec, addresses
+
+HINT = " A fit keeps only the columns that it used: pass the whole table as data=."
+
+
+def changed_spec(
+    spec: ModelSpec,
+    formula: str | None,
+    data: Any,
+    *,
+    priors: Mapping[str, str | Prior] | None,
+    missing: Missing,
+) -> ModelSpec:
+    """The model with another formula, or of other data; its family and priors kept.
+
+    Raises:
+        FormulaError, DataError, PriorError: What was passed does not make a model.
+    """
+    design = spec.design
+    text = str(design.formula) if formula is None else updated(design.formula, formula)
+    own = data is None
+    table = design.data.set_axis(design.rows.index, axis=0) if own else data
+    try:
+        kept = _applicable(spec, text, table) if priors is None else priors
+        return build_spec(
+            text, table, spec.family, link=spec.link.name, priors=kept, missing=missing, env=design.env
+        )
+    except DataError as error:
+        if (own and "There is no column" in str(error)) or "There are no columns" in str(error):
+            raise DataError(f"{error}{HINT}") from None
+        raise
+
+
+def _applicable(spec: ModelSpec, text: str, table: Any) -> dict[str, Prior]:
+    """The user's priors that the new model has parameters for; the others are told."""
+    if not spec.priors:
+        return {}
+    family, _ = find_family(spec.family, spec.link.name)
+    known = addresses(build_design(text, table, env=spec.design.env), family)
+    left = [address for address in spec.priors if address not in known]
+    if left:
+        warn(
+            f"The new model has no parameter for the priors of {listed(left)}; they are left out.",
+            DesignWarning,
+        )
+    return {address: prior for address, prior in spec.priors.items() if address in known}
+
+
+def extended_spec(spec: ModelSpec, rows: Any, missing: Missing) -> ModelSpec:
+    """The model with more rows: priors, centring, and what transforms learned stay as they were.
+
+    Raises:
+        DataError, FamilyError: The rows are not of the same kind.
+    """
+    design = extend(spec.design, rows, missing)
+    check_response(design, spec.family)
+    new = len(design.rows.kept) - len(spec.design.rows.kept)
+    lost = sum(design.rows.missing.values()) > sum(spec.design.rows.missing.values())
+    if lost:
+        warn(f"{design.notes[0]} ({new:,} rows are new.)", DesignWarning)
+    return replace(spec.of(design))
+
+
+def check_change(formula: Any, data: Any, new_rows: Any, priors: Any) -> None:
+    """Refuse changes that do not go together.
+
+    Raises:
+        ArgumentError: They do not.
+    """
+    if formula is None and data is None and new_rows is None and priors is None:
+        raise ArgumentError(
+            "update takes what is to change: a formula ('~ . - x'), data=, new_rows= or priors=."
+        )
+    if new_rows is not None and not (formula is None and data is None and priors is None):
+        raise ArgumentError(
+            "new_rows are rows more for the same model; change the formula, data or priors in a call of its own."
+        )
