@@ -32,7 +32,9 @@ class Link:
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         """Pickle one of ours by its name: functions without a name cannot be pickled."""
-        return (_link, (self.name,)) if LINKS.get(self.name) is self else object.__reduce_ex__(self, protocol)
+        if LINKS.get(self.name) is self:
+            return _link, (self.name,)
+        return object.__reduce_ex__(self, protocol)
 
 
 LINKS: Mapping[str, Link] = {
@@ -89,11 +91,9 @@ class Family:
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         """Pickle one of `FAMILIES` by its name, so that it is the same again."""
-        return (
-            (_family, (self.name,))
-            if FAMILIES.get(self.name) is self
-            else object.__reduce_ex__(self, protocol)
-        )
+        if FAMILIES.get(self.name) is self:
+            return _family, (self.name,)
+        return object.__reduce_ex__(self, protocol)
 
 
 SIGMA = FamilyParameter("sigma", POSITIVE, lambda sd: Prior("exponential", (1.0 / sd,)))
