@@ -69,8 +69,13 @@ __all__ = [
 LATE = {"Fit": "mixedbayes.results.fit", "compare": "mixedbayes.results.compare"}
 """Names whose modules import ArviZ, which takes seconds."""
 
+LATE_MODULES = ("sklearn",)
+"""Modules that import what is not always installed."""
+
 
 def __getattr__(name: str) -> Any:
     if name in LATE:
         return getattr(import_module(LATE[name]), name)
+    if name in LATE_MODULES:
+        return import_module(f"mixedbayes.{name}")
     raise AttributeError(f"module 'mixedbayes' has no attribute {name!r}")

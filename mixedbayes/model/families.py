@@ -5,6 +5,7 @@ FAMILIES["poisson"] = Family("poisson", ("log", "identity"), "count", (), Densit
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, SupportsIndex
 
 import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
@@ -28,6 +29,12 @@ class Link:
     link: Callable[[np.ndarray], np.ndarray]
     inverse: Callable[[np.ndarray], np.ndarray]
     latent_variance: float | None = None
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """Pickle one of ours by its name: functions without a name cannot be pickled."""
+        if LINKS.get(self.name) is self:
+            return _link, (self.name,)
+        return object.__reduce_ex__(self, protocol)
 
 
 LINKS: Mapping[str, Link] = {
@@ -82,6 +89,12 @@ class Family:
     parameters: tuple[FamilyParameter, ...]
     density: Density
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """Pickle one of `FAMILIES` by its name, so that it is the same again."""
+        if FAMILIES.get(self.name) is self:
+            return _family, (self.name,)
+        return object.__reduce_ex__(self, protocol)
+
 
 SIGMA = FamilyParameter("sigma", POSITIVE, lambda sd: Prior("exponential", (1.0 / sd,)))
 BINARY_LINKS = ("logit", "probit", "cloglog")
@@ -127,6 +140,16 @@ def find_family(family: str | Family, link: str | None = None) -> tuple[Family, 
             f"The {family.name} family has no link {name!r}.{nearest(str(name), family.links)} Its links: {listed(family.links)}."
         )
     return family, LINKS[name]
+
+
+def _family(name: str) -> Family:
+    """The family that a pickle names."""
+    return find_family(name)[0]
+
+
+def _link(name: str) -> Link:
+    """The link that a pickle names."""
+    return LINKS[name]
 
 
 def check_response(design: Design, family: Family) -> None:

@@ -13,6 +13,7 @@ import xarray as xr
 from scipy.special import ndtri
 
 from mixedbayes.design.design import Encoded
+from mixedbayes.design.table import Missing
 from mixedbayes.errors import ArgumentError, DataError, DesignWarning, counted, listed, nearest, warn
 from mixedbayes.model.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
 from mixedbayes.results.predictor import Predictor
@@ -91,7 +92,9 @@ class RowDraws:
         )
 
 
-def encode(spec: ModelSpec, predictor: Predictor, newdata: Any, *, trials: bool) -> Encoded:
+def encode(
+    spec: ModelSpec, predictor: Predictor, newdata: Any, *, trials: bool, missing: Missing = "drop"
+) -> Encoded:
     """The rows to predict: the fit's own, or new ones.
 
     Raises:
@@ -99,7 +102,7 @@ def encode(spec: ModelSpec, predictor: Predictor, newdata: Any, *, trials: bool)
     """
     if newdata is None:
         return spec.design.encoded
-    rows = spec.design.encode(newdata, groups=tuple(predictor.blocks), trials=trials)
+    rows = spec.design.encode(newdata, missing, groups=tuple(predictor.blocks), trials=trials)
     predictor.check(rows)
     if rows.missing:
         warn(f"The new data lack values ({_gaps(rows)}): predictions there are NaN.", DesignWarning)
