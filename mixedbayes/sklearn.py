@@ -176,7 +176,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         spec, table = self.fit_.spec, self._table(X, reset=False)
         predictor = predictor_of(spec, self.fit_.idata, self.groups, self.new_levels, self.seed_)
         rows = encode(spec, predictor, table.to_native(), trials=False, missing=self.missing)
-        return predictions(predictor, rows, "mean").table(0.95)["estimate"].to_numpy()
+        return predictions(predictor, rows, "mean").means()
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """R² of the predictions: 1 - sum (y - predicted)² / sum (y - mean y)².

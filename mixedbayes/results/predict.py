@@ -67,6 +67,13 @@ class RowDraws:
             numbers[self.rows.places[at]] = summarise_rows(values, conf_level)
         return pd.DataFrame(numbers, columns=list(COLUMNS), index=self.rows.index)
 
+    def means(self) -> np.ndarray:
+        """The mean of each row, shape (rows,); NaN for rows that lack a value."""
+        found = np.full(len(self.rows.index), np.nan)
+        for at, values in self.pieces("Predicting"):
+            found[self.rows.places[at]] = values.mean(axis=1)
+        return found
+
     def array(self) -> xr.DataArray:
         """All of them, with dims chain, draw and observation.
 
