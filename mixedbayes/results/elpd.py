@@ -82,7 +82,7 @@ def loo(spec: ModelSpec, idata: xr.DataTree, engine: Engine, *, reloo: bool, see
     check_seed(seed)
     predictor, rows, y = predictor_of(spec, idata), spec.design.encoded, _response(spec)
     chains = len(predictor.chains)
-    r_eff = relative_efficiency(idata)
+    r_eff = relative_efficiency(spec, idata)
     elpd, k, p = (np.empty(spec.design.n) for _ in range(3))
     with Work(watched=somebody_watches()) as work:
 
@@ -222,13 +222,14 @@ def good_k(draws: int) -> float:
     return min(1 - 1 / log10(max(draws, 11)), 0.7)
 
 
-def relative_efficiency(idata: xr.DataTree) -> float:
+def relative_efficiency(spec: ModelSpec, idata: xr.DataTree) -> float:
     """Effective draws of a mean over draws, averaged over parameters, as ArviZ has it."""
     posterior = posterior_of(idata)
     if posterior.sizes["chain"] == 1:
         return 1.0
     size = sum(variable[0, 0].size for variable in posterior.values())
-    names = [name for name in posterior if size <= MANY or not str(name).startswith("r_")]
+    effects = {block.r for block in spec.blocks}
+    names = [name for name in posterior if size <= MANY or name not in effects]
     found = [
         np.atleast_1d(
             array_stats.ess(

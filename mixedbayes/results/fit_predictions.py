@@ -65,7 +65,7 @@ class FitPredictions(Fitted):
         Args:
             kind: `"response"`, the response less its mean; `"pearson"`, that over the standard deviation of the
                 response; `"quantile"`, the normal score of the response's place in its posterior predictive
-                distribution, which is standard normal if the model is right, for discrete responses too.
+                distribution, near standard normal if the model is right, for discrete responses too.
             conf_level: Mass of the equal-tailed interval.
             draws: All draws in place of their summaries; quantile residuals have none.
             seed: Of the places of discrete responses between their neighbours.

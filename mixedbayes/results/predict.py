@@ -13,6 +13,7 @@ import xarray as xr
 from scipy.special import ndtri
 
 from mixedbayes.design.design import Encoded
+from mixedbayes.design.response import Others
 from mixedbayes.design.table import Missing
 from mixedbayes.errors import ArgumentError, DataError, DesignWarning, counted, listed, nearest, warn
 from mixedbayes.model.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
@@ -195,9 +196,8 @@ def simulate(spec: ModelSpec, predictor: Predictor, rows: Encoded, n: int) -> pd
     levels = spec.design.response.levels
     if levels is None or np.isnan(numbers).any():
         return frame
-    return frame.apply(
-        lambda codes: pd.Categorical.from_codes(codes.astype(int), categories=[str(x) for x in levels])
-    )
+    labels = [str(level) if isinstance(level, Others) else level for level in levels]
+    return frame.apply(lambda codes: pd.Categorical.from_codes(codes.astype(int), categories=labels))
 
 
 def summarise_rows(values: np.ndarray, conf_level: float) -> np.ndarray:

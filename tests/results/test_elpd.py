@@ -394,4 +394,4 @@ def test_the_efficiency_of_draws_is_arvizs():
     fit = small(draws=200)
     ess = az.ess(fit.posterior, method="mean")
     expected = np.hstack([values.to_numpy().ravel() for values in ess.data_vars.values()]).mean() / 800
-    assert criteria.relative_efficiency(fit.idata) == pytest.approx(float(expected))
+    assert criteria.relative_efficiency(fit.spec, fit.idata) == pytest.approx(float(expected))

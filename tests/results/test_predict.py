@@ -355,6 +355,14 @@ def test_simulated_levels_are_the_responses_levels():
     assert list(simulated["sim_1"].cat.categories) == ["no", "yes"]
 
 
+def test_simulated_booleans_are_booleans():
+    data = DATA.assign(flag=np.arange(N) % 3 == 0)
+    simulated = synthetic_fit("flag ~ x", data, "bernoulli").simulate(2, seed=1)
+    assert list(simulated["sim_1"].cat.categories) == [False, True]
+    others = synthetic_fit("f['a'] ~ x", DATA, "bernoulli").simulate(2, seed=1)
+    assert list(others["sim_1"].cat.categories) == ["all others", "a"]
+
+
 def test_where_few_draws_of_effects_were_kept_predictions_are_of_those():
     fit = synthetic_fit("y ~ x + (1 | school)", DATA, draws=20)
     posterior = fit.idata["posterior"].to_dataset()

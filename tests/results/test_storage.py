@@ -167,6 +167,27 @@ def test_dropped_rows_and_notes_are_remembered(tmp_path):
     assert len(loaded.spec.design.notes) == 2
 
 
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.Index([f"row {i}" for i in range(60)], name="id"),
+        pd.RangeIndex(10, 70),
+        pd.Index(np.linspace(0, 1, 60), name="x"),
+        pd.date_range("2024-01-31", periods=60, tz="Europe/Vienna", name="day"),
+        pd.MultiIndex.from_product([["a", "b", "c"], range(20)], names=["class", None]),
+        pd.CategoricalIndex(np.resize(["u", "v"], 60)),
+    ],
+    ids=lambda index: type(index).__name__,
+)
+def test_what_the_caller_calls_the_rows_is_remembered(tmp_path, index):
+    data = pd.DataFrame(np.random.default_rng(1).normal(size=(60, 2)), columns=["y", "x"], index=index)
+    fit = synthetic_fit("y ~ x", data)
+    fit.to_netcdf(tmp_path / "fit.nc")
+    loaded = mb.load(tmp_path / "fit.nc").spec.design.rows.index
+    assert list(loaded) == list(index)
+    assert loaded.names == index.names
+
+
 def test_functions_of_the_caller_are_needed_again(tmp_path):
     path = tmp_path / "fit.nc"
     fit = synthetic_fit(
