@@ -16,7 +16,7 @@ from arviz_stats.base import array_stats
 from arviz_stats.utils import ELPDDataLOO
 from scipy.special import logsumexp
 
-from mixedbayes.errors import ArgumentError, ConvergenceWarning, counted, listed, warn
+from mixedbayes.errors import ArgumentError, ConvergenceWarning, counted, listed, nearest, warn
 from mixedbayes.model.spec import OBSERVATION, ModelSpec
 from mixedbayes.results.engine import Engine
 from mixedbayes.results.group_density import log_predictive
@@ -214,7 +214,9 @@ def group_rows(spec: ModelSpec, group: str) -> tuple[pd.Index, np.ndarray]:
         codes, levels = pd.factorize(spec.design.data[group], sort=True)
         return pd.Index(levels, name=group), codes
     known = list(dict.fromkeys([*blocks, *spec.design.data.columns]))
-    raise ArgumentError(f"The fit has no group {group!r}; rows can be grouped by {listed(known, 20)}.")
+    raise ArgumentError(
+        f"The fit has no group {group!r}; rows can be grouped by {listed(known, 20)}.{nearest(str(group), known)}"
+    )
 
 
 def good_k(draws: int) -> float:
