@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from numbers import Real
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +47,7 @@ STATISTICS: Mapping[str, Statistic] = {
 """By name; each is over the last axis."""
 
 LONGEST = 28
-"""Characters of a panel's title."""
+"""Characters in a line of a panel's title."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -239,8 +240,7 @@ def _name(by: str, level: str) -> str:
 
 
 def _title(by: str, level: str) -> str:
-    title = f"{by} = {level}"
-    return title if len(title) <= LONGEST else f"{title[: LONGEST - 3]}..."
+    return "\n".join(wrap(f"{by} = {level}", LONGEST))
 
 
 def _levels(spec: ModelSpec, by: str, most: int) -> dict[str, np.ndarray]:
