@@ -31,6 +31,7 @@ from mixedbayes.errors import (
     FormulaError,
     MixedBayesError,
     PartialDrawsWarning,
+    PictureWarning,
     PriorError,
 )
 from mixedbayes.fit import Model, design, fit, load, model
@@ -54,6 +55,7 @@ __all__ = [
     "MixedBayesError",
     "Model",
     "PartialDrawsWarning",
+    "PictureWarning",
     "PriorError",
     "compare",
     "design",

@@ -57,6 +57,10 @@ class PartialDrawsWarning(UserWarning):
     """Not all draws of the group effects were kept, for want of memory; the message says what numbers rest on."""
 
 
+class PictureWarning(UserWarning):
+    """Not all that was asked for is in a picture; the message says what is."""
+
+
 HOUSE = str(Path(__file__).parent)
 """Warnings point at the first line outside: the user's."""
 

@@ -16,7 +16,7 @@ from arviz_stats.base import array_stats
 from arviz_stats.utils import ELPDDataLOO
 from scipy.special import logsumexp
 
-from mixedbayes.errors import ArgumentError, ConvergenceWarning, counted, listed, warn
+from mixedbayes.errors import ArgumentError, ConvergenceWarning, counted, listed, nearest, warn
 from mixedbayes.model.spec import OBSERVATION, ModelSpec
 from mixedbayes.results.engine import Engine
 from mixedbayes.results.group_density import log_predictive
@@ -24,6 +24,9 @@ from mixedbayes.results.log_likelihood import log_likelihood_of
 from mixedbayes.results.predictor import check_seed, predictor_of
 from mixedbayes.results.quantities import posterior_of
 from mixedbayes.work import Work, somebody_watches
+
+LOWEST = -1e300
+"""In place of minus infinity, of which there is no difference."""
 
 MANY = 500
 """Parameters, beyond which group effects have no part in the relative efficiency of draws."""
@@ -81,14 +84,15 @@ def loo(spec: ModelSpec, idata: xr.DataTree, engine: Engine, *, reloo: bool, see
     """Leave one row out, by Pareto-smoothed importance sampling; if asked, exactly where that fails."""
     check_seed(seed)
     predictor, rows, y = predictor_of(spec, idata), spec.design.encoded, _response(spec)
-    chains = len(predictor.chains)
     r_eff = relative_efficiency(spec, idata)
     elpd, k, p = (np.empty(spec.design.n) for _ in range(3))
     with Work(watched=somebody_watches()) as work:
 
         def smooth(at: slice) -> None:
             values = predictor.log_likelihood(rows, y, at)
-            elpd[at], k[at], p[at] = array_stats.loo(values.reshape(len(values), chains, -1), r_eff=r_eff)
+            weights, k[at] = leave_out_weights(values, r_eff)
+            elpd[at] = logsumexp(weights + values, axis=1)
+            p[at] = _log_mean_exp(values) - elpd[at]
 
         for _ in work.each("Smoothing weights", smooth, predictor.pieces(spec.design.n)):
             pass
@@ -214,12 +218,47 @@ def group_rows(spec: ModelSpec, group: str) -> tuple[pd.Index, np.ndarray]:
         codes, levels = pd.factorize(spec.design.data[group], sort=True)
         return pd.Index(levels, name=group), codes
     known = list(dict.fromkeys([*blocks, *spec.design.data.columns]))
-    raise ArgumentError(f"The fit has no group {group!r}; rows can be grouped by {listed(known, 20)}.")
+    raise ArgumentError(
+        f"The fit has no group {group!r}; rows can be grouped by {listed(known, 20)}.{nearest(str(group), known)}"
+    )
 
 
 def good_k(draws: int) -> float:
     """The largest Pareto k with which that many draws can be trusted. Source: Vehtari et al. (2024), eq. 13."""
     return min(1 - 1 / log10(max(draws, 11)), 0.7)
+
+
+def leave_out_weights(log_density: np.ndarray, efficiency: float) -> tuple[np.ndarray, np.ndarray]:
+    """Log weights of draws that leave each row out, shape (m, S), which add up to 1, and their Pareto k, shape (m,).
+
+    Where nothing can be fitted to their tail (ArviZ then fails or returns NaN), weights are not smoothed and k is
+    infinite; it is minus infinity of a row that has the same density at each draw.
+
+    Args:
+        log_density: Of each row at each draw.
+        efficiency: Effective draws over draws.
+    """
+    log_density = np.maximum(log_density, LOWEST)
+    logs, k = -log_density, np.full(len(log_density), -np.inf)
+    varies = np.flatnonzero(np.ptp(log_density, axis=1) != 0)
+    try:
+        logs[varies], k[varies] = _smoothed(log_density[varies], efficiency)
+    except ValueError:  # of some row; one by one then
+        for i in varies:
+            try:
+                logs[[i]], k[[i]] = _smoothed(log_density[[i]], efficiency)
+            except ValueError:
+                k[i] = np.inf
+    return logs - logsumexp(logs, axis=1, keepdims=True), k
+
+
+def _smoothed(log_density: np.ndarray, efficiency: float) -> tuple[np.ndarray, np.ndarray]:
+    if not len(log_density):
+        return log_density, np.empty(0)
+    with np.errstate(all="ignore"):
+        logs, k = array_stats.psislw(log_density, r_eff=efficiency)
+    failed = ~np.isfinite(logs).all(axis=1)
+    return np.where(failed[:, None], -log_density, logs), np.where(failed, np.inf, k)
 
 
 def relative_efficiency(spec: ModelSpec, idata: xr.DataTree) -> float:

@@ -16,6 +16,7 @@ from mixedbayes.model.spec import ModelSpec
 from mixedbayes.results import storage, update
 from mixedbayes.results.diagnostics import describe_draws
 from mixedbayes.results.engine import Engine
+from mixedbayes.results.fit_checks import FitChecks
 from mixedbayes.results.fit_comparisons import FitComparisons
 from mixedbayes.results.fit_effects import FitEffects
 from mixedbayes.results.fit_predictions import FitPredictions
@@ -25,7 +26,7 @@ from mixedbayes.results.report import Report, build_report
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fit(FitTables, FitPredictions, FitEffects, FitComparisons):
+class Fit(FitTables, FitPredictions, FitEffects, FitComparisons, FitChecks):
     """What `mb.fit` returns; print it."""
 
     def __post_init__(self) -> None:

@@ -140,6 +140,26 @@ def test_unreliable_weights_are_told(recwarn):
     assert any("p_waic is over 0.4" in str(w.message) for w in recwarn)
 
 
+def test_weights_whose_tail_cannot_be_fitted_are_not_trusted():
+    values = np.random.default_rng(1).normal(-1.0, 0.1, (4, 400))
+    values[1] = -1.0  # says nothing of any draw
+    values[2, 3:] = -1.0  # ArviZ raises an error: all of the tail is the same
+    values[3, 5] = -np.inf
+    weights, k = criteria.leave_out_weights(values, 1.0)
+    np.testing.assert_allclose(logsumexp(weights, axis=1), 0.0, atol=1e-12)
+    np.testing.assert_allclose(weights[1], -np.log(400))
+    assert k[0] < 0.7
+    assert k[1] == -np.inf
+    assert k[2] == np.inf
+    assert k[3] == np.inf
+
+
+def test_rows_without_trials_are_predicted_with_certainty():
+    data = DATA.assign(n=DATA["n"].where(np.arange(N) != 4, 0), s=DATA["s"].where(np.arange(N) != 4, 0))
+    fit = synthetic_fit("s | trials(n) ~ 1", data, "binomial", draws=100)
+    assert fit.loo().pointwise["elpd"].iloc[4] == pytest.approx(0.0)
+
+
 class Same:
     """An engine whose refits are the fit itself."""
 
@@ -222,7 +242,9 @@ def test_the_joint_density_of_a_group_of_counts_is_the_average_over_its_populati
 
 def test_groups_that_are_no_groups_are_refused():
     fit = small()
-    message = re.escape("The fit has no group 'shcool'; rows can be grouped by school, y, x.")
+    message = re.escape(
+        "The fit has no group 'shcool'; rows can be grouped by school, y, x. Did you mean 'school'?"
+    )
     with pytest.raises(ArgumentError, match=message):
         fit.loo(groups="shcool")
     with pytest.raises(ArgumentError, match=message):
