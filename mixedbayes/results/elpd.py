@@ -257,7 +257,7 @@ def _smoothed(log_density: np.ndarray, efficiency: float) -> tuple[np.ndarray, n
         return log_density, np.empty(0)
     with np.errstate(all="ignore"):
         logs, k = array_stats.psislw(log_density, r_eff=efficiency)
-    failed = ~np.isfinite(logs).all(axis=1)
+    failed = ~np.isfinite(logs).all(axis=1) | np.isnan(k)
     return np.where(failed[:, None], -log_density, logs), np.where(failed, np.inf, k)
 
 
