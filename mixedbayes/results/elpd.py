@@ -4,7 +4,6 @@ Each returns an `Elpd`: ArviZ's record, which its functions take, with tidy tabl
 groups) of log predictive densities; higher is better.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log10
 from typing import Any
@@ -150,7 +149,7 @@ def kfold(
     engine: Engine,
     *,
     k: int,
-    groups: str | Sequence[str] | None,
+    groups: Any,
     seed: int | None,
 ) -> Elpd:
     """Fit the model to all folds but one, k times, and predict the rows of that one."""
@@ -166,7 +165,7 @@ def kfold(
     return _elpd("kfold", spec, predictor.S, elpd, p=full - elpd)
 
 
-def logo(spec: ModelSpec, idata: xr.DataTree, engine: Engine, *, group: str, seed: int | None) -> Elpd:
+def logo(spec: ModelSpec, idata: xr.DataTree, engine: Engine, *, group: Any, seed: int | None) -> Elpd:
     """Leave one group out: the joint predictive density of all its rows, given those of the others.
 
     In closed form over the draws of the variances where there is one, by importance sampling; where its weights
@@ -203,12 +202,19 @@ def logo(spec: ModelSpec, idata: xr.DataTree, engine: Engine, *, group: str, see
     return _elpd("logo", spec, S, elpd, k=k, index=index, data=(codes,))
 
 
-def group_rows(spec: ModelSpec, group: str) -> tuple[pd.Index, np.ndarray]:
-    """The levels of a grouping factor of the model, or of a factor among its columns, and each row's place in them.
+def group_rows(spec: ModelSpec, group: Any) -> tuple[pd.Index, np.ndarray]:
+    """The levels of a factor, and each row's place in them.
+
+    Args:
+        spec: The model.
+        group: The name of a grouping factor of the model or of a column of its data; or a column (a series or an
+            array) with a value for each row of the data, with or without those that were left out.
 
     Raises:
-        ArgumentError: There is none of that name.
+        ArgumentError: There is none of that name, or the values are not one for each row.
     """
+    if hasattr(group, "__array__"):
+        return _labelled_rows(spec, group)
     blocks = {block.block.group: block.block for block in reversed(spec.blocks)}
     if group in blocks:
         block = blocks[group]
@@ -221,6 +227,22 @@ def group_rows(spec: ModelSpec, group: str) -> tuple[pd.Index, np.ndarray]:
     raise ArgumentError(
         f"The fit has no group {group!r}; rows can be grouped by {listed(known, 20)}.{nearest(str(group), known)}"
     )
+
+
+def _labelled_rows(spec: ModelSpec, column: Any) -> tuple[pd.Index, np.ndarray]:
+    """Levels and places of a column of values."""
+    rows, values = spec.design.rows, np.asarray(column)
+    if values.ndim != 1 or len(values) not in (rows.total, len(rows.kept)):
+        raise ArgumentError(
+            f"A column of groups has a value for each of the {rows.total:,} rows of the data, not {len(values):,}."
+        )
+    values = values if len(values) == len(rows.kept) else values[rows.kept]
+    codes, levels = pd.factorize(values, sort=True)
+    if (codes < 0).any():
+        raise ArgumentError(
+            f"The column of groups lacks values in {counted(int((codes < 0).sum()), 'row')} of the fit."
+        )
+    return pd.Index(levels, name=getattr(column, "name", None)), codes
 
 
 def good_k(draws: int) -> float:
@@ -296,9 +318,7 @@ def _refitted(spec: ModelSpec, engine: Engine, seed: int | None) -> Any:
     return refit
 
 
-def _folds(
-    spec: ModelSpec, k: int, groups: str | Sequence[str] | None, rng: np.random.Generator
-) -> list[np.ndarray]:
+def _folds(spec: ModelSpec, k: int, groups: Any, rng: np.random.Generator) -> list[np.ndarray]:
     """Rows in k folds of nearly equal size, at random; those of a group all in one."""
     if isinstance(k, bool) or not hasattr(k, "__index__") or k < 2:
         raise ArgumentError(f"k is a whole number of at least 2, not {k!r}.")
@@ -306,7 +326,7 @@ def _folds(
     if groups is None:
         units = np.arange(n)
     else:
-        names = [groups] if isinstance(groups, str) else list(groups)
+        names = list(groups) if isinstance(groups, list | tuple) else [groups]
         codes = [group_rows(spec, name)[1] for name in names]
         units = pd.factorize(pd.MultiIndex.from_arrays(codes))[0]
     number = units.max() + 1

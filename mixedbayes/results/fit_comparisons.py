@@ -1,6 +1,6 @@
 """The verbs of a fit that say how good it is: predictive densities and shares of variance."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -12,12 +12,13 @@ from mixedbayes.results.fitted import Fitted
 class FitComparisons(Fitted):
     """How well the model predicts, and how much it explains."""
 
-    def loo(self, groups: str | None = None, reloo: bool = False, seed: int | None = None) -> Elpd:
+    def loo(self, groups: Any = None, reloo: bool = False, seed: int | None = None) -> Elpd:
         """Leave-one-out cross-validation: how well each row is predicted from the others, or each group from the others.
 
         Args:
-            groups: A group of the model, or a factor among its columns: leave out one level at a time, and predict
-                its rows jointly. None leaves out one row at a time.
+            groups: A group of the model, a factor among its columns, or a column with a value for each row of the
+                data, `radon["county"]`: leave out one level at a time, and predict its rows jointly. None leaves out
+                one row at a time.
             reloo: Whether rows whose importance weights are not to be trusted are left out by fitting the model
                 again without each of them.
             seed: Of what is drawn again.
@@ -34,12 +35,12 @@ class FitComparisons(Fitted):
             return elpd.loo(self.spec, self.idata, self.engine, reloo=reloo, seed=seed)
         return elpd.logo(self.spec, self.idata, self.engine, group=groups, seed=seed)
 
-    def kfold(self, k: int = 10, groups: str | Sequence[str] | None = None, seed: int | None = None) -> Elpd:
+    def kfold(self, k: int = 10, groups: Any = None, seed: int | None = None) -> Elpd:
         """K-fold cross-validation: fit the model k times, each time without one fold of the rows, and predict these.
 
         Args:
             k: Folds.
-            groups: A group (or several) whose levels are not taken apart: rows of one level are in one fold.
+            groups: As in `loo`, or a list of such: levels are not taken apart, so that rows of one are in one fold.
             seed: Of the folds and draws.
 
         Returns:

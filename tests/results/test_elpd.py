@@ -255,6 +255,20 @@ def test_groups_that_are_no_groups_are_refused():
         fit.kfold(1)
 
 
+def test_a_column_that_the_model_does_not_know_groups_rows_too():
+    gaps = DATA.assign(x=DATA["x"].where(np.arange(N) != 3))
+    with pytest.warns(mb.DesignWarning, match="dropped"):
+        fit = synthetic_fit("y ~ x", gaps)
+    for column in (DATA["class"], DATA["class"].to_numpy()[fit.spec.design.rows.kept]):
+        index, codes = criteria.group_rows(fit.spec, column)
+        assert list(index) == ["k1", "k2", "k3", "k4"]
+        assert list(index[codes]) == list(np.delete(DATA["class"].to_numpy(), 3))
+    with pytest.raises(ArgumentError, match="a value for each of the 36 rows of the data, not 5"):
+        fit.loo(groups=DATA["class"].head())
+    with pytest.raises(ArgumentError, match="lacks values in 35 rows of the fit"):
+        fit.kfold(k=2, groups=pd.Series([None] * N))
+
+
 def test_fits_of_different_data_do_not_compare():
     fit, fewer = small(), synthetic_fit("y ~ x", DATA.iloc[:-1])
     other = synthetic_fit("y ~ x", DATA.assign(y=DATA["y"] + 1))
