@@ -46,6 +46,9 @@ STATISTICS: Mapping[str, Statistic] = {
 }
 """By name; each is over the last axis."""
 
+MAX_LEVELS = 16
+"""Panels that can be read."""
+
 LONGEST = 28
 """Characters in a line of a panel's title."""
 
@@ -62,7 +65,7 @@ class Asked:
         by: The factor whose levels have panels of their own.
         stat: Which statistics.
         n: How many replicated data sets; None for as many as the kind needs.
-        max_levels: How many levels of `by` are shown.
+        max_levels: How many levels of `by` are shown; None for as many as can be read.
     """
 
     spec: ModelSpec
@@ -72,7 +75,7 @@ class Asked:
     by: str | None
     stat: Statistics
     n: int | None
-    max_levels: int
+    max_levels: int | None
 
     @property
     def draws(self) -> int:
@@ -194,7 +197,7 @@ def _check(asked: Asked) -> None:
         )
     check_draws(asked.n)
     limit = asked.max_levels
-    if isinstance(limit, bool) or not hasattr(limit, "__index__") or limit < 1:
+    if limit is not None and (isinstance(limit, bool) or not hasattr(limit, "__index__") or limit < 1):
         raise ArgumentError(f"max_levels is a whole number of at least 1, not {limit!r}.")
     spec = asked.spec
     if asked.kind == "grouped" and asked.by is None:
@@ -243,12 +246,12 @@ def _title(by: str, level: str) -> str:
     return "\n".join(wrap(f"{by} = {level}", LONGEST))
 
 
-def _levels(spec: ModelSpec, by: str, most: int) -> dict[str, np.ndarray]:
+def _levels(spec: ModelSpec, by: str, most: int | None) -> dict[str, np.ndarray]:
     """The rows of each level, in the order of levels; of those with most rows, where there are too many."""
     index, codes = group_rows(spec, by)
     counts = np.bincount(codes, minlength=len(index))
-    shown = np.sort(np.argsort(-counts, kind="stable")[:most])
-    if len(shown) < len(index):
+    shown = np.sort(np.argsort(-counts, kind="stable")[: MAX_LEVELS if most is None else most])
+    if len(shown) < len(index) and most is None:
         warn(
             f"{by} has {counted(len(index), 'level')}; the picture shows the {len(shown):,} with most rows. max_levels= shows more.",
             PictureWarning,

@@ -51,7 +51,7 @@ class FitChecks(Fitted):
         by: str | None = None,
         stat: Any = "mean",
         n: int | None = None,
-        max_levels: int = 16,
+        max_levels: int | None = None,
         seed: int | None = None,
     ) -> "PlotCollection":
         """A picture of the data beside what the model says data are like, by arviz-plots.
@@ -67,7 +67,7 @@ class FitChecks(Fitted):
             stat: `"mean"`, `"sd"`, `"min"`, `"max"`, `"median"`, a function from the responses of a data set to a
                 number, or a list of these (`stat`, `grouped`).
             n: How many replicated data sets at most; None for what suits the kind.
-            max_levels: How many levels of `by` are shown; of more, those with most rows.
+            max_levels: How many levels of `by` are shown, those with most rows; None for 16, and a warning if there are more.
             seed: The same seed gives the same picture.
 
         Returns:

@@ -353,6 +353,7 @@ def test_of_many_levels_those_with_most_rows_are_shown_and_the_rest_told():
         f"pupil = {i}" for i in [*range(15), 17]
     ]
     assert len(axes_of(fit.pp_check("grouped", by="pupil", max_levels=50, seed=1))) == 20
+    assert len(axes_of(fit.pp_check("grouped", by="pupil", max_levels=3, seed=1))) == 3
 
 
 def test_more_panels_than_arviz_has_by_default_can_be_asked_for():
