@@ -28,7 +28,7 @@ def synthetic_fit(
 class NoEngine:
     """Draws nothing."""
 
-    def redraw(self, spec: ModelSpec, seed: int | None) -> xr.DataTree:
+    def without(self, spec: ModelSpec) -> None:
         raise AssertionError("nothing was to be drawn again")
 
     def leave_out(self, spec: ModelSpec, idata: xr.DataTree) -> None:

@@ -4,7 +4,7 @@ Imports of PyMC and SciPy's parts wait until a model is drawn from: they take se
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -87,6 +87,23 @@ class Engine:
         """Draws from another model's posterior, in silence."""
         options = replace(self.options, seed=seed, progress=False)
         return Engine(options).draw(Prepared(spec))[0]
+
+    def without(self, spec: ModelSpec) -> "Callable[[np.ndarray, int | None], DataTree]":
+        """Places of rows left out and a seed -> draws from the posterior of the other rows, in silence.
+
+        nutpie compiles the model once; what else there is builds it each time.
+        """
+        from mixedbayes.inference.method import choose  # noqa: PLC0415  # as above
+
+        method = choose(spec, self.options, lambda: Prepared(spec).collapsed).method
+        rows = np.arange(spec.design.n)
+        if method == "collapsed" or self.options.sampler not in (None, "nutpie"):
+            return lambda out, seed: self.redraw(spec.only(np.setdiff1d(rows, out)), seed)
+        from mixedbayes.inference.nuts import sampler_without  # noqa: PLC0415  # as above
+        from mixedbayes.inference.pymc_model import build  # noqa: PLC0415  # as above
+
+        draw = sampler_without(build(spec, masked=True), spec.variables, self.options)
+        return lambda out, seed: draw(~np.isin(rows, out), seed)
 
     def draw_anew(self, spec: ModelSpec, sampling: Mapping[str, Any]) -> "tuple[DataTree, Engine]":
         """Draws from another model's posterior, with some options changed.

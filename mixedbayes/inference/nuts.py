@@ -2,14 +2,15 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pymc as pm
 from rich.console import Console
-from xarray import DataTree
+from xarray import Dataset, DataTree
 
 from mixedbayes.inference.options import SAMPLERS, Options
+from mixedbayes.inference.pymc_model import INCLUDED
 
 DRAWS, TUNE, TARGET_ACCEPT = 1000, 1000, 0.9
 """Of each chain, where the user does not say."""
@@ -69,6 +70,41 @@ def sample(
     return _kept(idata, variables, sampler)
 
 
+def sampler_without(
+    model: pm.Model, variables: tuple[str, ...], options: Options
+) -> Callable[[np.ndarray, int | None], DataTree]:
+    """Compile a masked model once, to draw from it with different rows left out, by nutpie.
+
+    Args:
+        model: From `pymc_model.build`, masked.
+        variables: Those whose draws are kept.
+        options: How.
+
+    Returns:
+        Which rows count (1 or 0, shape (n,)) and a seed -> draws, in silence.
+    """
+    import nutpie  # noqa: PLC0415  # seconds to import
+
+    compiled = nutpie.compile_pymc_model(model, var_names=list(variables))
+
+    def draw(included: np.ndarray, seed: int | None) -> DataTree:
+        idata = nutpie.sample(
+            compiled.with_data(**{INCLUDED: included.astype(float)}),
+            draws=options.draws or DRAWS,
+            tune=options.tune or TUNE,
+            chains=options.chains,
+            cores=min(options.chains, options.processors),
+            seed=seed,
+            progress_bar=False,
+            target_accept=options.target_accept or TARGET_ACCEPT,
+            **SAMPLERS["nutpie"].options,
+        )
+        _check_whole(idata, options.chains, options.draws or DRAWS)
+        return DataTree.from_dict({"posterior": _own(idata, variables)})
+
+    return draw
+
+
 def _check_whole(idata: DataTree, chains: int, draws: int) -> None:
     """Samplers answer Ctrl-C with the draws made so far, nutpie with the rest as NaN; a part of a fit is no fit."""
     posterior = idata["posterior"].to_dataset()
@@ -80,12 +116,16 @@ def _check_whole(idata: DataTree, chains: int, draws: int) -> None:
 def _kept(idata: DataTree, variables: tuple[str, ...], sampler: str) -> DataTree:
     """Draws of the model's own variables, the sampler's statistics and the response."""
     stats = idata["sample_stats"].to_dataset().assign_attrs(mixedbayes_sampler=sampler)
-    posterior = idata["posterior"].to_dataset()[list(variables)]
-    dims = {dim for variable in posterior.data_vars.values() for dim in variable.dims}
-    posterior = posterior.drop_vars([name for name in posterior.coords if name not in dims])
     groups = {
-        "posterior": posterior,
+        "posterior": _own(idata, variables),
         "sample_stats": stats,
         "observed_data": idata["observed_data"].to_dataset(),
     }
     return DataTree.from_dict(groups)
+
+
+def _own(idata: DataTree, variables: tuple[str, ...]) -> Dataset:
+    """Draws of the model's own variables."""
+    posterior = idata["posterior"].to_dataset()[list(variables)]
+    dims = {dim for variable in posterior.data_vars.values() for dim in variable.dims}
+    return posterior.drop_vars([name for name in posterior.coords if name not in dims])

@@ -27,6 +27,9 @@ INVERSE: Mapping[str, Callable[[TensorVariable], TensorVariable]] = {
 }
 """The mean as a function of the predictor, by link."""
 
+INCLUDED = "included rows"
+"""Name of the data that say which rows of a masked model count, 1 or 0."""
+
 LOG_ODDS: Mapping[str, Callable[[TensorVariable], TensorVariable]] = {
     "logit": lambda eta: eta,
     "probit": lambda eta: _log_phi(eta) - _log_phi(-eta),
@@ -35,11 +38,13 @@ LOG_ODDS: Mapping[str, Callable[[TensorVariable], TensorVariable]] = {
 """The log-odds of the mean, by link: no probability is rounded to 0 or 1 on the way."""
 
 
-def build(spec: ModelSpec) -> pm.Model:
+def build(spec: ModelSpec, *, masked: bool = False) -> pm.Model:
     """The PyMC model: every dimension named, every coordinate the data's own label.
 
     Args:
         spec: From `specify`.
+        masked: Whether rows can be left out after compiling: then the data `INCLUDED` say which rows count, and
+            the response is a potential and no observed variable.
 
     Returns:
         A model whose variables are those of `spec.variables`, and internal ones: `Intercept_scaled` (at
@@ -54,7 +59,8 @@ def build(spec: ModelSpec) -> pm.Model:
         eta += _population(spec, hyper)
         for block in spec.blocks:
             eta += _group(block, hyper)
-        _observe(spec, pt.broadcast_to(eta, (spec.design.n,)) if eta.ndim == 0 else eta, hyper)
+        eta = pt.broadcast_to(eta, (spec.design.n,)) if eta.ndim == 0 else eta
+        _observe(spec, eta, hyper, masked=masked)
     return model
 
 
@@ -128,7 +134,9 @@ def _correlation_factor(
     return (W + pt.eye(q)) * pt.concatenate([pt.ones((q, 1)), left[:, :-1]], axis=1)
 
 
-def _observe(spec: ModelSpec, eta: TensorVariable, hyper: Mapping[str, TensorVariable]) -> None:
+def _observe(
+    spec: ModelSpec, eta: TensorVariable, hyper: Mapping[str, TensorVariable], *, masked: bool
+) -> None:
     """The density of the response."""
     y = spec.design.response
     known: dict[str, Any] = {p.address: _one(p.address, p, hyper) for p in spec.auxiliary}
@@ -140,6 +148,11 @@ def _observe(spec: ModelSpec, eta: TensorVariable, hyper: Mapping[str, TensorVar
     distribution = getattr(pm, density.distribution)
     whole = distribution.rv_op.dtype.startswith("int")
     observed = y.values.astype(np.int64) if whole else y.values
+    if masked:
+        included = pm.Data(INCLUDED, np.ones(spec.design.n))
+        log_density = pm.logp(distribution.dist(**arguments), observed)
+        pm.Potential(spec.response, pt.switch(included > 0, log_density, 0.0).sum())
+        return
     pm.modelcontext(None).add_coord(OBSERVATION, np.asarray(spec.design.rows.kept))
     distribution(spec.response, **arguments, observed=observed, dims=OBSERVATION)
 

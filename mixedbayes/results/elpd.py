@@ -178,16 +178,17 @@ def logo(spec: ModelSpec, idata: xr.DataTree, engine: Engine, *, group: Any, see
     elpd, k = np.empty(len(index)), np.full(len(index), np.nan)
     S = posterior_of(idata).sizes["chain"] * posterior_of(idata).sizes["draw"]
     with Work(watched=somebody_watches()) as work:
+        without = None if closed else engine.without(spec)
 
         def one(i: int) -> None:
-            if closed is None:
-                left = np.setdiff1d(np.arange(spec.design.n), members[i])
-                draws = engine.redraw(spec.only(left), _seed(seed, i))
+            if without is not None:
+                draws = without(members[i], _seed(seed, i))
                 elpd[i], k[i] = log_predictive(spec, idata, draws, members[i], _seed(seed, i))
+            if closed is None:
                 return
             values = closed.at_draws(members[i])
-            weights, k[i] = array_stats.psislw(values)
-            elpd[i] = logsumexp(weights + values) - logsumexp(weights)
+            weights, k[[i]] = leave_out_weights(values[None], 1.0)
+            elpd[i] = logsumexp(weights[0] + values)
             if not k[i] <= good_k(len(values)):
                 elpd[i], k[i] = closed.exactly(members[i]), 0.0
 
@@ -307,10 +308,11 @@ def relative_efficiency(spec: ModelSpec, idata: xr.DataTree) -> float:
 
 def _refitted(spec: ModelSpec, engine: Engine, seed: int | None) -> Any:
     """The log predictive densities of rows left out, by a fit to the others."""
+    without = engine.without(spec)
 
     def refit(numbered: tuple[int, np.ndarray]) -> tuple[int, np.ndarray]:
         i, out = numbered[0], np.atleast_1d(numbered[1])
-        draws = engine.redraw(spec.only(np.setdiff1d(np.arange(spec.design.n), out)), _seed(seed, i))
+        draws = without(out, _seed(seed, i))
         left = spec.only(out)
         values = log_likelihood_of(predictor_of(left, draws), left.design.encoded, _response(left))
         return i, _log_mean_exp(values) if np.ndim(numbered[1]) else _log_mean_exp(values)[0]

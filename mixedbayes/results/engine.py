@@ -1,6 +1,6 @@
 """What results ask of whoever drew: to draw again. Tables know no sampler; this is all they know of one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,8 +22,8 @@ class LeftOut(Protocol):
 class Engine(Protocol):
     """Draws from posteriors, always in the same way."""
 
-    def redraw(self, spec: ModelSpec, seed: int | None) -> xr.DataTree:
-        """Draws from another model's posterior, in silence."""
+    def without(self, spec: ModelSpec) -> Callable[[np.ndarray, int | None], xr.DataTree]:
+        """Places of rows left out and a seed -> draws from the posterior of the other rows, in silence."""
 
     def draw_anew(self, spec: ModelSpec, sampling: Mapping[str, Any]) -> "tuple[xr.DataTree, Engine]":
         """Draws from another model's posterior, with some options changed, and the engine that made them."""

@@ -25,7 +25,7 @@ type Groups = Literal["all"] | Sequence[str] | None
 AT_ONCE = 2**18
 """Numbers of one array over rows and draws that are worked on at once, about: some fit in a processor's cache."""
 
-REMEMBERED = 2**25
+REMEMBERED = 2**26
 """Numbers of effects of unseen levels that are kept once drawn; beyond that they are drawn again, the same."""
 
 

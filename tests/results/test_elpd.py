@@ -164,11 +164,14 @@ class Same:
     """An engine whose refits are the fit itself."""
 
     def __init__(self, idata):
-        self.idata, self.specs = idata, []
+        self.idata, self.left = idata, []
 
-    def redraw(self, spec, seed):
-        self.specs.append(spec)
-        return self.idata
+    def without(self, spec):
+        def draw(out, seed):
+            self.left.append(set(np.atleast_1d(out).tolist()))
+            return self.idata
+
+        return draw
 
     def leave_out(self, spec, idata):
         return None
@@ -179,7 +182,7 @@ def test_folds_take_the_rows_apart(groups):
     fit = small(formula="y ~ x + (x | school) + (1 | class)")
     engine = Same(fit.idata)
     fold = Fit(fit.spec, fit.idata, engine).kfold(k=4, groups=groups, seed=1)
-    left = [set(range(N)) - set(spec.design.rows.kept.tolist()) for spec in engine.specs]
+    left = engine.left
     assert len(left) == 4
     assert sorted(place for rows in left for place in rows) == list(range(N))
     assert max(map(len, left)) - min(map(len, left)) <= (1 if groups is None else 6)
@@ -200,9 +203,7 @@ def test_reloo_refits_without_each_bad_row():
         plain = fit.loo()
         again = Fit(fit.spec, fit.idata, engine).loo(reloo=True)
     bad = np.flatnonzero(plain.pareto_k > plain.good_k)
-    assert [set(range(N)) - set(spec.design.rows.kept.tolist()) for spec in engine.specs] == [
-        {i} for i in bad
-    ]
+    assert engine.left == [{i} for i in bad]
     assert 0 < len(bad) < N
     good = np.setdiff1d(np.arange(N), bad)
     np.testing.assert_array_equal(again.elpd_i[good], plain.elpd_i[good])
@@ -404,7 +405,7 @@ def test_leaving_a_subject_out_equals_refitting_without_it(sleep):
 @pytest.mark.slow
 def test_leaving_a_subject_out_by_refits_agrees_with_the_closed_form(sleep):
     class ByRefit:
-        redraw = staticmethod(sleep.engine.redraw)
+        without = staticmethod(sleep.engine.without)
 
         def leave_out(self, spec, idata):
             return None
@@ -431,3 +432,30 @@ def test_the_efficiency_of_draws_is_arvizs():
     ess = az.ess(fit.posterior, method="mean")
     expected = np.hstack([values.to_numpy().ravel() for values in ess.data_vars.values()]).mean() / 800
     assert criteria.relative_efficiency(fit.spec, fit.idata) == pytest.approx(float(expected))
+
+
+@pytest.mark.slow
+def test_a_model_compiled_once_is_sampled_without_some_of_its_rows():
+    """Counts by NUTS, without a fold, against a model of the other rows that was built anew."""
+    data = mb.load_dataset("cbpp")
+    fit = mb.fit(
+        "incidence | trials(size) ~ period + (1 | herd)", data, "binomial", seed=1, draws=500, tune=500
+    )
+    without = fit.engine.without(fit.spec)
+    for out in [np.arange(0, 56, 3)]:
+        draws = without(out, seed=7)
+        again = fit.engine.redraw(fit.spec.only(np.setdiff1d(np.arange(56), out)), seed=8)
+        assert dict(draws["posterior"].sizes) == dict(again["posterior"].sizes)
+        for name in ("b", "sd_herd", "r_herd"):
+            one, other = draws["posterior"][name], again["posterior"][name]
+            assert one.dims == other.dims
+            ess = [az.ess(each.to_dataset(name="x"), method="mean")["x"] for each in (one, other)]
+            error = np.sqrt(
+                sum(each.var(("chain", "draw")) / n for each, n in zip((one, other), ess, strict=True))
+            )
+            assert (
+                float((np.abs(one.mean(("chain", "draw")) - other.mean(("chain", "draw"))) / error).max()) < 5
+            )
+    by_herd = fit.loo(groups="herd", seed=3)
+    assert by_herd.pointwise.index.tolist() == fit.posterior["herd"].to_numpy().tolist()
+    assert not by_herd.warning
