@@ -193,6 +193,6 @@ def load(path: str | PathLike[str], *, env: Mapping[str, Any] | None = None) -> 
     spec, idata = read(path, env)
     try:
         engine = engine_of(idata)
-    except (TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise FileError(f"{path} is damaged: how its draws were made cannot be read.") from error
     return Fit(spec, idata, engine)

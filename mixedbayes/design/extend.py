@@ -53,7 +53,7 @@ def extend(design: Design, data: Any, missing: Missing = "drop") -> Design:
     )
     return replace(
         design,
-        response=_more_response(design.response, read_response(design.formula.response, columns, design.env)),
+        response=_more_response(design, read_response(design.formula.response, whole, design.env)),
         fixed=replace(design.fixed, X=np.concatenate([design.fixed.X, encoded.X])),
         offset=np.concatenate([design.offset, encoded.offset]),
         groups=groups,
@@ -115,16 +115,24 @@ def _more_rows(block: Block, X: np.ndarray, levels: Levels, codes: np.ndarray) -
     )
 
 
-def _more_response(one: ResponseValues, other: ResponseValues) -> ResponseValues:
-    if one.levels != other.levels:
-        new = [level for level in other.levels or () if level not in (one.levels or ())]
+def _more_response(design: Design, both: ResponseValues) -> ResponseValues:
+    """The response of old and new rows together, if the old ones are what they were.
+
+    Raises:
+        DataError: New rows have levels that the model has not seen, or change what the old ones are.
+    """
+    one, level = design.response, design.formula.response.level
+    if one.levels != both.levels and level is None:
+        new = [value for value in both.levels or () if value not in (one.levels or ())]
         raise DataError(
             f"The response {one.name} has levels that the model has not seen: {listed(map(repr, new))}."
         )
-    trials = None
-    if one.trials is not None and other.trials is not None:
-        trials = np.concatenate([one.trials, other.trials])
-    return replace(one, values=np.concatenate([one.values, other.values]), trials=trials)  # noqa: PD011
+    if not np.array_equal(both.values[: design.n], one.values):  # noqa: PD011
+        raise DataError(
+            f"With the new rows the response {one.name} of the old ones would be another: it is computed from all rows. "
+            "Fit them anew with update(data=...)."
+        )
+    return replace(both, levels=one.levels)
 
 
 def _added(one: Mapping[str, int], other: Mapping[str, int], names: list[str]) -> dict[str, int]:

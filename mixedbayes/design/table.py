@@ -138,10 +138,16 @@ def alike(columns: pd.DataFrame, learned: pd.DataFrame) -> pd.DataFrame:
     made: dict[str, Any] = {}
     for name in columns:
         here, there = _kind(columns[name]), _kind(learned[name])
+        if (here, there) == ("numbers", "numbers") and learned[name].dtype.kind == "i":
+            if columns[name].dtype.kind == "f" and (columns[name] % 1 == 0).all():
+                made[name] = columns[name].astype(np.int64)  # whole numbers beside gaps arrive as floats
+            continue
         if (here, there) == ("numbers", "categories of numbers"):
             made[name] = columns[name].astype("category")
         elif here != there:
             raise DataError(f"{name} holds {here}, where the model has learned {there}.")
+        elif here == AWARE:
+            made[name] = columns[name].dt.tz_convert(learned[name].dt.tz)
         elif isinstance(columns[name].dtype, pd.CategoricalDtype):
             known = learned[name].cat.categories
             new = columns[name].cat.categories.difference(known, sort=False)
@@ -151,11 +157,16 @@ def alike(columns: pd.DataFrame, learned: pd.DataFrame) -> pd.DataFrame:
 
 def _kind(column: pd.Series) -> str:
     """What a column from `read_columns` holds, in words."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return AWARE
     kinds = {"b": "booleans", "M": "dates", **dict.fromkeys("iuf", "numbers")}
     if not isinstance(column.dtype, pd.CategoricalDtype):
         return kinds[column.dtype.kind]
     kind = kinds.get(column.cat.categories.dtype.kind, "text or categories")
     return "categories of numbers" if kind == "numbers" else kind
+
+
+AWARE = "dates with a time zone"
 
 
 def finite(values: np.ndarray, index: pd.Index, name: str) -> np.ndarray:

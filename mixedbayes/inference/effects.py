@@ -41,7 +41,7 @@ class Keeping:
         """As many draws as fit into so many bytes; then, if those were fewer than `LEAST`, in single precision; then none."""
         effects = sum(own.shape[0] * own.shape[1] for own in density.moments.own)
         for dtype in (np.float64, np.float32):
-            fit = int(budget / max(effects * np.dtype(dtype).itemsize, 1)) // chains
+            fit = int(min(budget / max(effects * np.dtype(dtype).itemsize, 1), 2**62)) // chains
             if fit >= min(draws, -(-LEAST // chains)):
                 return cls(chains, draws, min(fit, draws), dtype, fit >= 2 * EARLY * draws)
         return cls(chains, draws, 0, np.float64)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixedbayes.errors import ArgumentError, listed, nearest
-from mixedbayes.inference.options import Options
+from mixedbayes.inference.options import Options, check_installed
 from mixedbayes.model.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class Engine:
         """
         from mixedbayes.inference.method import choose  # noqa: PLC0415  # as above
 
+        check_installed(self.options)
         choice = choose(model.spec, self.options, lambda: model.collapsed)
         idata = _draw(model, choice.method, self.options, after)
         idata["sample_stats"].attrs |= {METHOD: str(choice), OPTIONS: json.dumps(asdict(self.options))}
@@ -147,7 +148,7 @@ class Engine:
         density = Prepared(spec).collapsed
         if too_large(density) or too_many(density):
             return None
-        return LeaveOut(density, idata, self.options)
+        return LeaveOut(density, idata, self.options.seed)
 
     def _with(self, sampling: Mapping[str, Any]) -> "Engine":
         known = [option.name for option in fields(Options)]

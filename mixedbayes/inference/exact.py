@@ -151,19 +151,13 @@ def sample_exactly(density: Collapsed, options: Options) -> xr.DataTree:
     return _tree(density, theta, coefficients, effects, stats)
 
 
-def draw_theta(density: Collapsed, options: Options) -> np.ndarray:
-    """Draws of theta alone, shape (S, d)."""
-    for_theta, for_places, for_effects = np.random.SeedSequence(options.seed).spawn(3)
-    wanted = options.chains * options.draws if options.draws else _affordable(density)
-    nothing = Keeping(1, 0, 0, np.float64)
-    with Work(watched=options.is_watched) as work:
-        effects = Effects(density, work, for_effects, nothing)
-        weighted = _weigh(density, effects, wanted, np.random.default_rng(for_theta))
-        rng = np.random.default_rng(for_places)
-        if weighted.is_trusted:
-            return weighted.theta[importance.resample(weighted, wanted, rng)]
-        each = Keeping(options.chains, ceil(wanted / options.chains), 0, np.float64)
-        return _by_chains(density, work, weighted, each, rng)[0]
+def evidence(density: Collapsed, seed: int | None) -> tuple[float, float]:
+    """The log of the integral of the density over theta, and the Pareto k of the weights it rests on."""
+    for_theta, for_effects = np.random.SeedSequence(seed).spawn(2)
+    with Work(watched=False) as work:
+        effects = Effects(density, work, for_effects, Keeping(1, 0, 0, np.float64))
+        weighted = _weigh(density, effects, _affordable(density), np.random.default_rng(for_theta))
+    return weighted.log_evidence, weighted.pareto_k
 
 
 def _weigh(

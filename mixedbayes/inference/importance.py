@@ -122,6 +122,7 @@ class Weighted:
         log_weights: Pareto-smoothed, shape (n,); their exponentials add up to 1.
         pareto_k: k-hat; over `MAX_K` the weights are not to be trusted.
         proposal: The last that was tried.
+        log_evidence: The log of the target's integral.
     """
 
     theta: np.ndarray
@@ -129,6 +130,7 @@ class Weighted:
     log_weights: np.ndarray
     pareto_k: float
     proposal: Proposal
+    log_evidence: float
 
     @property
     def effective(self) -> float:
@@ -224,7 +226,8 @@ def _weigh(theta: np.ndarray, values: np.ndarray, proposals: list[Proposal], rou
     log_ratios = np.where(np.isfinite(log_ratios), log_ratios, -1e300)
     log_weights, k = array_stats.psislw(log_ratios.max() - log_ratios)  # it takes what is divided by
     log_weights = log_weights - logsumexp(log_weights)
-    return Weighted(theta, values, log_weights, float(k), proposals[-1])
+    evidence = float(logsumexp(log_ratios) - np.log(len(log_ratios)))
+    return Weighted(theta, values, log_weights, float(k), proposals[-1], evidence)
 
 
 def _efficiency(theta: np.ndarray, values: np.ndarray, proposal: Proposal, n: int) -> float:

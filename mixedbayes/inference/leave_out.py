@@ -5,16 +5,14 @@
 Both terms are the collapsed density, coefficients and group effects integrated out.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import logsumexp
 from xarray import DataTree
 
 from mixedbayes.inference.collapsed import Collapsed
-from mixedbayes.inference.exact import collapse, draw_theta
-from mixedbayes.inference.options import Options
+from mixedbayes.inference.exact import collapse, evidence
 
 MOST = 1000
 """Draws of theta, where one costs much."""
@@ -27,12 +25,12 @@ class LeaveOut:
     Attributes:
         density: Of the model with all rows.
         idata: Its draws.
-        options: How to draw anew.
+        seed: Of what is drawn anew.
     """
 
     density: Collapsed
     idata: DataTree
-    options: Options
+    seed: int | None
 
     @cached_property
     def theta(self) -> np.ndarray:
@@ -56,12 +54,15 @@ class LeaveOut:
         """
         return self.log_density - _at(self._without(out), self.theta)
 
-    def exactly(self, out: np.ndarray) -> float:
-        """Log p(y_out | y_in), over draws of theta given y_in alone."""
-        without = self._without(out)
-        theta = draw_theta(without, replace(self.options, method="collapsed", progress=False))
-        values = _at(self.density, theta) - _at(without, theta)
-        return float(logsumexp(values) - np.log(len(values)))
+    @cached_property
+    def evidence(self) -> tuple[float, float]:
+        """Log p(y) up to the constant of the density, and the Pareto k of its weights."""
+        return evidence(self.density, self.seed)
+
+    def exactly(self, out: np.ndarray) -> tuple[float, float]:
+        """Log p(y_out | y_in) = log p(y) - log p(y_in), and the larger Pareto k of the weights of either."""
+        without, k = evidence(self._without(out), self.seed)
+        return self.evidence[0] - without, max(self.evidence[1], k)
 
     def _without(self, out: np.ndarray) -> Collapsed:
         spec = self.density.variances.spec

@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from numbers import Real
+from operator import index
 from typing import Any
 
 from mixedbayes.errors import ArgumentError, listed, nearest
@@ -35,7 +37,7 @@ class Options:
     """Options of `Model.fit`, which says what they mean.
 
     Raises:
-        ArgumentError: An option out of range, or a sampler that is not installed.
+        ArgumentError: An option out of range.
     """
 
     method: str = "auto"
@@ -54,8 +56,10 @@ class Options:
             raise ArgumentError(
                 f"There is no method {self.method!r}.{nearest(str(self.method), METHODS)} Known: {', '.join(METHODS)}."
             )
-        if self.sampler is not None:
-            _check_sampler(self.sampler)
+        if self.sampler is not None and self.sampler not in SAMPLERS:
+            raise ArgumentError(
+                f"There is no sampler {self.sampler!r}.{nearest(str(self.sampler), SAMPLERS)} Known: {', '.join(SAMPLERS)}."
+            )
         least = {"chains": 1, "draws": 1, "tune": 1, "cores": 1, "seed": 0}
         for name, lowest in least.items():
             value = getattr(self, name)
@@ -64,11 +68,17 @@ class Options:
                 isinstance(value, bool) or not hasattr(value, "__index__") or value < lowest
             ):
                 raise ArgumentError(f"{name} is a whole number of at least {lowest}, not {value!r}.")
+            if value is not None:
+                object.__setattr__(self, name, index(value))  # plain, whoever's number it was
         accept = self.target_accept
-        if accept is not None and (not isinstance(accept, int | float) or not 0 < accept < 1):
+        if accept is not None and (not _is_number(accept) or not 0 < accept < 1):
             raise ArgumentError(f"target_accept lies between 0 and 1, not {accept!r}.")
-        if isinstance(self.memory, bool) or not isinstance(self.memory, int | float) or not self.memory > 0:
+        if not _is_number(self.memory) or not self.memory > 0:
             raise ArgumentError(f"memory is a positive number of GiB, not {self.memory!r}.")
+        if not isinstance(self.progress, bool):
+            raise ArgumentError(f"progress is True or False, not {self.progress!r}.")
+        object.__setattr__(self, "memory", float(self.memory))
+        object.__setattr__(self, "target_accept", None if accept is None else float(accept))
         if self.method == "collapsed" and self.for_nuts:
             raise ArgumentError(
                 f"method='collapsed' has no use for {listed(self.for_nuts)}; method='nuts' has."
@@ -92,13 +102,18 @@ class Options:
         return self.progress and somebody_watches()
 
 
-def _check_sampler(sampler: str) -> None:
-    if sampler not in SAMPLERS:
-        raise ArgumentError(
-            f"There is no sampler {sampler!r}.{nearest(str(sampler), SAMPLERS)} Known: {', '.join(SAMPLERS)}."
-        )
-    package = SAMPLERS[sampler].package
+def check_installed(options: Options) -> None:
+    """Refuse to draw by a sampler whose package is not there.
+
+    Raises:
+        ArgumentError: It is not installed.
+    """
+    package = None if options.sampler is None else SAMPLERS[options.sampler].package
     if package and find_spec(package) is None:
         raise ArgumentError(
-            f"sampler={sampler!r} needs the package {package}: pip install 'mixedbayes[{package}]'."
+            f"sampler={options.sampler!r} needs the package {package}: pip install 'mixedbayes[{package}]'."
         )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

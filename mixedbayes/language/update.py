@@ -8,7 +8,13 @@ import re
 from mixedbayes.errors import FormulaError
 from mixedbayes.language.formula import Formula
 
-DOT = re.compile(r"""(`(?:\\.|[^`\\])*`|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?<![\w.])\.(?![\w.])""")
+PIECES = re.compile(
+    r"""(?P<quoted>`(?:\\.|[^`\\])*`|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<dot>(?<![\w.])\.(?![\w.]))|(?P<other>.)""",
+    re.DOTALL,
+)
+"""What is in quotes, dots that are no part of a name or number, and single characters."""
+
+DOT = "dot"
 
 
 def updated(formula: Formula, change: str) -> str:
@@ -21,19 +27,36 @@ def updated(formula: Formula, change: str) -> str:
     Raises:
         FormulaError: The change has no `~`.
     """
-    if not isinstance(change, str) or "~" not in change:
+    found = PIECES.finditer(change) if isinstance(change, str) else ()
+    pieces = [DOT if piece.lastgroup == "dot" else piece.group() for piece in found]
+    if "~" not in pieces:
         raise FormulaError(
             f"A change of a formula reads as '~ . - x', with a dot for what was there, not {change!r}."
         )
-    left, _, right = change.partition("~")
-    response, _, terms = str(formula).partition(" ~ ")
+    tilde = pieces.index("~")
+    response = str(formula.response)
+    terms = str(formula)[len(response) + len(" ~ ") :]
     removed = terms == "0" or terms.startswith("0 + ")
-    kept = f"({terms.removeprefix('0 + ').removeprefix('1 + ')})"
-    had_dot = _replaced(right, kept) != right
-    start = "0 + " if removed and had_dot else ""
-    return f"{_replaced(left, response).strip() or response} ~ {start}{_replaced(right, kept).strip()}"
+    plain = terms.removeprefix("0 + ").removeprefix("1 + ")
+    within = f"0 + {plain}" if removed else plain  # left of a bar, where an intercept is implied anew
+    right, outside = "", False
+    for i, piece in enumerate(pieces[tilde + 1 :], tilde + 1):
+        in_bar = piece is DOT and _left_of_bar(pieces, i)
+        outside |= piece is DOT and not in_bar
+        right += (within if in_bar else f"({plain})") if piece is DOT else piece
+    left = "".join(response if piece is DOT else piece for piece in pieces[:tilde]).strip()
+    return f"{left or response} ~ {'0 + ' if removed and outside else ''}{right.strip()}"
 
 
-def _replaced(text: str, what: str) -> str:
-    """The text with its dots replaced; not those in quotes or names."""
-    return DOT.sub(lambda found: found.group(1) or what, text)
+def _left_of_bar(pieces: list[str], place: int) -> bool:
+    """Whether a place is in brackets, with a bar after it in the same ones."""
+    depth = 0
+    for piece in pieces[place + 1 :]:
+        depth += (piece == "(") - (piece == ")")
+        if depth < -1:
+            return False
+        if piece == "|" and depth == 0:
+            return any(before == "(" for before in pieces[:place])
+        if depth == -1:
+            return False
+    return False

@@ -14,9 +14,9 @@ import xarray as xr
 from mixedbayes.errors import ConvergenceWarning, counted, warn
 from mixedbayes.model.likelihoods import Arguments
 from mixedbayes.model.spec import ModelSpec
-from mixedbayes.results.elpd import good_k, leave_out_weights, relative_efficiency
 from mixedbayes.results.predict import RowDraws
 from mixedbayes.results.predictor import Predictor
+from mixedbayes.results.psis import good_k, leave_out_weights, relative_efficiency
 
 type OfWeighted = Callable[[np.ndarray, Arguments, np.ndarray, np.random.Generator], np.ndarray]
 

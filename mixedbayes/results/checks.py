@@ -19,9 +19,9 @@ from mixedbayes.model.spec import ModelSpec
 from mixedbayes.results import check_plots
 from mixedbayes.results.calibration import is_binary, loo_means, loo_places
 from mixedbayes.results.check_plots import Compared, Panel
-from mixedbayes.results.elpd import group_rows
 from mixedbayes.results.predictor import Predictor
 from mixedbayes.results.replicates import check_draws, most_draws, observed, replicated, thinned
+from mixedbayes.results.row_groups import group_rows
 
 if TYPE_CHECKING:
     from arviz_plots import PlotCollection

@@ -41,6 +41,9 @@ def compare(fits: Mapping[str, Fit | Elpd], by: Criterion = "loo") -> pd.DataFra
     wrong = [name for name, fit in fits.items() if not isinstance(fit, Fit | Elpd)]
     if wrong:
         raise ArgumentError(f"{listed(map(repr, wrong))} is no fit, nor what loo() returns.")
+    names = [str(name) for name in fits]
+    if len(set(names)) < len(names):
+        raise ArgumentError(f"Two fits have one name: {listed(names)}.")
     found = {str(name): fit if isinstance(fit, Elpd) else _criterion(fit, by) for name, fit in fits.items()}
     _check_same(found)
     with warnings.catch_warnings():
@@ -57,6 +60,12 @@ def _criterion(fit: Fit, by: Criterion) -> Elpd:
 def _check_same(found: Mapping[str, Elpd]) -> None:
     first, *others = found
     one = found[first]
+    for name, each in found.items():
+        wrong = int((~np.isfinite(np.asarray(each.elpd_i))).sum())
+        if wrong:
+            raise DataError(
+                f"{name!r} gives no finite density to {counted(wrong, 'row')}, and does not compare."
+            )
     for name in others:
         other = found[name]
         if one.criterion != other.criterion:

@@ -5,30 +5,26 @@ groups) of log predictive densities; higher is better.
 """
 
 from dataclasses import dataclass
-from math import log10
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from arviz_stats.base import array_stats
 from arviz_stats.utils import ELPDDataLOO
+from scipy import sparse
 from scipy.special import logsumexp
 
-from mixedbayes.errors import ArgumentError, ConvergenceWarning, counted, listed, nearest, warn
+from mixedbayes.design.design import dependent_columns
+from mixedbayes.errors import ArgumentError, ConvergenceWarning, DataError, counted, listed, warn
 from mixedbayes.model.spec import OBSERVATION, ModelSpec
 from mixedbayes.results.engine import Engine
 from mixedbayes.results.group_density import log_predictive
 from mixedbayes.results.log_likelihood import log_likelihood_of
 from mixedbayes.results.predictor import check_seed, predictor_of
+from mixedbayes.results.psis import good_k, leave_out_weights, relative_efficiency
 from mixedbayes.results.quantities import posterior_of
+from mixedbayes.results.row_groups import group_rows
 from mixedbayes.work import Work, somebody_watches
-
-LOWEST = -1e300
-"""In place of minus infinity, of which there is no difference."""
-
-MANY = 500
-"""Parameters, beyond which group effects have no part in the relative efficiency of draws."""
 
 
 @dataclass(kw_only=True, repr=False)
@@ -174,6 +170,10 @@ def logo(spec: ModelSpec, idata: xr.DataTree, engine: Engine, *, group: Any, see
     check_seed(seed)
     index, codes = group_rows(spec, group)
     members = [np.flatnonzero(codes == code) for code in range(len(index))]
+    if len(index) < 2:
+        raise ArgumentError(
+            f"All rows are of one group, {index[0]}: without it there is nothing to predict from."
+        )
     closed = engine.leave_out(spec, idata)
     elpd, k = np.empty(len(index)), np.full(len(index), np.nan)
     S = posterior_of(idata).sizes["chain"] * posterior_of(idata).sizes["draw"]
@@ -181,6 +181,7 @@ def logo(spec: ModelSpec, idata: xr.DataTree, engine: Engine, *, group: Any, see
         without = None if closed else engine.without(spec)
 
         def one(i: int) -> None:
+            check_determined(spec, members[i])
             if without is not None:
                 draws = without(members[i], _seed(seed, i))
                 elpd[i], k[i] = log_predictive(spec, idata, draws, members[i], _seed(seed, i))
@@ -190,120 +191,37 @@ def logo(spec: ModelSpec, idata: xr.DataTree, engine: Engine, *, group: Any, see
             weights, k[[i]] = leave_out_weights(values[None], 1.0)
             elpd[i] = logsumexp(weights[0] + values)
             if not k[i] <= good_k(len(values)):
-                elpd[i], k[i] = closed.exactly(members[i]), 0.0
+                elpd[i], k[i] = closed.exactly(members[i])
 
         for _ in work.each("Leaving groups out", one, range(len(index))):
             pass
     bad = int((~(k <= good_k(S))).sum())
     if bad:
         warn(
-            f"The importance weights of {counted(bad, 'group')} are not to be trusted (Pareto k over {good_k(S):.2f}).",
+            f"The importance weights of {counted(bad, 'group')} are not to be trusted (Pareto k over {good_k(S):.2f}): "
+            "kfold(groups=) scores its rows one by one, by a fit without it.",
             ConvergenceWarning,
         )
     return _elpd("logo", spec, S, elpd, k=k, index=index, data=(codes,))
 
 
-def group_rows(spec: ModelSpec, group: Any) -> tuple[pd.Index, np.ndarray]:
-    """The levels of a factor, and each row's place in them.
-
-    Args:
-        spec: The model.
-        group: The name of a grouping factor of the model or of a column of its data; or a column (a series or an
-            array) with a value for each row of the data, with or without those that were left out.
+def check_determined(spec: ModelSpec, out: np.ndarray) -> None:
+    """Refuse to leave out rows without which a coefficient with a flat prior is anything at all.
 
     Raises:
-        ArgumentError: There is none of that name, or the values are not one for each row.
+        DataError: There is such a coefficient.
     """
-    if hasattr(group, "__array__"):
-        return _labelled_rows(spec, group)
-    blocks = {block.block.group: block.block for block in reversed(spec.blocks)}
-    if group in blocks:
-        block = blocks[group]
-        occurring, codes = np.unique(block.codes, return_inverse=True)
-        return pd.Index(block.levels[occurring], name=group), codes
-    if isinstance(group, str) and group in spec.design.data:
-        codes, levels = pd.factorize(spec.design.data[group], sort=True)
-        return pd.Index(levels, name=group), codes
-    known = list(dict.fromkeys([*blocks, *spec.design.data.columns]))
-    raise ArgumentError(
-        f"The fit has no group {group!r}; rows can be grouped by {listed(known, 20)}.{nearest(str(group), known)}"
-    )
-
-
-def _labelled_rows(spec: ModelSpec, column: Any) -> tuple[pd.Index, np.ndarray]:
-    """Levels and places of a column of values."""
-    rows, values = spec.design.rows, np.asarray(column)
-    if values.ndim != 1 or len(values) not in (rows.total, len(rows.kept)):
-        raise ArgumentError(
-            f"A column of groups has a value for each of the {rows.total:,} rows of the data, not {len(values):,}."
+    names, X = list(spec.design.fixed.columns), spec.design.fixed.X
+    first = [spec.intercept] if spec.intercept else []
+    flat = [j for j, p in enumerate([*first, *spec.coefficients]) if p.prior.distribution == "flat"]
+    if not flat:
+        return
+    lost = dependent_columns(np.delete(X, out, axis=0)[:, flat])
+    if lost:
+        raise DataError(
+            f"Without {counted(len(out), 'row')} that are left out nothing says what {listed(f'b[{names[flat[j]]}]' for j in lost)} is, "
+            "and its prior is flat, so there is no prediction: give it a proper prior."
         )
-    values = values if len(values) == len(rows.kept) else values[rows.kept]
-    codes, levels = pd.factorize(values, sort=True)
-    if (codes < 0).any():
-        raise ArgumentError(
-            f"The column of groups lacks values in {counted(int((codes < 0).sum()), 'row')} of the fit."
-        )
-    return pd.Index(levels, name=getattr(column, "name", None)), codes
-
-
-def good_k(draws: int) -> float:
-    """The largest Pareto k with which that many draws can be trusted. Source: Vehtari et al. (2024), eq. 13."""
-    return min(1 - 1 / log10(max(draws, 11)), 0.7)
-
-
-def leave_out_weights(log_density: np.ndarray, efficiency: float) -> tuple[np.ndarray, np.ndarray]:
-    """Log weights of draws that leave each row out, shape (m, S), which add up to 1, and their Pareto k, shape (m,).
-
-    Where nothing can be fitted to their tail (ArviZ then fails or returns NaN), weights are not smoothed and k is
-    infinite; it is minus infinity of a row that has the same density at each draw.
-
-    Args:
-        log_density: Of each row at each draw.
-        efficiency: Effective draws over draws.
-    """
-    log_density = np.maximum(log_density, LOWEST)
-    logs, k = -log_density, np.full(len(log_density), -np.inf)
-    varies = np.flatnonzero(np.ptp(log_density, axis=1) != 0)
-    try:
-        logs[varies], k[varies] = _smoothed(log_density[varies], efficiency)
-    except ValueError:  # of some row; one by one then
-        for i in varies:
-            try:
-                logs[[i]], k[[i]] = _smoothed(log_density[[i]], efficiency)
-            except ValueError:
-                k[i] = np.inf
-    return logs - logsumexp(logs, axis=1, keepdims=True), k
-
-
-def _smoothed(log_density: np.ndarray, efficiency: float) -> tuple[np.ndarray, np.ndarray]:
-    if not len(log_density):
-        return log_density, np.empty(0)
-    with np.errstate(all="ignore"):
-        logs, k = array_stats.psislw(log_density, r_eff=efficiency)
-    failed = ~np.isfinite(logs).all(axis=1) | np.isnan(k)
-    return np.where(failed[:, None], -log_density, logs), np.where(failed, np.inf, k)
-
-
-def relative_efficiency(spec: ModelSpec, idata: xr.DataTree) -> float:
-    """Effective draws of a mean over draws, averaged over parameters, as ArviZ has it."""
-    posterior = posterior_of(idata)
-    if posterior.sizes["chain"] == 1:
-        return 1.0
-    size = sum(variable[0, 0].size for variable in posterior.values())
-    effects = {block.r for block in spec.blocks}
-    names = [name for name in posterior if size <= MANY or name not in effects]
-    found = [
-        np.atleast_1d(
-            array_stats.ess(
-                posterior[name].transpose("chain", "draw", ...).to_numpy(),
-                chain_axis=0,
-                draw_axis=1,
-                method="mean",
-            )
-        ).ravel()
-        for name in names
-    ]
-    return float(np.hstack(found).mean() / (posterior.sizes["chain"] * posterior.sizes["draw"]))
 
 
 def _refitted(spec: ModelSpec, engine: Engine, seed: int | None) -> Any:
@@ -312,6 +230,7 @@ def _refitted(spec: ModelSpec, engine: Engine, seed: int | None) -> Any:
 
     def refit(numbered: tuple[int, np.ndarray]) -> tuple[int, np.ndarray]:
         i, out = numbered[0], np.atleast_1d(numbered[1])
+        check_determined(spec, out)
         draws = without(out, _seed(seed, i))
         left = spec.only(out)
         values = log_likelihood_of(predictor_of(left, draws), left.design.encoded, _response(left))
@@ -325,12 +244,10 @@ def _folds(spec: ModelSpec, k: int, groups: Any, rng: np.random.Generator) -> li
     if isinstance(k, bool) or not hasattr(k, "__index__") or k < 2:
         raise ArgumentError(f"k is a whole number of at least 2, not {k!r}.")
     n = spec.design.n
-    if groups is None:
-        units = np.arange(n)
-    else:
-        names = list(groups) if isinstance(groups, list | tuple) else [groups]
-        codes = [group_rows(spec, name)[1] for name in names]
-        units = pd.factorize(pd.MultiIndex.from_arrays(codes))[0]
+    several = groups if isinstance(groups, list | tuple) else [groups]
+    units = (
+        np.arange(n) if groups is None else _whole([group_rows(spec, group)[1] for group in several], groups)
+    )
     number = units.max() + 1
     if k > number:
         raise ArgumentError(
@@ -342,6 +259,24 @@ def _folds(spec: ModelSpec, k: int, groups: Any, rng: np.random.Generator) -> li
         fold[unit] = np.argmin(filled)
         filled[fold[unit]] += sizes[unit]
     return [np.flatnonzero(fold[units] == i) for i in range(k)]
+
+
+def _whole(codes: list[np.ndarray], groups: Any) -> np.ndarray:
+    """The smallest sets of rows that share no level of any factor, numbered."""
+    if not codes:
+        raise ArgumentError("groups names no factor: groups='school', a list of names, or None.")
+    ends = np.cumsum([0, *(int(code.max()) + 1 for code in codes)])
+    n = len(codes[0])
+    rows = np.concatenate([np.arange(n)] * len(codes))
+    columns = n + np.concatenate([code + end for code, end in zip(codes, ends[:-1], strict=True)])
+    size = n + int(ends[-1])
+    joined = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(size, size))
+    number, labels = sparse.csgraph.connected_components(joined, directed=False)
+    if number == 1 and len(codes) > 1:
+        raise ArgumentError(
+            f"The factors {listed(map(str, groups))} are crossed: no folds keep the levels of all of them whole. Choose one."
+        )
+    return pd.factorize(labels[:n])[0]
 
 
 def _elpd(

@@ -15,8 +15,8 @@ class LeftOut(Protocol):
     def at_draws(self, out: np.ndarray) -> np.ndarray:
         """Log p(y_out | theta, y_in) at the fit's own draws of theta, given the places of the rows left out."""
 
-    def exactly(self, out: np.ndarray) -> float:
-        """Log p(y_out | y_in), over draws of theta given y_in alone."""
+    def exactly(self, out: np.ndarray) -> tuple[float, float]:
+        """Log p(y_out | y_in), and the Pareto k of the weights that it rests on."""
 
 
 class Engine(Protocol):

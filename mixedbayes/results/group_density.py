@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from arviz_stats.base import array_stats
 from scipy.special import gammaln, logsumexp
 
 from mixedbayes.model.spec import ModelSpec
 from mixedbayes.results.predictor import BlockDraws, predictor_of
+from mixedbayes.results.psis import leave_out_weights
 
 NU = 7.0
 """Degrees of freedom of the proposal."""
@@ -78,8 +78,9 @@ def log_predictive(
         left.design.response.values[:, None], many.arguments(eta, rows.trials)
     )
     log_weights += np.broadcast_to(values, eta.shape).sum(axis=0)
-    _, k = array_stats.psislw(-log_weights)
-    return float(logsumexp(log_weights) - np.log(many.S)), float(k)
+    log_weights = np.where(np.isnan(log_weights), -np.inf, log_weights)
+    _, k = leave_out_weights(-log_weights[None], 1.0)
+    return float(logsumexp(log_weights) - np.log(many.S)), float(k[0])
 
 
 def _fresh(spec: ModelSpec, out: np.ndarray) -> tuple[list[Fresh], int]:

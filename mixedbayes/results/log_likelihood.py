@@ -65,5 +65,7 @@ def add_log_likelihood(spec: ModelSpec, idata: xr.DataTree) -> None:
     coords = {name: kept[name] for name in (CHAIN, DRAW)} | {OBSERVATION: np.asarray(spec.design.rows.kept)}
     draws = {name: idata[name].to_dataset() for name in ("posterior", EFFECTS) if name in idata.children}
     source = LogLikelihood(spec, xr.DataTree.from_dict(draws), kept.sizes[CHAIN], kept.sizes[DRAW])
-    lazy = xr.Variable((CHAIN, DRAW, OBSERVATION), indexing.LazilyIndexedArray(source))
-    idata[LOG_LIKELIHOOD] = xr.DataTree(xr.Dataset({spec.response: lazy}, coords=coords))
+    lazy: Any = indexing.LazilyIndexedArray(source)
+    lazy = indexing.CopyOnWriteArray(lazy)
+    variable = xr.Variable((CHAIN, DRAW, OBSERVATION), lazy)
+    idata[LOG_LIKELIHOOD] = xr.DataTree(xr.Dataset({spec.response: variable}, coords=coords))

@@ -187,7 +187,10 @@ def _rebuilt(
     lacking = [name for name in described["env"] if name not in (env or {})]
     if lacking:
         raise FileError(f"its formula uses {listed(lacking)} of env={{...}}; pass the same to load")
-    ends = np.cumsum(described.get("batches", [len(columns)])).tolist()
+    batches = described.get("batches", [len(columns)])
+    if not isinstance(batches, list) or not all(type(size) is int for size in batches):
+        raise FileError("its batches of rows are no whole numbers")
+    ends = np.cumsum(batches).tolist()
     if ends[-1] != len(columns) or min(np.diff([0, *ends])) < 1:
         raise FileError("its rows are not those of its data")
     family, link = find_family(described["family"], described["link"])
@@ -242,6 +245,17 @@ def _check_variable(spec: ModelSpec, node: Any, name: str, dims: Sequence[str]) 
             raise FileError(
                 f"its draws have {drawn.sizes[dim]:,} of {dim}, its data {len(spec.coords[dim]):,}"
             )
+        if dim in drawn.coords and not _same_labels(drawn[dim].to_numpy(), spec.coords[dim]):
+            raise FileError(f"its draws of {name} are of other {dim} than its data")
+
+
+def _same_labels(stored: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether labels are the same, as far as a file returns them as they were: numbers and texts."""
+    if stored.dtype.kind in "iuf" and labels.dtype.kind in "iuf":
+        return bool(np.array_equal(stored, labels))
+    if all(isinstance(label, str) for label in (*stored, *labels)):
+        return bool(np.array_equal(stored.astype(object), labels.astype(object)))
+    return True
 
 
 def _labelled(data: xr.Dataset, coords: Mapping[str, np.ndarray]) -> xr.Dataset:

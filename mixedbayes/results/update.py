@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mixedbayes.design.design import build_design
+from mixedbayes.design.design import Design, build_design, row_notes
 from mixedbayes.design.extend import extend
-from mixedbayes.design.table import Missing
+from mixedbayes.design.table import Missing, Rows
 from mixedbayes.errors import ArgumentError, DataError, DesignWarning, listed, warn
 from mixedbayes.language.update import updated
 from mixedbayes.model.build import build_spec
@@ -36,13 +36,22 @@ def changed_spec(
     table = design.data.set_axis(design.rows.index, axis=0) if own else data
     try:
         kept = _applicable(spec, text, table) if priors is None else priors
-        return build_spec(
+        made = build_spec(
             text, table, spec.family, link=spec.link.name, priors=kept, missing=missing, env=design.env
         )
     except DataError as error:
-        if (own and "There is no column" in str(error)) or "There are no columns" in str(error):
+        if own and str(error).startswith(("There is no column", "There are no columns")):
             raise DataError(f"{error}{HINT}") from None
         raise
+    return replace(made, design=_among_all(made.design, design.rows)) if own else made
+
+
+def _among_all(design: Design, rows: Rows) -> Design:
+    """The design with its rows told by their places in the caller's table, of which it had those that were kept."""
+    kept = rows.kept[design.rows.kept]
+    composed = Rows(rows.total, kept, {**rows.missing, **design.rows.missing}, design.rows.index)
+    notes = (*row_notes(composed), *(note for note in design.notes if note not in row_notes(design.rows)))
+    return replace(design, rows=composed, notes=notes, data=design.data.set_axis(kept, axis=0))
 
 
 def _applicable(spec: ModelSpec, text: str, table: Any) -> dict[str, Prior]:
@@ -72,7 +81,7 @@ def extended_spec(spec: ModelSpec, rows: Any, missing: Missing) -> ModelSpec:
     lost = sum(design.rows.missing.values()) > sum(spec.design.rows.missing.values())
     if lost:
         warn(f"{design.notes[0]} ({new:,} rows are new.)", DesignWarning)
-    return replace(spec.of(design))
+    return spec.of(design)
 
 
 def check_change(formula: Any, data: Any, new_rows: Any, priors: Any) -> None:

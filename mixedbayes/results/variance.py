@@ -8,9 +8,9 @@ import pandas as pd
 import xarray as xr
 
 from mixedbayes.model.families import Link
-from mixedbayes.model.spec import ModelSpec
+from mixedbayes.model.spec import BlockSpec, ModelSpec
 from mixedbayes.results.predictor import Predictor, predictor_of
-from mixedbayes.results.quantities import RESIDUAL
+from mixedbayes.results.quantities import RESIDUAL, posterior_of
 from mixedbayes.results.summary import estimate
 
 
@@ -26,7 +26,9 @@ def bayes_r2(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataF
     predictor, population = predictor_of(spec, idata), predictor_of(spec, idata, groups=None)
     if predictor.S != population.S:  # not all draws of the effects were kept
         population = _at(population, predictor)
-    rows = spec.design.encoded
+    trials = spec.design.response.trials
+    tried = np.arange(spec.design.n) if trials is None else np.flatnonzero(trials)  # no trial, no share
+    rows = spec.design.only(tried).encoded
     sums = np.zeros((7, predictor.S))
     for at in predictor.pieces(len(rows)):
         trials = None if rows.trials is None else rows.trials[at]
@@ -52,17 +54,30 @@ def icc(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataFrame:
     response over the squared slope of the inverse link, at the mean of the response. Source: Nakagawa, Johnson &
     Schielzeth (2017); Johnson (2014).
     """
-    predictor = predictor_of(spec, idata)
+    needs_mean = spec.link.latent_variance is None and spec.link.name != "identity"
+    predictor = predictor_of(spec, idata, groups="all" if needs_mean else None)
     groups: dict[str, Any] = {}
-    for block in spec.design.groups:
+    for block_spec in spec.blocks:
+        block = block_spec.block
         squares = block.X.T @ block.X / len(block.X)
-        factor = predictor.blocks[block.name].factor
-        variance = np.einsum("acs,bcs,ab->s", factor, factor, squares)
+        covariance = _covariance(block_spec, posterior_of(idata).sel(draw=predictor.draws))
+        variance = np.einsum("abs,ab->s", covariance, squares)
         groups[block.group] = groups.get(block.group, 0.0) + variance
     residual = _residual(spec.link, predictor)
     total = residual + sum(groups.values())
     shares = {name: variance / total for name, variance in {**groups, RESIDUAL: residual}.items()}
     return _table(shares, shares.values(), conf_level).rename_axis("group")
+
+
+def _covariance(block: BlockSpec, posterior: xr.Dataset) -> np.ndarray:
+    """The covariance of a block's effects, shape (q, q, S)."""
+    sd = posterior[block.sd].transpose(block.effect, "chain", "draw").to_numpy().reshape(len(block.sds), -1)
+    if not block.cor:
+        return np.asarray(np.eye(len(sd))[:, :, None] * sd**2)
+    correlation = (
+        posterior[block.correlation].transpose(block.effect, block.other, "chain", "draw").to_numpy()
+    )
+    return np.asarray(correlation.reshape(*correlation.shape[:2], -1) * sd[:, None] * sd)
 
 
 def _residual(link: Link, predictor: Predictor) -> np.ndarray:

@@ -101,6 +101,48 @@ def test_rows_that_lack_a_value_are_left_out_and_counted():
 
 
 @pytest.mark.parametrize(
+    "formula",
+    ["factor(b) ~ x", "C(b) ~ x", "b[1] ~ x", "three[2] ~ x", "b ~ x", "won['yes'] ~ x + (1 | g)"],
+)
+def test_a_batch_need_not_have_every_level_of_the_response(formula):
+    data = DATA.assign(b=np.arange(N) % 2, three=np.arange(N) % 3)
+    whole = build_design(formula, data)
+    first, rest = data.iloc[:30], data.iloc[30:]
+    design = build_design(formula, first)
+    for i in range(len(rest)):
+        design = extend(design, rest.iloc[[i]])
+    np.testing.assert_array_equal(design.response.values, whole.response.values)
+    assert design.response.levels == whole.response.levels
+
+
+def test_a_response_that_all_rows_have_a_part_in_is_refused():
+    design = build_design("centred(y) ~ x", DATA.iloc[:30], env={"centred": lambda y: y - y.mean()})
+    with pytest.raises(DataError, match=r"the response centred.y. of the old ones would be another"):
+        extend(design, DATA.iloc[30:])
+
+
+def test_whole_numbers_beside_gaps_are_the_numbers_that_they_were():
+    design = build_design("y ~ C(k) + (1 | k) + (1 | k:g)", DATA.iloc[:20])
+    new = DATA.iloc[20:].assign(k=DATA["k"].iloc[20:].astype(float).where(np.arange(20) != 4), g="zz")
+    more = extend(design, new)
+    assert more.fixed.columns == design.fixed.columns
+    assert more.groups[0].levels.tolist() == design.groups[0].levels.tolist()
+    assert more.groups[1].levels[-1] == "11:zz"
+
+
+@pytest.mark.parametrize("learned", [None, "UTC"])
+def test_dates_with_and_without_a_time_zone_are_not_the_same(learned):
+    dated = DATA.assign(d=DATA["d"].dt.tz_localize(learned))
+    design = build_design("y ~ (1 | d)", dated)
+    other = DATA.assign(d=DATA["d"].dt.tz_localize("UTC" if learned is None else None))
+    with pytest.raises(DataError, match=r"d holds dates.*, where the model has learned dates"):
+        design.encode(other)
+    if learned:
+        moved = dated.assign(d=dated["d"].dt.tz_convert("Europe/Berlin"))
+        np.testing.assert_array_equal(design.encode(moved).groups["d"].codes, design.groups[0].codes)
+
+
+@pytest.mark.parametrize(
     ("formula", "changes", "message"),
     [
         ("y ~ x", {"x": None}, "There is no column 'x'"),

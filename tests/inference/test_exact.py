@@ -135,7 +135,9 @@ def test_repeated_draws_stand_side_by_side_so_that_effective_sizes_tell_the_trut
     rng = np.random.default_rng(3)
     n = 4000
     weights = rng.exponential(size=n)  # half of the draws are worth as much as they are many
-    weighted = Weighted(np.arange(n)[:, None] * 1.0, np.zeros(n), np.log(weights / weights.sum()), 0.0, None)
+    weighted = Weighted(
+        np.arange(n)[:, None] * 1.0, np.zeros(n), np.log(weights / weights.sum()), 0.0, None, 0.0
+    )
     places = importance.resample(weighted, n, rng)
     copies = np.bincount(places, minlength=n)
     np.testing.assert_allclose(copies, n * weights / weights.sum(), atol=1)

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import dense_gaussian
 import numpy as np
+import pandas as pd
 import pytest
 from gaussian_cases import DATA, FORMULAS, PRIORS, N
+from scipy.special import logsumexp
 from synthetic import synthetic_draws
 
 import mixedbayes as mb
@@ -27,9 +29,10 @@ CASES = [
 def variables_at(spec, theta):
     """What a fit's posterior holds at the thetas, as one chain."""
     point = variances_of(spec).at(theta)
-    values = {p.address: point.values[p.address][None] for p in (*spec.hyper, *spec.auxiliary)}
+    known = point.values  # noqa: PD011
+    values = {p.address: known[p.address][None] for p in (*spec.hyper, *spec.auxiliary)}
     for block, correlation in zip(spec.blocks, point.correlations, strict=True):
-        values[block.sd] = np.stack([point.values[p.address] for p in block.sds], axis=-1)[None]
+        values[block.sd] = np.stack([known[p.address] for p in block.sds], axis=-1)[None]
         if correlation is not None:
             values[block.correlation] = np.moveaxis(correlation, -1, 0)[None]
     return values
@@ -54,7 +57,7 @@ def test_a_correlation_that_rounding_brought_to_one_has_a_finite_theta():
 def test_the_density_of_rows_left_out_is_that_of_dense_matrices(formula, priors):
     spec = mb.model(formula, DATA, priors=priors).spec
     theta = np.random.default_rng(2).normal(0.3, 0.4, (3, variances_of(spec).size))
-    left = LeaveOut(collapse(spec), None, Options())
+    left = LeaveOut(collapse(spec), None, 1)
     vars(left)["theta"] = theta  # in place of a fit's draws
     for out in ([5], np.flatnonzero(DATA["g"] == 2), np.arange(12)):
         within = variances_of(spec.only(np.setdiff1d(np.arange(N), out)))
@@ -78,6 +81,22 @@ def test_where_there_is_no_closed_form_there_is_none():
     assert Engine(Options()).leave_out(spec, synthetic_draws(spec, 2, 5, 1)) is not None
 
 
+def test_a_group_far_from_the_others_is_left_out_exactly():
+    """Its density is a ratio of two integrals, here over two standard deviations by a dense grid."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"g": np.repeat(list("bcdefg"), 12)})
+    data["y"] = rng.normal(size=72) + 8.0 * (data["g"] == "b")
+    spec = mb.model("y ~ 1 + (1 | g)", data).spec
+    grid = [np.linspace(-12, 3.5, 500), np.linspace(-0.7, 0.9, 160)]
+    theta = np.stack(np.meshgrid(*grid, indexing="ij"), axis=-1).reshape(-1, 2)
+    out = np.arange(12)
+    left = LeaveOut(collapse(spec), None, 3)
+    expected = [logsumexp(each.log_posterior(theta)) for each in (left.density, left._without(out))]
+    found, k = left.exactly(out)
+    assert k < 0.5
+    assert found == pytest.approx(expected[0] - expected[1], abs=0.05)
+
+
 @pytest.mark.slow
 def test_a_fit_remembers_how_it_was_drawn(tmp_path):
     fit = mb.fit("y ~ x + (1 | g)", DATA, seed=5, draws=50, chains=3, method="collapsed")
@@ -89,3 +108,22 @@ def test_a_fit_remembers_how_it_was_drawn(tmp_path):
     np.testing.assert_array_equal(again["posterior"]["b"], fit.posterior["b"])
     changed = replace(fit.engine.options, seed=7)
     assert not np.array_equal(Engine(changed).redraw(fit.spec, 7)["posterior"]["b"], fit.posterior["b"])
+
+
+@pytest.mark.slow
+def test_options_may_be_numpys_numbers():
+    options = {"seed": np.int64(3), "chains": np.int32(2), "draws": np.int64(40), "memory": np.float32(0.5)}
+    fit = mb.fit("y ~ x + (1 | g)", DATA, **options)
+    assert engine_of(fit.idata) == fit.engine
+    assert fit.engine.options == Options(seed=3, chains=2, draws=40, memory=0.5)
+    assert mb.fit("y ~ x + (1 | g)", DATA, draws=40, memory=float("inf")).posterior.sizes["g"] == 6
+
+
+def test_an_engine_is_read_where_its_sampler_is_not_installed(monkeypatch):
+    monkeypatch.setattr("mixedbayes.inference.options.find_spec", lambda _: None)
+    spec = mb.model("y ~ x", DATA).spec
+    idata = synthetic_draws(spec, 2, 5, 1)
+    idata["sample_stats"].attrs["mixedbayes_options"] = '{"sampler": "numpyro"}'
+    engine = engine_of(idata)
+    with pytest.raises(mb.ArgumentError, match="needs the package numpyro"):
+        engine.redraw(spec, 1)

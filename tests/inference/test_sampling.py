@@ -41,7 +41,7 @@ def test_every_sampler_finds_the_posterior(model, sampler):
     row = fit.fixef().loc["Days"]
     error = row["std_error"] / np.sqrt(fit.tidy("fixed").set_index("term").loc["Days", "ess_bulk"])
     assert abs(row["estimate"] - 10.4655) < 4.5 * error + 3 * 0.0175
-    assert set(fit.idata.children) == {"posterior", "sample_stats", "observed_data"}
+    assert set(fit.idata.children) == {"posterior", "sample_stats", "observed_data", "log_likelihood"}
     assert "diverging" in fit.idata["sample_stats"]
     assert fit.idata["observed_data"]["Reaction"].sizes == {"observation": 180}
 

@@ -8,7 +8,7 @@ from mixedbayes.errors import FormulaError
 from mixedbayes.language.parse import parse
 from mixedbayes.language.update import updated
 
-COLUMNS = ["y", "x", "z", "a.b", "g", "n", "my . col"]
+COLUMNS = ["y", "x", "z", "a.b", "g", "n", "my . col", "a ~ b"]
 CASES = [
     ("y ~ x + (x | g)", "~ . - x", "y ~ 1 + (1 + x | g)"),
     ("y ~ x + (x | g)", "~ . + z", "y ~ 1 + x + z + (1 + x | g)"),
@@ -28,6 +28,11 @@ CASES = [
     ("y ~ x + offset(z) + (x || g)", "~ . - x", "y ~ 1 + offset(z) + (1 + x || g)"),
     ("x | trials(n) ~ z", "~ . - z", "x | trials(n) ~ 1"),
     ("y ~ 0 + (1 | g)", "~ . + x", "y ~ 0 + x + (1 | g)"),
+    ("y ~ 0 + x", "~ . + (. | g)", "y ~ 0 + x + (0 + x | g)"),
+    ("y ~ 0 + x", "~ (. | g)", "y ~ 1 + (0 + x | g)"),
+    ("y ~ x", "~ . + (. + z | g)", "y ~ 1 + x + (1 + x + z | g)"),
+    ("`a ~ b` ~ x", "~ . + z", "`a ~ b` ~ 1 + x + z"),
+    ("y ~ x", "~ . + `a ~ b`", "y ~ 1 + x + `a ~ b`"),
 ]
 
 

@@ -17,8 +17,8 @@ import mixedbayes as mb
 from mixedbayes.errors import ArgumentError, ConvergenceWarning, DesignWarning, PictureWarning
 from mixedbayes.results.calibration import is_binary, loo_means, loo_places
 from mixedbayes.results.checks import bernoulli_draws
-from mixedbayes.results.elpd import leave_out_weights
 from mixedbayes.results.fit import Fit
+from mixedbayes.results.psis import leave_out_weights
 
 RNG = np.random.default_rng(3)
 N = 60
@@ -478,7 +478,7 @@ def test_weights_that_cannot_be_smoothed_are_plain_importance_weights(monkeypatc
     np.testing.assert_allclose(smooth, plain, atol=0.01)
     np.testing.assert_allclose(smooth.sum(axis=1), 1.0)
     monkeypatch.setattr(
-        "mixedbayes.results.elpd.array_stats.psislw",
+        "mixedbayes.results.psis.array_stats.psislw",
         lambda values, **_: (np.where([[True], [False]], np.nan, -values), k),
     )
     found, infinite = leave_out_weights(logs, 1.0)

@@ -14,7 +14,7 @@ from synthetic import NoEngine, synthetic_fit
 
 import mixedbayes as mb
 from mixedbayes.errors import ArgumentError, ConvergenceWarning, DataError
-from mixedbayes.results import elpd as criteria
+from mixedbayes.results import psis, row_groups
 from mixedbayes.results.fit import Fit
 from mixedbayes.results.group_density import log_predictive
 
@@ -29,6 +29,7 @@ DATA = pd.DataFrame(
         "n": np.resize([4, 7, 10], N),
         "school": np.resize(["s1", "s2", "s3", "s4", "s5", "s6"], N),
         "class": np.repeat(["k1", "k2", "k3", "k4"], N // 4),
+        "region": np.resize(["A", "B", "C"], N),
     },
     index=[f"row {i}" for i in range(N)],
 )
@@ -145,7 +146,7 @@ def test_weights_whose_tail_cannot_be_fitted_are_not_trusted():
     values[1] = -1.0  # says nothing of any draw
     values[2, 3:] = -1.0  # ArviZ raises an error: all of the tail is the same
     values[3, 5] = -np.inf
-    weights, k = criteria.leave_out_weights(values, 1.0)
+    weights, k = psis.leave_out_weights(values, 1.0)
     np.testing.assert_allclose(logsumexp(weights, axis=1), 0.0, atol=1e-12)
     np.testing.assert_allclose(weights[1], -np.log(400))
     assert k[0] < 0.7
@@ -177,19 +178,19 @@ class Same:
         return None
 
 
-@pytest.mark.parametrize("groups", [None, "school", ["school", "class"]])
+@pytest.mark.parametrize("groups", [None, "school", ["school", "region"]])
 def test_folds_take_the_rows_apart(groups):
-    fit = small(formula="y ~ x + (x | school) + (1 | class)")
-    engine = Same(fit.idata)
-    fold = Fit(fit.spec, fit.idata, engine).kfold(k=4, groups=groups, seed=1)
+    fit = small(formula="y ~ x + (x | school) + (1 | region)")
+    engine, k = Same(fit.idata), 3 if isinstance(groups, list) else 4
+    fold = Fit(fit.spec, fit.idata, engine).kfold(k=k, groups=groups, seed=1)
     left = engine.left
-    assert len(left) == 4
+    assert len(left) == k
     assert sorted(place for rows in left for place in rows) == list(range(N))
     assert max(map(len, left)) - min(map(len, left)) <= (1 if groups is None else 6)
     if groups:
-        columns = [groups] if isinstance(groups, str) else groups
-        units = DATA.reset_index().groupby(columns).indices.values()
-        assert all(sum(bool(set(unit.tolist()) & rows) for rows in left) == 1 for unit in units)
+        for column in [groups] if isinstance(groups, str) else groups:
+            units = DATA.reset_index().groupby(column).indices.values()
+            assert all(sum(bool(set(unit.tolist()) & rows) for rows in left) == 1 for unit in units)
     values = by_hand(fit, "gaussian").reshape(-1, N)
     np.testing.assert_allclose(fold.elpd_i, logsumexp(values, axis=0) - np.log(len(values)), rtol=1e-9)
     np.testing.assert_allclose(fold.p, 0.0, atol=1e-9)
@@ -261,13 +262,37 @@ def test_a_column_that_the_model_does_not_know_groups_rows_too():
     with pytest.warns(mb.DesignWarning, match="dropped"):
         fit = synthetic_fit("y ~ x", gaps)
     for column in (DATA["class"], DATA["class"].to_numpy()[fit.spec.design.rows.kept]):
-        index, codes = criteria.group_rows(fit.spec, column)
+        index, codes = row_groups.group_rows(fit.spec, column)
         assert list(index) == ["k1", "k2", "k3", "k4"]
         assert list(index[codes]) == list(np.delete(DATA["class"].to_numpy(), 3))
-    with pytest.raises(ArgumentError, match="a value for each of the 36 rows of the data, not 5"):
+    with pytest.raises(ArgumentError, match="one value for each of the 36 rows of the data, not 5"):
         fit.loo(groups=DATA["class"].head())
     with pytest.raises(ArgumentError, match="lacks values in 35 rows of the fit"):
         fit.kfold(k=2, groups=pd.Series([None] * N))
+    shuffled, _ = row_groups.group_rows(fit.spec, DATA["class"].sample(frac=1.0, random_state=1))
+    assert list(shuffled) == ["k1", "k2", "k3", "k4"]
+    np.testing.assert_array_equal(
+        row_groups.group_rows(fit.spec, DATA["class"].sample(frac=1.0, random_state=1))[1], codes
+    )
+    with pytest.raises(ArgumentError, match="is a series or an array, not list"):
+        fit.loo(groups=list(DATA["class"]))
+    with pytest.raises(ArgumentError, match="this has 2 dimensions"):
+        fit.loo(groups=DATA[["class"]])
+    with pytest.raises(ArgumentError, match="All rows are of one group, 0"):
+        fit.loo(groups=np.zeros(N))
+    with pytest.raises(ArgumentError, match="names no factor"):
+        fit.kfold(groups=[])
+    with pytest.raises(ArgumentError, match="are crossed: no folds keep the levels"):
+        fit.kfold(groups=[DATA["class"], DATA["school"]])
+
+
+def test_rows_that_alone_tell_a_coefficient_with_a_flat_prior_cannot_be_left_out():
+    data = DATA.assign(one=(np.arange(N) == 4) * 1.0)
+    fit = synthetic_fit("y ~ x + one", data, priors={"b": "flat", "Intercept": "flat"})
+    with pytest.raises(DataError, match=r"nothing says what b\[one\] is, and its prior is flat"):
+        Fit(fit.spec, fit.idata, Same(fit.idata)).kfold(k=6, seed=1)
+    with pytest.raises(DataError, match=r"b\[one\]"):
+        Fit(fit.spec, fit.idata, Same(fit.idata)).loo(groups=np.arange(N))
 
 
 def test_fits_of_different_data_do_not_compare():
@@ -285,6 +310,8 @@ def test_fits_of_different_data_do_not_compare():
         mb.compare([fit, fit])
     with pytest.raises(ArgumentError, match="by is one of 'loo', 'waic', 'dic', 'kfold', not 'aic'"):
         mb.compare({"a": fit, "b": fit}, by="aic")
+    with pytest.raises(ArgumentError, match="Two fits have one name: 1, 1"):
+        mb.compare({1: fit, "1": fit})
     with pytest.raises(ArgumentError, match="'b' is no fit"):
         mb.compare({"a": fit, "b": 3})
 
@@ -330,6 +357,13 @@ def test_r2_of_successes_is_of_their_part_of_the_trials():
     assert fit.bayes_r2().loc["conditional", "estimate"] == pytest.approx(expected.mean())
 
 
+def test_rows_without_trials_have_no_part_in_r2():
+    data = DATA.assign(n=DATA["n"].where(np.arange(N) != 4, 0), s=DATA["s"].where(np.arange(N) != 4, 0))
+    with_row = synthetic_fit("s | trials(n) ~ x", data, "binomial")
+    without = Fit(with_row.spec.only(np.delete(np.arange(N), 4)), with_row.idata, NoEngine())
+    pd.testing.assert_frame_equal(with_row.bayes_r2(), without.bayes_r2())
+
+
 def test_icc_is_the_share_of_the_groups_variance():
     fit = small(formula="y ~ x + (x | school) + (1 | class)")
     sd, cor = fit.posterior["sd_school"], fit.posterior["cor_school"][..., 0, 1]
@@ -364,7 +398,7 @@ def test_loo_agrees_with_leaving_each_row_out(sleep):
     with pytest.warns(ConvergenceWarning, match="Pareto k"):
         found = sleep.loo()
     closed = sleep.engine.leave_out(sleep.spec, sleep.idata)
-    exact = np.array([closed.exactly(np.array([i])) for i in range(0, 180, 3)])
+    exact = np.array([closed.exactly(np.array([i]))[0] for i in range(0, 180, 3)])
     good = np.asarray(found.pareto_k)[::3] < 0.5
     difference = np.asarray(found.elpd_i)[::3] - exact
     assert np.abs(difference[good]).max() < 0.1
@@ -431,7 +465,7 @@ def test_the_efficiency_of_draws_is_arvizs():
     fit = small(draws=200)
     ess = az.ess(fit.posterior, method="mean")
     expected = np.hstack([values.to_numpy().ravel() for values in ess.data_vars.values()]).mean() / 800
-    assert criteria.relative_efficiency(fit.spec, fit.idata) == pytest.approx(float(expected))
+    assert psis.relative_efficiency(fit.spec, fit.idata) == pytest.approx(float(expected))
 
 
 @pytest.mark.slow

@@ -170,6 +170,16 @@ def test_new_rows_that_the_family_does_not_take_are_refused():
         fit.update(new_rows=NEW.assign(Days=-1))
 
 
+def test_rows_that_were_dropped_stay_so_when_the_formula_changes():
+    gaps = SLEEP.assign(Days=SLEEP["Days"].where(np.arange(len(SLEEP)) % 7 != 3))
+    with pytest.warns(DesignWarning, match="dropped"):
+        fit = recorded(data=gaps)
+    changed = fit.update("~ . - Days").spec.design
+    np.testing.assert_array_equal(changed.rows.kept, fit.spec.design.rows.kept)
+    assert (changed.rows.total, str(changed.rows)) == (len(SLEEP), str(fit.spec.design.rows))
+    assert changed.rows.index.equals(fit.spec.design.rows.index)
+
+
 @pytest.mark.slow
 def test_options_of_sampling_are_kept_and_changed():
     fit = mb.fit(FORMULA, SLEEP, seed=1, draws=50, chains=3)
