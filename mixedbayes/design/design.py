@@ -27,12 +27,15 @@ from mixedbayes.design.table import (
     read_columns,
     unknown_columns,
 )
-from mixedbayes.errors import ArgumentError, DataError, listed
+from mixedbayes.errors import ArgumentError, DataError, DesignWarning, counted, listed, warn
 from mixedbayes.language.expressions import functions_in, text_of
 from mixedbayes.language.formula import Formula, GroupTerm
 from mixedbayes.language.parse import parse
 
 type Covariance = Literal["full", "diagonal"]
+
+SAME = 1e-6
+"""Of the size of a number, up to which two are the same but for rounding."""
 
 RANK_TOLERANCE = 1e-7
 """A column is a combination of earlier ones if less than this part of it is its own (as R's `qr`)."""
@@ -46,12 +49,37 @@ class Fixed:
         columns: Names, `Intercept` first where there is one.
         X: The matrix, shape (n, p).
         dropped: Columns left out because earlier ones add up to them, and factors with one level.
+        combination: How the columns of X add up to those left out of the recipe's, shape (p, recipe's - p).
+        slack: By how much they do not, at most, shape (recipe's - p,).
     """
 
     columns: tuple[str, ...]
     X: np.ndarray
     dropped: tuple[str, ...]
     recipe: Recipe
+    combination: np.ndarray
+    slack: np.ndarray
+
+    def encode(self, columns: pd.DataFrame, env: Mapping[str, Any]) -> np.ndarray:
+        """The same columns from new data, after a warning where those left out are not what they were.
+
+        Nothing says what a column left out does by itself; its coefficient is taken as zero.
+        """
+        whole = self.recipe.encode(columns, env)
+        kept = [self.recipe.columns.index(name) for name in self.columns]
+        X = whole[:, kept]
+        if len(kept) < whole.shape[1]:
+            rest = [j for j in range(whole.shape[1]) if j not in kept]
+            bound = SAME * (1 + np.abs(whole[:, rest])) + 10 * self.slack
+            apart = np.abs(whole[:, rest] - X @ self.combination) > bound
+            if apart.any():
+                names = listed(self.recipe.columns[rest[j]] for j in np.flatnonzero(apart.any(axis=0)))
+                warn(
+                    f"{counted(int(apart.any(axis=1).sum()), 'row')} cannot be told from the data that were fitted, where {names} "
+                    "added up from other columns and was left out: its coefficient is taken as zero.",
+                    DesignWarning,
+                )
+        return X
 
     @property
     def has_intercept(self) -> bool:
@@ -223,15 +251,13 @@ class Design:
             raise unknown_columns(absent, table.columns, ())
         columns, rows = read_columns(table, needed, missing)
         columns = alike(columns, self.data)
-        fixed = self.fixed.recipe.encode(columns, self.env)
-        kept = [self.fixed.recipe.columns.index(name) for name in self.fixed.columns]
         encoded = {
             block.name: EncodedBlock(block.recipe.encode(columns, self.env), *block.factor.encode(columns))
             for block in self.groups
             if block.name in names
         }
         return Encoded(
-            X=fixed[:, kept],
+            X=self.fixed.encode(columns, self.env),
             offset=build_offset(self.formula, columns, self.env, self.states),
             groups=encoded,
             trials=trials_of(self.formula.response, columns, self.env) if trials else None,
@@ -317,12 +343,15 @@ def build_fixed(formula: Formula, columns: pd.DataFrame, env: Mapping[str, Any])
     X, recipe = build_matrix(formula.terms, columns, env)
     dependent = dependent_columns(X)
     kept = [j for j in range(X.shape[1]) if j not in dependent]
+    combination, slack = np.zeros((len(kept), 0)), np.zeros(0)
     if dependent:
+        combination = np.linalg.lstsq(X[:, kept], X[:, dependent], rcond=None)[0]
+        slack = np.abs(X[:, dependent] - X[:, kept] @ combination).max(axis=0)
         X = X[:, kept]
         X.flags.writeable = False
     names = recipe.columns
     dropped = (*recipe.empty, *(names[j] for j in dependent))
-    return Fixed(tuple(names[j] for j in kept), X, dropped, recipe)
+    return Fixed(tuple(names[j] for j in kept), X, dropped, recipe, combination, slack)
 
 
 def dependent_columns(X: np.ndarray) -> list[int]:

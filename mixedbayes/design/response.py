@@ -55,12 +55,25 @@ class ResponseValues:
 
 
 def trials_of(response: Response, columns: pd.DataFrame, env: Mapping[str, Any]) -> np.ndarray | None:
-    """The number of trials of each row of new data, shape (n,); None for a response that has none."""
+    """The number of trials of each row of new data, shape (n,); None for a response that has none.
+
+    Raises:
+        DataError: They are no whole numbers from 0.
+    """
     scope = Scope(columns, env)
     match response.expression:
         case Call("cbind", (successes, failures), ()):
-            return _numbers(successes, scope) + _numbers(failures, scope, scalar=True)
-    return None if response.trials is None else _numbers(response.trials, scope, scalar=True)
+            trials = _numbers(successes, scope) + _numbers(failures, scope, scalar=True)
+        case _ if response.trials is None:
+            return None
+        case _:
+            trials = _numbers(response.trials, scope, scalar=True)
+    wrong = np.flatnonzero((trials < 0) | (trials % 1 != 0))
+    if len(wrong):
+        raise DataError(
+            f"Trials are whole numbers from 0, not {trials[wrong[0]]:g} as in row {columns.index[wrong[0]]} (from 0)."
+        )
+    return trials
 
 
 class Others(str):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixedbayes.design.design import build_design
-from mixedbayes.errors import DataError
+from mixedbayes.errors import DataError, DesignWarning
 
 N = 40
 RNG = np.random.default_rng(5)
@@ -141,6 +141,27 @@ def test_columns_of_groups_that_are_not_asked_for_are_not_needed():
     assert not design.encode(DATA[["x"]], groups=[]).groups
     with pytest.raises(DataError, match="There are no columns 't', 'k', 'f'"):
         design.encode(DATA[["x", "g"]])
+
+
+def test_rows_that_columns_left_out_would_tell_apart_are_named():
+    doubled = DATA.assign(q=2 * DATA["x"] + 1)
+    design = build_design("y ~ x + q", doubled)
+    design.encode(doubled.assign(x=doubled["x"] + 1, q=doubled["q"] + 2))
+    with pytest.warns(DesignWarning, match=r"40 rows cannot be told .* where q added up from other columns"):
+        design.encode(doubled.assign(x=doubled["x"] + 1))
+    empty = DATA[(DATA["f"] != "B") | ~DATA["t"]]
+    crossed = build_design("y ~ f * t", empty)
+    assert crossed.fixed.dropped == ("f[T.B]:t[T.True]",)
+    with pytest.warns(DesignWarning, match=r"1 row cannot be told .* where f\[T.B\]:t\[T.True\] added up"):
+        crossed.encode(DATA[(DATA["f"] == "B") & DATA["t"]].head(1))
+
+
+def test_trials_of_new_data_are_whole_numbers():
+    counts = DATA.assign(n=DATA["k"] + 4, s=DATA["k"])
+    design = build_design("s | trials(n) ~ x", counts)
+    for wrong in (-3, 10.9):
+        with pytest.raises(DataError, match=f"Trials are whole numbers from 0, not {wrong}"):
+            design.encode(counts.assign(n=wrong), trials=True)
 
 
 def test_trials_are_needed_where_they_are_asked_for():
