@@ -282,7 +282,7 @@ def block_names(spec: ModelSpec, groups: Groups) -> tuple[str, ...]:
     if not isinstance(asked, Collection):
         raise ArgumentError(f"groups is 'all', None or a list of names, not {groups!r}.")
     for name in asked:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             has = f"they are {listed(known)}" if known else "it has none"
             raise ArgumentError(f"The model has no group {name!r}; {has}.{nearest(str(name), known)}")
     return tuple(block.name for block in blocks if block.name in asked or block.group in asked)
