@@ -158,16 +158,17 @@ class FitEffects(Fitted):
         Args:
             hypotheses: A comparison of arithmetic over addresses, or several: `"Days > 5"`,
                 `"sd[Subject, Days] / sigma > 0.2"`, `"coef[Subject, 308, Days] > coef[Subject, 309, Days]"`,
-                `"(Days > 5) & (sigma < 30)"`. Functions are abs, exp, log, sqrt, min and max.
+                `"(Days > 5) & ~(sigma < 30)"`. Functions are abs, exp, log, sqrt, min and max.
             conf_level: Mass of the equal-tailed interval.
 
         Returns:
-            Columns hypothesis; estimate, std_error, conf_low, conf_high of its left side less its right;
-            probability, and evidence_ratio: the probability over that of the contrary, infinite where no draw
+            Columns hypothesis; estimate, std_error, conf_low, conf_high of its left side less its right, NaN where
+            a draw of that is infinite; probability, and evidence_ratio: the probability over that of the contrary, infinite where no draw
             contradicts.
 
         Raises:
-            ArgumentError: A hypothesis that cannot be read, or that names no parameter of the fit.
+            ArgumentError: A hypothesis that cannot be read, that names no parameter of the fit, or of which a side
+                is not a number in some draw.
         """
         return hypothesis.weigh(Addresses(self.spec, self.idata), hypotheses, conf_level)
 
