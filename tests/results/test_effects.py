@@ -426,7 +426,7 @@ def test_poststratification_is_a_weighted_sum_by_hand(make):
         (CELLS.assign(n="3"), {}, "n is no weight: it holds no numbers."),
         (CELLS.assign(n=True), {}, "n is no weight: it holds no numbers."),
         (CELLS.assign(n=pd.Timestamp("2024-01-01")), {}, "n is no weight: it holds no numbers."),
-        (CELLS.assign(n=np.nan), {}, "n"),
+        (CELLS.assign(n=CELLS["n"].where(CELLS["n"] > 9)), {}, "The data have missing values: n in"),
         (CELLS.assign(n=0), {}, "The weights n add up to 0 in all rows."),
         (CELLS.assign(n=CELLS["n"] * (CELLS["state"] != "B")), {"by": "state"}, "add up to 0 in B."),
         (CELLS.assign(state=None), {"by": "state"}, "missing values: state in 60 rows"),

@@ -174,7 +174,7 @@ BLANKS = pd.DataFrame(
         "a b": RNG.normal(size=N),
         "ab": RNG.normal(size=N),
         "x": RNG.normal(size=N),
-        "x-y": RNG.normal(size=N),
+        "x-ab": RNG.normal(size=N),
         "g": np.resize(["a", "a ", "b c", "bc"], N),
         "cut": pd.cut(np.linspace(0.01, 1, N), [0, 0.25, 0.5, 1], right=True),
         "left": pd.cut(np.linspace(0, 0.99, N), [0, 0.5, 1], right=False),
@@ -184,7 +184,7 @@ BLANKS = pd.DataFrame(
 
 @pytest.fixture(scope="module")
 def blanks():
-    return synthetic_fit("y ~ `a b` + ab + x + `x-y` + (1 | g) + (1 | cut) + (1 | left)", BLANKS)
+    return synthetic_fit("y ~ `a b` + ab + x + `x-ab` + (1 | g) + (1 | cut) + (1 | left)", BLANKS)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def blanks():
         ("ab > 2", "b", 2),
         ("b[a b] > 2", "b", 1),
         ("b[ab] > 2", "b", 2),
-        ("x-y > 2", "b", 4),
+        ("x-ab > 2", "b", 4),
         ("r[g, a, Intercept] > 2", "r_g", 0),
         ("r[g, a , Intercept] > 2", "r_g", 1),
         ("r[ g,b c,Intercept ] > 2", "r_g", 2),
