@@ -43,7 +43,7 @@ class Levels:
         new = np.flatnonzero(codes < 0)
         if not len(new):
             return codes, ()
-        parts = [np.array(texts_of(_plain(data[name])[new]), dtype=object) for name in self.columns]
+        parts = [np.array(_texts_alone(_plain(data[name])[new]), dtype=object) for name in self.columns]
         labels = (
             parts[0] if len(parts) == 1 else np.array([_joined(each) for each in zip(*parts, strict=True)])
         )
@@ -155,6 +155,15 @@ def texts_of(levels: np.ndarray) -> list[str]:
     if levels.dtype.kind == "M":
         return pd.DatetimeIndex(levels).astype(str).tolist()
     return [str(level) for level in levels]
+
+
+def _texts_alone(values: np.ndarray) -> list[str]:
+    """Values each by itself: the same value is the same text whatever stands beside it, and 2050.0 is 2050."""
+    if values.dtype.kind == "M":
+        return [str(pd.Timestamp(value)).removesuffix(" 00:00:00") for value in values]
+    if values.dtype.kind == "f":
+        return [str(int(value)) if value.is_integer() else str(value) for value in values]
+    return texts_of(values)
 
 
 def _part(text: str) -> str:

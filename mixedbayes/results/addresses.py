@@ -9,18 +9,24 @@ import xarray as xr
 
 from mixedbayes.design.groups import texts_of
 from mixedbayes.errors import ArgumentError, listed, nearest
-from mixedbayes.model.spec import ModelSpec
-from mixedbayes.results.quantities import coefs, effects_draws, posterior_of
+from mixedbayes.model.spec import BlockSpec, ModelSpec
+from mixedbayes.results.quantities import effects_draws, posterior_of
 
 type Draws = Callable[[], np.ndarray]
+
+type OfLevel = tuple[BlockSpec, str, str]
+"""A block, a term, and what stands between its group and that term: the level as it is written."""
 
 OF_LEVELS = ("r", "coef")
 """Kinds of parameters of which there is one for each level of a group."""
 
+ECHO = 120
+"""Characters of the caller's text that a message repeats."""
+
 
 @dataclass(frozen=True, eq=False)
 class Addresses:
-    """Every parameter of a fit by its address, blanks not counting.
+    """Every parameter of a fit by its address; blanks count only where they alone tell two apart.
 
     Attributes:
         spec: The model.
@@ -75,9 +81,12 @@ class Addresses:
         )
 
     @cached_property
-    def canonical(self) -> Mapping[str, str]:
+    def canonical(self) -> Mapping[str, list[str]]:
         """Addresses without blanks -> as they are written."""
-        return {"".join(address.split()): address for address in self.named}
+        found: dict[str, list[str]] = {}
+        for address in self.named:
+            found.setdefault(squeezed(address), []).append(address)
+        return found
 
     @property
     def _is_intercept_two_things(self) -> bool:
@@ -89,18 +98,38 @@ class Addresses:
         Raises:
             ArgumentError: There is none of that address.
         """
-        key = "".join(address.split())
+        if address in self.named:
+            return self.named[address]()
+        key = squeezed(address)
         if key in self.canonical:
-            return self.named[self.canonical[key]]()
+            return self.named[_only(self.canonical[key], address)]()
         if key == "Intercept" and self._is_intercept_two_things:
             raise ArgumentError(
                 "Intercept is two things: b[Intercept], where all predictors are zero, as tables show it, and the one at "
                 "their means, of which priors are. Write b[Intercept], or b[Intercept] + (mean of x) * b[x] for the other."
             )
-        kind, bracket, rest = address.strip().partition("[")
-        if bracket and kind.strip() in OF_LEVELS and rest.endswith("]"):
-            return self._of_level(kind.strip(), rest[:-1], address)
-        raise self.unknown(address)
+        for block, term, written in (read := self._readings(address)):
+            place = self._place(block, written, address)
+            if place is not None:
+                return (
+                    self._coef(block, place, term)
+                    if squeezed(address).startswith("coef[")
+                    else self._effect(block, place, term)
+                )
+        if not read:
+            raise self.unknown(address)
+        block, _, written = read[0]
+        texts = texts_of(block.block.levels)
+        raise ArgumentError(
+            f"{cut(address)!r}: {block.block.group} has no level {written.strip()!r}.{nearest(written.strip(), texts)} "
+            f"Its levels are {listed(texts, 12)}."
+        )
+
+    def is_of_known_level(self, address: str) -> bool:
+        """Whether it is `r[group, level, term]` or `coef[group, level, term]` of a level that there is."""
+        return any(
+            self._place(block, written, address) is not None for block, _, written in self._readings(address)
+        )
 
     def unknown(self, address: str) -> ArgumentError:
         """The error for an address that nothing has."""
@@ -110,34 +139,41 @@ class Addresses:
             else ""
         )
         return ArgumentError(
-            f"No parameter has the address {address!r}.{nearest(address, self.named)} Addresses here: {self.shown}.{usage}"
+            f"No parameter has the address {cut(address)!r}.{nearest(cut(address), self.named)} Addresses here: {self.shown}.{usage}"
         )
 
-    def _of_level(self, kind: str, inside: str, address: str) -> np.ndarray:
-        """`r[group, level, term]` and `coef[group, level, term]`; a level is known by its text."""
+    def _readings(self, address: str) -> list[OfLevel]:
+        """The ways in which it is `kind[group, level, term]`, whether or not there is the level."""
+        kind, bracket, rest = address.strip().partition("[")
+        if not bracket or kind.strip() not in OF_LEVELS or not rest.endswith("]"):
+            return []
+        found: list[OfLevel] = []
         for block in self.spec.blocks:
-            name = block.block.group if kind == "coef" else block.block.name
-            terms = block.block.columns if kind == "r" else self._terms(block.block.group)
-            texts = {text.strip(): i for i, text in enumerate(texts_of(block.block.levels))}
-            for term in terms:
-                head, tail = name + ",", "," + "".join(term.split())
-                squeezed = "".join(inside.split())
-                if not squeezed.startswith("".join(head.split())) or not squeezed.endswith(tail):
-                    continue
-                level = inside.strip().removeprefix(name).strip().removeprefix(",")
-                level = _without_term(level, term).strip()
-                if level not in texts:
-                    raise ArgumentError(
-                        f"{address!r}: {name} has no level {level!r}.{nearest(level, texts)} Its levels are {listed(texts, 12)}."
-                    )
-                place = texts[level]
-                if kind == "r":
-                    return _one(
-                        effects_draws(self.idata, block)[..., place, :].transpose("chain", "draw", ...),
-                        terms.index(term),
-                    )()
-                return self._coef(block.block.group, place, term)
-        raise self.unknown(address)
+            name, terms = block.block.name, block.block.columns
+            if kind.strip() == "coef":
+                name, terms = block.block.group, self._terms(block.block.group)
+            after = _after(rest[:-1], f"{name},")
+            for term in terms if after is not None else ():
+                before = _after(str(after)[::-1], f",{term}"[::-1])
+                found += [(block, term, before[::-1])] if before is not None else []
+        return found
+
+    def _place(self, block: BlockSpec, written: str, address: str) -> int | None:
+        """Which level of the block is written so; None if there is none."""
+        places = self._levels[block.block.group]
+        for text in (written.removeprefix(" "), written):
+            if text in places:
+                return places[text]
+        alike = [text for text in places if squeezed(text) == squeezed(written)]
+        return places[_only(alike, address)] if alike else None
+
+    @cached_property
+    def _levels(self) -> Mapping[str, Mapping[str, int]]:
+        """For each group the places of its levels, by their texts."""
+        return {
+            block.block.group: {text: i for i, text in enumerate(texts_of(block.block.levels))}
+            for block in self.spec.blocks
+        }
 
     def _terms(self, group: str) -> tuple[str, ...]:
         own = [
@@ -148,21 +184,56 @@ class Addresses:
         ]
         return tuple(dict.fromkeys([*self.spec.design.fixed.columns, *own]))
 
-    def _coef(self, group: str, place: int, term: str) -> np.ndarray:
-        found = (q for q in coefs(self.spec, self.idata) if q.group == group and q.terms[0] == term)
-        return next(found).draws[..., place]
+    def _effect(self, block: BlockSpec, place: int, term: str) -> np.ndarray:
+        draws = effects_draws(self.idata, block).transpose("chain", "draw", ...)
+        return draws[..., place, block.block.columns.index(term)].to_numpy()
+
+    def _coef(self, block: BlockSpec, place: int, term: str) -> np.ndarray:
+        """Population plus deviations: of one level alone."""
+        own = [other for other in self.spec.blocks if other.block.group == block.block.group]
+        parts = [self._effect(other, place, term) for other in own if term in other.block.columns]
+        columns = self.spec.design.fixed.columns
+        if term in columns:
+            kept = effects_draws(self.idata, block)["draw"]
+            b = posterior_of(self.idata)["b"].sel(draw=kept).transpose("chain", "draw", ...)
+            parts.append(b[..., columns.index(term)].to_numpy())
+        return np.sum(parts, axis=0)
+
+
+def squeezed(text: str) -> str:
+    """The text without blanks."""
+    return "".join(text.split())
+
+
+def cut(text: str) -> str:
+    """As much of the caller's text as a message repeats."""
+    return text if len(text) <= ECHO else text[: ECHO - 3] + "..."
+
+
+def _only(candidates: list[str], address: str) -> str:
+    """The one candidate.
+
+    Raises:
+        ArgumentError: There are several.
+    """
+    if len(candidates) > 1:
+        raise ArgumentError(
+            f"{cut(address)!r} may be {listed(map(repr, candidates))}, which differ in blanks alone: write them as they are there."
+        )
+    return candidates[0]
+
+
+def _after(text: str, head: str) -> str | None:
+    """What comes after a head, blanks not counting in it; None if the text begins otherwise."""
+    place = 0
+    for character in squeezed(head):
+        while text[place : place + 1].isspace():
+            place += 1
+        if text[place : place + 1] != character:
+            return None
+        place += 1
+    return text[place:]
 
 
 def _one(variable: xr.DataArray, *places: int) -> Draws:
     return lambda: variable.transpose("chain", "draw", ...).to_numpy()[(..., *places)]  # type: ignore[arg-type]  # an index
-
-
-def _without_term(text: str, term: str) -> str:
-    """What stands before the last comma that only the term follows."""
-    squeezed = "".join(term.split())
-    ends = [
-        i
-        for i, character in enumerate(text)
-        if character == "," and "".join(text[i + 1 :].split()) == squeezed
-    ]
-    return text[: ends[-1]] if ends else text

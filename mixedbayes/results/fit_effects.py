@@ -1,6 +1,6 @@
 """The verbs of a fit that ask what predictors do: effects, slopes, contrasts, hypotheses, poststratification."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -9,11 +9,12 @@ import xarray as xr
 from mixedbayes.errors import ArgumentError
 from mixedbayes.results import effects, hypothesis
 from mixedbayes.results.addresses import Addresses
-from mixedbayes.results.effects import Comparison, Over, Question
+from mixedbayes.results.effects import Comparison, Over, Pairs, Question, Verb
 from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.poststratify import poststratify
 from mixedbayes.results.predict import Kind
 from mixedbayes.results.predictor import Groups, NewLevels
+from mixedbayes.results.summary import check_level
 
 
 class FitEffects(Fitted):
@@ -40,10 +41,11 @@ class FitEffects(Fitted):
                 standard deviation below and above it.
             over: What the other predictors are: `"reference"`, numbers at their means and factors at their first
                 levels; `"data"`, as they are in each row of the data, over which predictions are averaged.
-            at: Values to use for some predictors: a list for x and by, one value for any other.
+            at: Values to use for some predictors: a list for x and by, one value for any other. For responses
+                also of the number of trials, which is else its mean.
             kind: `"mean"`, `"linear"` or `"response"`, as in `predict`.
-            groups: Which group effects take part: `"auto"` for those of groups that are among x and by; else as
-                in `predict`.
+            groups: Which group effects take part: `"auto"` for those of groups that are among x, by and at; else
+                as in `predict`. A number that groups rows takes the values that occur.
             new_levels: As in `predict`.
             conf_level: Mass of the equal-tailed interval.
             draws: All draws in place of their summaries.
@@ -57,7 +59,8 @@ class FitEffects(Fitted):
             ArgumentError: A predictor that the model does not have, or an unknown option.
             DataError: A value that the model has not learned.
         """
-        question = self._ask([x, *_several(by)], over, at, kind, groups, new_levels, seed)
+        check_level(conf_level)
+        question = self._ask("effects", x, by, None, over, at, kind, groups, new_levels, seed)
         found = question.grid()
         return found.array(kind) if draws else found.table(conf_level)
 
@@ -83,7 +86,7 @@ class FitEffects(Fitted):
             over: `"data"`, averaged over its rows, or `"reference"`, as in `effects`.
             at: As in `effects`; `{x: [...]}` for the slope at some values of x.
             kind: `"mean"` or `"linear"`.
-            groups: As in `effects`.
+            groups: As in `effects`, x not counting; rows stay in their groups, also where x is what groups them.
             new_levels: As in `predict`.
             conf_level: Mass of the equal-tailed interval.
             draws: All draws in place of their summaries.
@@ -95,10 +98,10 @@ class FitEffects(Fitted):
         Raises:
             ArgumentError: A predictor that has levels, or that the model does not have; an unknown option.
         """
+        check_level(conf_level)
         if kind == "response":
             raise ArgumentError("Slopes are of kind 'mean' or 'linear': responses have noise, and no slope.")
-        along = [x] if x in (at or {}) else []
-        question = self._ask([*along, *_several(by)], over, at, kind, groups, new_levels, seed, x)
+        question = self._ask("slopes", x, by, None, over, at, kind, groups, new_levels, seed)
         found = effects.slopes(question, x)
         if draws:
             return found.array("slope")
@@ -110,7 +113,7 @@ class FitEffects(Fitted):
         self,
         x: str,
         by: str | Sequence[str] | None = None,
-        pairs: Sequence[tuple[Any, Any]] | None = None,
+        pairs: Pairs = None,
         compare: Comparison = "difference",
         over: Over = "reference",
         at: Mapping[str, Any] | None = None,
@@ -126,8 +129,9 @@ class FitEffects(Fitted):
         Args:
             x: The predictor.
             by: As in `effects`: pairs are compared within each of its levels.
-            pairs: `[("b", "a")]` is b less a; None for every later value less every earlier one.
-            compare: `"difference"` or `"ratio"`, of predictions after averaging.
+            pairs: `[("b", "a")]` is b less a; None for every later value less every earlier one. Of a number any
+                values can be paired.
+            compare: `"difference"` or `"ratio"`, of predictions after averaging; NaN where a draw has no ratio.
             over: As in `effects`.
             at: As in `effects`; `{x: [...]}` for the values to compare.
             kind: The scale, `"mean"` (of the response) or `"linear"` (of the link); or `"response"`.
@@ -143,7 +147,8 @@ class FitEffects(Fitted):
         Raises:
             ArgumentError: A predictor or a value that is not there, or an unknown option.
         """
-        question = self._ask([x, *_several(by)], over, at, kind, groups, new_levels, seed)
+        check_level(conf_level)
+        question = self._ask("contrasts", x, by, pairs, over, at, kind, groups, new_levels, seed)
         found = effects.contrasts(question, pairs, compare)
         return found.array(compare) if draws else found.table(conf_level)
 
@@ -153,16 +158,17 @@ class FitEffects(Fitted):
         Args:
             hypotheses: A comparison of arithmetic over addresses, or several: `"Days > 5"`,
                 `"sd[Subject, Days] / sigma > 0.2"`, `"coef[Subject, 308, Days] > coef[Subject, 309, Days]"`,
-                `"(Days > 5) & (sigma < 30)"`. Functions are abs, exp, log, sqrt, min and max.
+                `"(Days > 5) & ~(sigma < 30)"`. Functions are abs, exp, log, sqrt, min and max.
             conf_level: Mass of the equal-tailed interval.
 
         Returns:
-            Columns hypothesis; estimate, std_error, conf_low, conf_high of its left side less its right;
-            probability, and evidence_ratio: the probability over that of the contrary, infinite where no draw
+            Columns hypothesis; estimate, std_error, conf_low, conf_high of its left side less its right, NaN where
+            a draw of that is infinite; probability, and evidence_ratio: the probability over that of the contrary, infinite where no draw
             contradicts.
 
         Raises:
-            ArgumentError: A hypothesis that cannot be read, or that names no parameter of the fit.
+            ArgumentError: A hypothesis that cannot be read, that names no parameter of the fit, or of which a side
+                is not a number in some draw.
         """
         return hypothesis.weigh(Addresses(self.spec, self.idata), hypotheses, conf_level)
 
@@ -184,39 +190,47 @@ class FitEffects(Fitted):
             cells: A table with a row for each cell, with the model's predictors and groups.
             weight: The column with the number of people in each cell.
             by: Columns, for each of whose combinations to average; None for the whole population.
-            kind: As in `predict`.
+            kind: `"mean"` or `"linear"`, as in `predict`.
             groups: As in `predict`.
             new_levels: As in `predict`.
             conf_level: Mass of the equal-tailed interval.
             draws: All draws in place of their summaries.
-            seed: The same seed gives the same new levels and responses.
+            seed: The same seed gives the same new levels.
 
         Returns:
             Columns by, estimate, std_error, conf_low, conf_high. With `draws`, an array with dims chain, draw, cell.
 
         Raises:
             DataError: The cells lack columns or values, or have weights that are no weights.
+            ArgumentError: An unknown option.
         """
+        check_level(conf_level)
         predictor = self._predictor(groups, new_levels, seed)
         found = poststratify(self.spec, predictor, cells, weight, _several(by), kind)
         return found.array("poststratified") if draws else found.table(conf_level)
 
     def _ask(
         self,
-        focal: Sequence[str],
+        verb: Verb,
+        x: str,
+        by: str | Sequence[str] | None,
+        pairs: Pairs,
         over: Over,
         at: Mapping[str, Any] | None,
         kind: Kind,
         groups: Groups | Literal["auto"],
         new_levels: NewLevels,
         seed: int | None,
-        *moved: str,
     ) -> Question:
+        if not isinstance(x, str):
+            raise ArgumentError(f"x is the name of one predictor, not {x!r}.")
         return effects.ask(
             self.spec,
             self.idata,
-            focal,
-            moved=moved,
+            verb,
+            x,
+            _several(by),
+            pairs=pairs,
             over=over,
             at=at,
             kind=kind,
@@ -230,4 +244,7 @@ def _several(names: str | Sequence[str] | None) -> list[str]:
     """None, one name or several, as a list."""
     if names is None:
         return []
-    return [names] if isinstance(names, str) else list(names)
+    found = [names] if isinstance(names, str) else names
+    if not isinstance(found, Collection) or not all(isinstance(name, str) for name in found):
+        raise ArgumentError(f"by is the name of a column or a list of names, not {names!r}.")
+    return list(found)

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from mixedbayes.design.table import open_table, read_columns, unknown_columns
-from mixedbayes.errors import DataError, counted, listed
+from mixedbayes.errors import ArgumentError, DataError, counted, listed
 from mixedbayes.model.spec import ModelSpec
-from mixedbayes.results.effects import Grid
+from mixedbayes.results.effects import Grid, check_names
 from mixedbayes.results.predict import Kind, check_complete, encode, predictions
 from mixedbayes.results.predictor import Predictor
 
@@ -24,28 +24,45 @@ def poststratify(
 
     Raises:
         DataError: The cells lack columns or values, or have weights that are no weights.
+        ArgumentError: Responses are asked for; or a column of the result is named as another.
     """
+    if kind == "response":
+        raise ArgumentError(
+            "Poststratification is of kind 'mean' or 'linear': the noise of one response a cell is not that of its people."
+        )
+    if not isinstance(weight, str):
+        raise ArgumentError(f"weight is the name of a column of the cells, not {weight!r}.")
+    check_names(by)
     table = open_table(cells)
     absent = [name for name in (weight, *by) if name not in table.columns]
     if absent:
         raise unknown_columns(absent, table.columns, ())
-    weights = pd.to_numeric(pd.Series(table[weight].to_list()), errors="coerce").to_numpy(dtype=float)
-    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
-    if len(wrong):
-        raise DataError(
-            f"{weight} is no weight (a number from 0) in {counted(len(wrong), 'row')}, the first being row {wrong[0]} (from 0)."
-        )
+    weights = _weights(table, weight)
     strata, codes = _strata(table, by)
     totals = np.bincount(codes, weights, minlength=len(strata))
     if not totals.all():
         empty = [", ".join(map(str, row)) for row in strata[totals == 0].itertuples(index=False)]
         raise DataError(f"The weights {weight} add up to 0 in {listed(empty) if by else 'all rows'}.")
-    rows = encode(spec, predictor, cells, trials=kind == "response")
+    rows = encode(spec, predictor, cells, trials=False)
     check_complete(rows, "Poststratification")
     sums = np.zeros((len(strata), predictor.S))
     for at, values in predictions(predictor, rows, kind).pieces("Predicting"):
         np.add.at(sums, codes[at], values * weights[at, None])
     return Grid(strata, sums / totals[:, None], predictor)
+
+
+def _weights(table: nw.DataFrame[Any], name: str) -> np.ndarray:
+    """A column of numbers from 0."""
+    column = read_columns(table, [name], "error")[0][name]
+    if column.dtype.kind not in "if":
+        raise DataError(f"{name} is no weight: it holds no numbers.")
+    weights = column.to_numpy(dtype=float)
+    wrong = np.flatnonzero(weights < 0)
+    if len(wrong):
+        raise DataError(
+            f"{name} is no weight (a number from 0) in {counted(len(wrong), 'row')}, the first being row {wrong[0]} (from 0)."
+        )
+    return weights
 
 
 def _strata(table: nw.DataFrame[Any], by: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:

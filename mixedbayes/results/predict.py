@@ -82,11 +82,7 @@ class RowDraws:
             ArgumentError: They are too many to hold.
         """
         predictor, n = self.predictor, len(self.rows.index)
-        size = 8 * n * predictor.S
-        if size > MAX_DRAWS:
-            raise ArgumentError(
-                f"{predictor.S:,} draws of {n:,} rows are {size / 2**30:,.1f} GiB; ask for them in pieces of rows, or without draws=True."
-            )
+        check_size(predictor.S, "draws", n, ", or without draws=True")
         values = np.full((n, predictor.S), np.nan)
         for at, piece in self.pieces("Predicting"):
             values[self.rows.places[at]] = piece
@@ -184,20 +180,43 @@ def quantile_residuals(spec: ModelSpec, predictor: Predictor) -> pd.DataFrame:
 
 
 def simulate(spec: ModelSpec, predictor: Predictor, rows: Encoded, n: int) -> pd.DataFrame:
-    """N data sets, each from one of n draws that are spread over the posterior; columns sim_1, sim_2, ..."""
+    """N data sets, each from one of n draws that are spread over the posterior; columns sim_1, sim_2, ...
+
+    Raises:
+        ArgumentError: n is no number of data sets, or they are too many to hold.
+    """
     if isinstance(n, bool) or not hasattr(n, "__index__") or n < 1:
         raise ArgumentError(f"n is a whole number of at least 1, not {n!r}.")
+    m = len(rows.index)
+    check_size(n, "data sets", m)
     rng = np.random.default_rng(predictor.seed.spawn(1)[0])
-    places = rng.permutation(predictor.S) if n <= predictor.S else rng.integers(predictor.S, size=n)
-    chosen = predictor.some(np.sort(places[:n]))
-    values = RowDraws("response", chosen, rows, lambda at, rng: chosen.response(rows, at, rng)).array()
-    numbers = values.to_numpy().reshape(n, len(rows.index)).T
-    frame = pd.DataFrame(numbers, index=rows.index, columns=[f"sim_{i + 1}" for i in range(n)])
+    places = np.sort(
+        rng.permutation(predictor.S)[:n] if n <= predictor.S else rng.integers(predictor.S, size=n)
+    )
+    numbers = np.full((m, n), np.nan)
+    for again, start in enumerate(range(0, n, predictor.S)):  # of no more parameters at once than there are
+        some = slice(start, min(start + predictor.S, n))
+        numbers[:, some] = _responses(predictor.some(places[some], again), rows)
+    names = [f"sim_{i + 1}" for i in range(n)]
     levels = spec.design.response.levels
-    if levels is None or np.isnan(numbers).any():
-        return frame
+    if levels is None:
+        return pd.DataFrame(numbers, index=rows.index, columns=names)
     labels = [str(level) if isinstance(level, Others) else level for level in levels]
-    return frame.apply(lambda codes: pd.Categorical.from_codes(codes.astype(int), categories=labels))
+    codes = np.where(np.isnan(numbers), -1, numbers).astype(int)
+    columns = {
+        name: pd.Categorical.from_codes(column, categories=labels)
+        for name, column in zip(names, codes.T, strict=True)
+    }
+    return pd.DataFrame(columns, index=rows.index)
+
+
+def _responses(predictor: Predictor, rows: Encoded) -> np.ndarray:
+    """One response for each row and draw, shape (rows, S); NaN for rows that lack a value."""
+    numbers = np.full((len(rows.index), predictor.S), np.nan)
+    drawn = RowDraws("response", predictor, rows, lambda at, rng: predictor.response(rows, at, rng))
+    for at, values in drawn.pieces("Simulating"):
+        numbers[rows.places[at]] = values
+    return numbers
 
 
 def summarise_rows(values: np.ndarray, conf_level: float) -> np.ndarray:
@@ -217,6 +236,19 @@ def summarise_rows(values: np.ndarray, conf_level: float) -> np.ndarray:
     share = places - below
     result[:, 2:] = ordered[:, below] * (1 - share) + ordered[:, above] * share
     return result
+
+
+def check_size(S: int, what: str, rows: int, otherwise: str = "") -> None:
+    """Refuse more numbers than can be held.
+
+    Raises:
+        ArgumentError: It says how much they are.
+    """
+    size = 8 * S * rows
+    if size > MAX_DRAWS:
+        raise ArgumentError(
+            f"{S:,} {what} of {rows:,} rows are {size / 2**30:,.1f} GiB; ask for them in pieces of rows{otherwise}."
+        )
 
 
 def check_complete(rows: Encoded, what: str) -> None:

@@ -180,10 +180,15 @@ class Predictor:
         """A source of randomness for each piece of rows."""
         return (np.random.default_rng(child) for child in self.seed.spawn(len(pieces)))
 
-    def some(self, wanted: np.ndarray) -> "Predictor":
-        """The same from some of the draws, by their places among the S; as one chain."""
+    def some(self, wanted: np.ndarray, again: int = 0) -> "Predictor":
+        """The same from some of the draws, by their places among the S; as one chain.
+
+        Args:
+            wanted: Their places.
+            again: Another number has other draws of new levels.
+        """
         blocks = {
-            name: BlockDraws(name, block.r[..., wanted], block.factor[..., wanted], block.seed)
+            name: BlockDraws(name, block.r[..., wanted], block.factor[..., wanted], block.seed ^ again)
             for name, block in self.blocks.items()
         }
         parameters = {name: values[wanted] for name, values in self.parameters.items()}
@@ -282,7 +287,7 @@ def block_names(spec: ModelSpec, groups: Groups) -> tuple[str, ...]:
     if not isinstance(asked, Collection):
         raise ArgumentError(f"groups is 'all', None or a list of names, not {groups!r}.")
     for name in asked:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             has = f"they are {listed(known)}" if known else "it has none"
             raise ArgumentError(f"The model has no group {name!r}; {has}.{nearest(str(name), known)}")
     return tuple(block.name for block in blocks if block.name in asked or block.group in asked)

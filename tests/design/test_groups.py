@@ -151,3 +151,15 @@ def test_a_design_prints_as_text():
         "Group: (Intercept | b): 2 levels (p, q)",
     ]
     assert text.splitlines()[2].startswith("Response: y, mean ")
+
+
+def test_a_level_not_learned_has_the_same_text_whatever_stands_beside_it():
+    dates = pd.to_datetime(["2024-01-01", "2024-01-02"] * 6)
+    data = table(a=dates, b=np.resize([1, 2, 3], 12))
+    by_date, by_number = build_design("y ~ (1 | a) + (1 | b)", data).groups
+    midnight, later = pd.Timestamp("2030-01-01"), pd.Timestamp("2030-01-01 03:00")
+    alone = by_date.factor.encode(pd.DataFrame({"a": [midnight]}))[1]
+    both = by_date.factor.encode(pd.DataFrame({"a": [later, midnight]}))[1]
+    assert (alone, both) == (("2030-01-01",), ("2030-01-01 03:00:00", "2030-01-01"))
+    for values in ([2050], [2050.0], [2050.0, 7.5]):
+        assert by_number.factor.encode(pd.DataFrame({"b": values}))[1][0] == "2050"

@@ -197,8 +197,32 @@ def test_contrasts_of_numbers_are_of_the_values_chosen():
         (
             "contrasts",
             {"x": "f", "pairs": ["ab"]},
-            "pairs is a list of pairs of values, [('c', 'a')], not 'ab'.",
+            "pairs is a list of pairs of values, [('b', 'a')]; 'ab' is no pair.",
         ),
+        ("contrasts", {"x": "f", "pairs": 5}, "pairs is a list of pairs of values, [('b', 'a')], not 5."),
+        ("contrasts", {"x": "f", "pairs": []}, "pairs is empty: give one or more"),
+        ("contrasts", {"x": "x", "pairs": [([1], [2])]}, "([1], [2]) is no pair."),
+        (
+            "effects",
+            {"x": "x", "at": "abc"},
+            "at is a mapping from predictors to values, {'x': 1.0}, not 'abc'.",
+        ),
+        (
+            "effects",
+            {"x": "x", "at": {"x": []}},
+            "at has no value for 'x': give one or more, or leave it out.",
+        ),
+        ("effects", {"x": "x", "at": {"x": [[1], [2]]}}, "at has [1] for 'x': values are numbers, texts"),
+        ("effects", {"x": "x", "at": {"x": [1.0, None]}}, "A value for 'x' is missing"),
+        ("effects", {"x": "x", "at": {"f": np.nan}}, "A value for 'f' is missing"),
+        ("contrasts", {"x": "x", "pairs": [(1.0, np.nan)]}, "A value for 'x' is missing"),
+        ("effects", {"x": "x", "by": 3}, "by is the name of a column or a list of names, not 3."),
+        ("slopes", {"x": ["x"]}, "x is the name of one predictor, not ['x']."),
+        ("effects", {"x": "x", "groups": [["g"]]}, "The model has no group ['g']; they are g."),
+        ("effects", {"x": "x", "conf_level": 95}, "conf_level lies between 0 and 1, not 95."),
+        ("slopes", {"x": "x", "conf_level": 95}, "conf_level lies between 0 and 1, not 95."),
+        ("contrasts", {"x": "f", "conf_level": 95}, "conf_level lies between 0 and 1, not 95."),
+        ("effects", {"x": "x", "at": {"g": "g1"}, "groups": None}, "at has 'g', which changes nothing here"),
         ("contrasts", {"x": "f", "at": {"f": "a"}}, "f has one value here, 'a'; a contrast takes two."),
         ("contrasts", {"x": "f", "compare": "odds"}, "compare is 'difference' or 'ratio', not 'odds'."),
     ],
@@ -207,6 +231,146 @@ def test_questions_that_make_no_sense_are_refused(verb, arguments, message):
     fit = fit_of("y ~ x * f + (1 | g)")
     with pytest.raises(ArgumentError, match=re.escape(message)):
         getattr(fit, verb)(**arguments)
+
+
+YEARS = pd.DataFrame(
+    {
+        "y": RNG.normal(5.0, 2.0, 48),
+        "x": RNG.uniform(0.0, 4.0, 48),
+        "year": np.resize(np.arange(2001, 2013), 48),
+        "one": 1.0,
+    }
+)
+
+
+def years_fit(formula):
+    return synthetic_fit(formula, YEARS)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"groups": "all"},
+        {"groups": "all", "over": "reference"},
+        {"by": "year"},
+        {"groups": "all", "at": {"year": [2003, 2010]}},
+        {"groups": "all", "new_levels": "error"},
+    ],
+)
+def test_slopes_of_a_predictor_that_groups_rows_too_leave_rows_in_their_groups(options):
+    fit = years_fit("y ~ year + x + (1 | year)")
+    b = fit.posterior["b"].sel(coefficient="year").to_numpy()
+    found = fit.slopes("year", draws=True, **options).to_numpy().reshape(*b.shape, -1)
+    np.testing.assert_allclose(found, np.broadcast_to(b[..., None], found.shape), rtol=1e-4)
+
+
+def test_slopes_along_a_group_that_varies_with_itself_have_its_own_slope():
+    fit = years_fit("y ~ year + (1 + year | year)")
+    b = fit.posterior["b"].sel(coefficient="year").to_numpy()[..., None]
+    r = fit.posterior["r_year"].sel(year_effect="year").to_numpy()
+    np.testing.assert_allclose(fit.slopes("year", by="year", draws=True), b + r, rtol=1e-4, atol=1e-6)
+    at = fit.slopes("year", at={"year": [2003.5]}, draws=True).to_numpy()
+    np.testing.assert_allclose(at, b, rtol=1e-4)  # its values do not ask for the group
+
+
+def test_values_of_a_number_that_groups_rows_are_those_that_occur():
+    fit = years_fit("y ~ year + x + (1 | year)")
+    years = sorted(set(YEARS["year"]))
+    assert fit.effects("year")["year"].tolist() == years
+    assert fit.effects("x", by="year", at={"x": 1.0})["year"].tolist() == years
+    assert len(fit.effects("year", groups=None)) == 25
+    draws = fit.effects("x", groups="all", at={"x": [1.0]}, new_levels="error", draws=True)
+    expected = by_hand(fit, pd.DataFrame({"x": [1.0], "year": [2001]}), groups="all")
+    np.testing.assert_allclose(draws.to_numpy().ravel(), expected)
+
+
+def test_a_slope_of_what_does_not_vary_is_refused():
+    with pytest.raises(ArgumentError, match="one is 1 in all rows: the model knows no slope"):
+        years_fit("y ~ 0 + one + x").slopes("one")
+
+
+def test_slopes_by_a_number_are_at_its_mean_and_a_standard_deviation_around():
+    fit = fit_of("y ~ x * z")
+    assert len(fit.slopes("x", by="z")) == 3
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [("effects", "estimate"), ("slopes", "term"), ("contrasts", "contrast"), ("effects", "draw")],
+)
+def test_predictors_named_as_columns_of_the_result_are_refused(verb, name):
+    fit = synthetic_fit(f"y ~ x + {name}", DATA.rename(columns={"f": name}))
+    message = f"{name!r} is the name of a column or dim of the result itself: rename"
+    with pytest.raises(ArgumentError, match=re.escape(message)):
+        getattr(fit, verb)("x", by=name)
+
+
+def test_a_predictor_named_as_another_verbs_column_is_fine():
+    fit = synthetic_fit("y ~ x + term", DATA.rename(columns={"f": "term"}))
+    assert fit.effects("x", by="term", at={"x": 1.0})["term"].tolist() == ["a", "b", "c"]
+
+
+def test_a_model_without_predictors_says_so():
+    with pytest.raises(ArgumentError, match=r"no predictor 'x'. The model has no predictors\."):
+        fit_of("y ~ 1").effects("x")
+
+
+def test_responses_are_of_the_mean_number_of_trials_or_of_that_in_at():
+    fit = fit_of("s | trials(n) ~ x", "binomial")
+    at = {"x": [1.0]}
+    mean = round(DATA["n"].mean())
+    for chosen, trials in ({}, mean), ({"n": 20}, 20):
+        counts = fit.effects("x", at=at | chosen, kind="response", draws=True, seed=3)
+        rows = pd.DataFrame({"x": [1.0], "n": trials})
+        xr.testing.assert_equal(
+            counts.isel(x=0, drop=True),
+            fit.predict(rows, kind="response", draws=True, seed=3).isel(observation=0, drop=True),
+        )
+    assert fit.effects("n", kind="response")["n"].tolist() == [3, 8]
+    with pytest.raises(ArgumentError, match="The model has no predictor 'n'"):
+        fit.effects("x", at={"n": 20})
+
+
+def test_a_group_named_in_at_takes_part():
+    fit = fit_of("y ~ x + (x | g) + (1 | g:h)")
+    rows = pd.DataFrame({"x": [1.0], "g": "g2", "h": "h3"})
+    found = fit.effects("x", at={"x": [1.0], "g": "g2"}, draws=True).to_numpy().ravel()
+    np.testing.assert_allclose(found, by_hand(fit, rows, groups=["g"]))
+    both = fit.effects("x", by="h", at={"x": [1.0], "g": "g2"}, draws=True).sel(h="h3").to_numpy().ravel()
+    np.testing.assert_allclose(both, by_hand(fit, rows, groups="all"))
+    with pytest.raises(ArgumentError, match="at has 'h', which changes nothing here"):
+        fit.effects("x", at={"h": "h3"})
+
+
+def test_pairs_of_numbers_are_of_any_values():
+    fit = fit_of("y ~ x + k")
+    b = fit.posterior["b"].sel(coefficient="x").to_numpy()
+    found = fit.contrasts("x", pairs=[(1, 0), (2.5, 1)], draws=True)
+    assert found["contrast"].to_numpy().tolist() == ["1 - 0", "2.5 - 1"]
+    np.testing.assert_allclose(found, np.stack([b, 1.5 * b], axis=-1))
+    with pytest.raises(ArgumentError, match=re.escape("x has no value 0 here; it has 1.0, 2.0.")):
+        fit.contrasts("x", pairs=[(1, 0)], at={"x": [1.0, 2.0]})
+
+
+@pytest.mark.parametrize(
+    ("values", "label"),
+    [
+        ([0.123456, 0.123457], "0.123457 - 0.123456"),
+        ([0.123456, 0.7], "0.7 - 0.1235"),
+        ([100000.0, 2500000.0], "2500000 - 100000"),
+        ([100000, 100000.5], "100000.5 - 100000"),
+        ([1, 2], "2 - 1"),
+    ],
+)
+def test_contrasts_of_numbers_are_labelled_with_as_many_digits_as_tell_them_apart(values, label):
+    assert fit_of("y ~ x").contrasts("x", at={"x": values})["contrast"].tolist() == [label]
+
+
+def test_a_ratio_that_some_draw_does_not_have_is_not_a_number():
+    fit = fit_of("y ~ 0 + x")
+    table = fit.contrasts("x", pairs=[(1, 0), (1, 2)], compare="ratio")
+    assert table[COLUMNS].iloc[0].isna().all()
+    assert table["estimate"].iloc[1] == pytest.approx(0.5)
 
 
 def test_a_level_that_the_model_has_not_learned_is_refused():
@@ -218,6 +382,16 @@ def test_grids_beyond_memory_are_refused(monkeypatch):
     monkeypatch.setattr("mixedbayes.results.effects.MAX_DRAWS", 1000)
     with pytest.raises(ArgumentError, match=r"Draws of 25 cells are .* too many to hold"):
         fit_of("y ~ x").effects("x")
+    many = {name: np.arange(1e6) for name in ("x", "z")}
+    with pytest.raises(ArgumentError, match=r"Draws of 1,000,000,000,000 cells are .* too many to hold"):
+        fit_of("y ~ x + z").effects("x", by="z", at=many)
+
+
+def test_contrasts_beyond_memory_are_refused_before_they_are_listed(monkeypatch):
+    fit = fit_of("y ~ x")
+    monkeypatch.setattr("mixedbayes.results.effects.MAX_DRAWS", 8 * 100 * 10_000)
+    with pytest.raises(ArgumentError, match=r"Draws of 49,995,000 cells are .* too many to hold"):
+        fit.contrasts("x", at={"x": np.arange(10_000)})
 
 
 CELLS = DATA[["x", "f", "g", "h"]].assign(n=RNG.integers(1, 50, N), state=np.resize(["A", "B", "C"], N))
@@ -248,7 +422,11 @@ def test_poststratification_is_a_weighted_sum_by_hand(make):
         (CELLS.drop(columns="n"), {}, "There is no column 'n'"),
         (CELLS, {"by": "county"}, "There is no column 'county'"),
         (CELLS.assign(n=-1), {}, "n is no weight (a number from 0) in 60 rows, the first being row 0"),
-        (CELLS.assign(n="a"), {}, "n is no weight"),
+        (CELLS.assign(n="a"), {}, "n is no weight: it holds no numbers."),
+        (CELLS.assign(n="3"), {}, "n is no weight: it holds no numbers."),
+        (CELLS.assign(n=True), {}, "n is no weight: it holds no numbers."),
+        (CELLS.assign(n=pd.Timestamp("2024-01-01")), {}, "n is no weight: it holds no numbers."),
+        (CELLS.assign(n=CELLS["n"].where(CELLS["n"] > 9)), {}, "The data have missing values: n in"),
         (CELLS.assign(n=0), {}, "The weights n add up to 0 in all rows."),
         (CELLS.assign(n=CELLS["n"] * (CELLS["state"] != "B")), {"by": "state"}, "add up to 0 in B."),
         (CELLS.assign(state=None), {"by": "state"}, "missing values: state in 60 rows"),
@@ -259,6 +437,22 @@ def test_cells_that_are_no_population_are_refused(cells, options, message):
     fit = fit_of("won ~ x + f + (1 | g)", "bernoulli")
     with pytest.raises(DataError, match=re.escape(message)):
         fit.poststratify(cells, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "response"}, "Poststratification is of kind 'mean' or 'linear'"),
+        ({"weight": None}, "weight is the name of a column of the cells, not None."),
+        ({"conf_level": 0}, "conf_level lies between 0 and 1, not 0."),
+        ({"by": "draw"}, "'draw' is the name of a column or dim of the result itself"),
+        ({"by": 3}, "by is the name of a column or a list of names, not 3."),
+    ],
+)
+def test_options_of_poststratification_that_make_no_sense_are_refused(options, message):
+    fit = fit_of("won ~ x + f + (1 | g)", "bernoulli")
+    with pytest.raises(ArgumentError, match=re.escape(message)):
+        fit.poststratify(CELLS.assign(draw=1), **options)
 
 
 @pytest.mark.filterwarnings("ignore:The new data lack values")

@@ -40,6 +40,7 @@ def draws_of(fit):
 
 CASES = [
     ("x > 1", lambda b, sd, cor, r, p: (b["x"], 1)),
+    ("`x` > 1", lambda b, sd, cor, r, p: (b["x"], 1)),
     ("b[x] > 1", lambda b, sd, cor, r, p: (b["x"], 1)),
     ("1 < x", lambda b, sd, cor, r, p: (b["x"], 1)),
     ("b[ x ]>=1e0", lambda b, sd, cor, r, p: (b["x"], 1)),
@@ -129,6 +130,13 @@ def test_the_intercept_is_one_thing_where_predictors_have_mean_zero():
         ("x >", "cannot be read"),
         ("", "cannot be read"),
         ("x > 1 > 0", "cannot be read"),
+        ("log(x - 2) > 0", "log(x - 2) is not a number in"),
+        ("(sigma > 0) & (1 < sqrt(b[ x ] - 2))", "sqrt(b[ x ] - 2) is not a number in"),
+        ("`parameter0` > x", "No parameter has the address 'parameter0'."),
+        ("b[ x ] > > 1", "'b[ x ] > > 1' cannot be read as an expression."),
+        ("~x > 1", "~x is no number"),
+        ("~x", "& and | join comparisons in brackets"),
+        ("x > 1" + " " * 2000, "has 2,005 characters; at most 2,000 are read."),
         (3, "A hypothesis is a text such as 'sigma > 1', or a list of them, not 3."),
         ([], "or a list of them, not []"),
     ],
@@ -136,3 +144,84 @@ def test_the_intercept_is_one_thing_where_predictors_have_mean_zero():
 def test_what_states_nothing_is_refused_with_a_sentence(fit, text, message):
     with pytest.raises(ArgumentError, match=re.escape(message)):
         fit.hypothesis(text)
+
+
+def test_a_conf_level_is_checked_whatever_the_hypothesis(fit):
+    with pytest.raises(ArgumentError, match="conf_level lies between 0 and 1, not 2"):
+        fit.hypothesis("(x > 0) & (sigma > 1)", conf_level=2)
+
+
+def test_the_contrary_stands_alone(fit):
+    table = fit.hypothesis(["x > 2", "~(x > 2)"])
+    assert table["probability"].sum() == pytest.approx(1.0)
+
+
+def test_infinite_sides_compare_and_have_no_estimate(fit):
+    row = fit.hypothesis("exp(1000 * sigma) > exp(1000 * (sigma + 1)) - 1").iloc[0]
+    assert row["probability"] == 0.0
+    assert row[["estimate", "std_error", "conf_low", "conf_high"]].isna().all()
+
+
+def test_messages_repeat_no_more_than_the_beginning_of_a_long_text(fit):
+    with pytest.raises(ArgumentError) as raised:
+        fit.hypothesis("x +" * 600)
+    assert len(str(raised.value)) < 400
+
+
+BLANKS = pd.DataFrame(
+    {
+        "y": RNG.normal(size=N),
+        "a b": RNG.normal(size=N),
+        "ab": RNG.normal(size=N),
+        "x": RNG.normal(size=N),
+        "x-ab": RNG.normal(size=N),
+        "g": np.resize(["a", "a ", "b c", "bc"], N),
+        "cut": pd.cut(np.linspace(0.01, 1, N), [0, 0.25, 0.5, 1], right=True),
+        "left": pd.cut(np.linspace(0, 0.99, N), [0, 0.5, 1], right=False),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def blanks():
+    return synthetic_fit("y ~ `a b` + ab + x + `x-ab` + (1 | g) + (1 | cut) + (1 | left)", BLANKS)
+
+
+@pytest.mark.parametrize(
+    ("text", "variable", "place"),
+    [
+        ("a b > 2", "b", 1),
+        ("ab > 2", "b", 2),
+        ("b[a b] > 2", "b", 1),
+        ("b[ab] > 2", "b", 2),
+        ("x-ab > 2", "b", 4),
+        ("r[g, a, Intercept] > 2", "r_g", 0),
+        ("r[g, a , Intercept] > 2", "r_g", 1),
+        ("r[ g,b c,Intercept ] > 2", "r_g", 2),
+        ("r[g, bc, Intercept] > 2", "r_g", 3),
+        ("r[cut, (0.0, 0.25], Intercept] > 2", "r_cut", 0),
+        ("2 < r[cut, (0.25,0.5], Intercept]", "r_cut", 1),
+        ("r[left, [0.0, 0.5), Intercept] > 2", "r_left", 0),
+    ],
+)
+def test_an_address_is_what_is_written_first_and_then_the_same_but_for_blanks(blanks, text, variable, place):
+    draws = blanks.posterior[variable].to_numpy().reshape(4, 25, -1)[..., place]
+    assert blanks.hypothesis(text)["probability"].iloc[0] == (draws > 2).mean()
+
+
+def test_a_minus_between_blanks_is_a_minus(blanks):
+    b = blanks.posterior["b"].to_numpy()
+    found = blanks.hypothesis("x - ab > 0")["estimate"].iloc[0]
+    assert found == pytest.approx((b[..., 3] - b[..., 2]).mean())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("b[a  b] > 2", "'b[a  b]' may be 'b[a b]', 'b[ab]', which differ in blanks alone"),
+        ("r[g,   a, Intercept] > 2", "'r[g,   a, Intercept]' may be 'a', 'a ', which differ in blanks alone"),
+    ],
+)
+def test_what_may_be_either_of_two_is_refused(blanks, text, message):
+    with pytest.raises(ArgumentError, match=re.escape(message)):
+        blanks.hypothesis(text)

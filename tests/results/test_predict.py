@@ -355,6 +355,47 @@ def test_simulated_levels_are_the_responses_levels():
     assert list(simulated["sim_1"].cat.categories) == ["no", "yes"]
 
 
+def test_simulated_levels_are_missing_where_a_row_lacks_a_value():
+    fit = synthetic_fit("won ~ x", DATA, "bernoulli")
+    with pytest.warns(DesignWarning, match="x in 1 row"):
+        simulated = fit.simulate(3, DATA.assign(x=DATA["x"].where(np.arange(N) != 3)), seed=1)
+    for name in simulated:
+        assert list(simulated[name].cat.categories) == ["no", "yes"]
+        assert np.flatnonzero(simulated[name].isna()).tolist() == [3]
+
+
+def test_more_data_sets_than_memory_holds_are_refused(monkeypatch):
+    fit = synthetic_fit("y ~ x + (1 | school)", DATA)
+    with pytest.raises(ArgumentError, match=r"1,000,000,000 data sets of 48 rows are .* GiB; ask for them"):
+        fit.simulate(10**9)
+
+
+def test_data_sets_beyond_the_draws_take_each_draw_as_often_as_chance_has_it():
+    fit = synthetic_fit("y ~ x", DATA, chains=1, draws=20)
+    fit.idata["posterior"]["sigma"] = fit.idata["posterior"]["sigma"] * 1e-9
+    draws = fit.predict(draws=True).to_numpy()[0, :, 0]
+    nearest = np.abs(fit.simulate(2000, seed=3).to_numpy()[0][:, None] - draws).argmin(axis=1)
+    counts = np.bincount(nearest, minlength=20)
+    assert stats.chisquare(counts).pvalue > 1e-4
+
+
+def test_data_sets_beyond_the_draws_have_new_levels_of_their_own():
+    fit = synthetic_fit("y ~ 1 + (1 | school)", DATA, chains=1, draws=20)
+    one = fit.posterior.isel(draw=np.zeros(20, dtype=int)).assign_coords(draw=np.arange(20))
+    fit.idata["posterior"] = xr.DataTree(one.assign(sigma=one["sigma"] * 1e-9))
+    found = fit.simulate(60, pd.DataFrame({"school": ["new"]}), seed=3).to_numpy()[0]
+    assert len(np.unique(found.round(6))) == 60
+
+
+def test_a_new_date_has_the_same_draw_whatever_the_dates_beside_it():
+    data = DATA.assign(day=np.resize(pd.date_range("2024-01-01", periods=6).to_numpy(), N))
+    fit = synthetic_fit("y ~ x + (1 | day)", data)
+    new = pd.DataFrame(
+        {"x": 1.0, "day": pd.to_datetime(["2030-01-01", "2030-01-02 03:00:00"], format="mixed")}
+    )
+    pd.testing.assert_frame_equal(fit.predict(new, seed=5).iloc[:1], fit.predict(new.iloc[:1], seed=5))
+
+
 def test_simulated_booleans_are_booleans():
     data = DATA.assign(flag=np.arange(N) % 3 == 0)
     simulated = synthetic_fit("flag ~ x", data, "bernoulli").simulate(2, seed=1)
