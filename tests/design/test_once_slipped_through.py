@@ -18,7 +18,7 @@ DATA = pd.DataFrame({"y": RNG.normal(size=N), "x": RNG.normal(size=N), "f": np.r
 
 @pytest.mark.parametrize("formula", ["y ~ I(x{})", "y ~ {{x{}}}", "y ~ x{}(x)"])
 def test_a_chain_of_dots_is_refused(formula):
-    with pytest.raises(MixedBayesError, match=r"no (column|function)"):
+    with pytest.raises(MixedBayesError, match=r"no (column|function)|cannot be read"):
         mb.design(formula.format(".a" * 3000), DATA)
 
 
