@@ -191,7 +191,7 @@ def bernoulli_draws(p: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarr
 
 def _check(asked: Asked) -> None:
     """Refuse what is unknown or does not go together."""
-    if asked.kind not in KINDS:
+    if not isinstance(asked.kind, str) or asked.kind not in KINDS:
         raise ArgumentError(
             f"kind is one of {listed(map(repr, KINDS))}, not {asked.kind!r}.{nearest(str(asked.kind), KINDS)}"
         )
@@ -301,9 +301,14 @@ def _applied(statistic: Statistic, name: str, values: np.ndarray) -> np.ndarray:
     if statistic in STATISTICS.values():
         return np.asarray(statistic(values, axis=-1), dtype=float)
     found = [statistic(each) for each in values]
-    wrong = next((one for one in found if not isinstance(one, Real) and np.ndim(one) != 0), None)
+    wrong = next((one for one in found if not isinstance(one, Real) and not _is_one_number(one)), None)
     if wrong is not None:
         raise ArgumentError(
             f"The statistic {name!r} takes the responses of a data set and returns one number, not {wrong!r}."
         )
     return np.array(found, dtype=float)
+
+
+def _is_one_number(value: Any) -> bool:
+    """Whether an array, or what else NumPy knows, is one number."""
+    return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "biuf"

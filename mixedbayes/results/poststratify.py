@@ -11,7 +11,7 @@ from mixedbayes.design.table import open_table, read_columns, unknown_columns
 from mixedbayes.errors import ArgumentError, DataError, counted, listed
 from mixedbayes.model.spec import ModelSpec
 from mixedbayes.results.effects import Grid, check_names
-from mixedbayes.results.predict import Kind, check_complete, encode, predictions
+from mixedbayes.results.predict import Kind, encode, predictions
 from mixedbayes.results.predictor import Predictor
 
 
@@ -43,8 +43,7 @@ def poststratify(
     if not totals.all():
         empty = [", ".join(map(str, row)) for row in strata[totals == 0].itertuples(index=False)]
         raise DataError(f"The weights {weight} add up to 0 in {listed(empty) if by else 'all rows'}.")
-    rows = encode(spec, predictor, cells, trials=False)
-    check_complete(rows, "Poststratification")
+    rows = encode(spec, predictor, cells, trials=False, missing="error")
     sums = np.zeros((len(strata), predictor.S))
     for at, values in predictions(predictor, rows, kind).pieces("Predicting"):
         np.add.at(sums, codes[at], values * weights[at, None])

@@ -15,7 +15,7 @@ from scipy.special import ndtri
 from mixedbayes.design.design import Encoded
 from mixedbayes.design.response import Others
 from mixedbayes.design.table import Missing
-from mixedbayes.errors import ArgumentError, DataError, DesignWarning, counted, listed, nearest, warn
+from mixedbayes.errors import ArgumentError, DesignWarning, counted, listed, nearest, warn
 from mixedbayes.model.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
 from mixedbayes.results.predictor import Predictor
 from mixedbayes.results.summary import STATISTICS, check_level
@@ -249,16 +249,6 @@ def check_size(S: int, what: str, rows: int, otherwise: str = "") -> None:
         raise ArgumentError(
             f"{S:,} {what} of {rows:,} rows are {size / 2**30:,.1f} GiB; ask for them in pieces of rows{otherwise}."
         )
-
-
-def check_complete(rows: Encoded, what: str) -> None:
-    """Refuse rows with gaps, where each row counts.
-
-    Raises:
-        DataError: There are some.
-    """
-    if rows.missing:
-        raise DataError(f"{what} needs complete rows; the data lack values ({_gaps(rows)}).")
 
 
 def _gaps(rows: Encoded) -> str:

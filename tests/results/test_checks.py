@@ -583,6 +583,14 @@ def test_a_response_that_is_a_call_has_a_picture():
         ),
         ({"stat": "sd"}, "stat= goes with 'stat', 'grouped', not with 'density'"),
         ({"by": "shcool"}, "rows can be grouped by pupil, school, y, x. Did you mean 'school'?"),
+        (
+            {"kind": ["density"]},
+            "kind is one of 'density', 'stat', 'grouped', 'rootogram', 'calibration', not ['density']",
+        ),
+        (
+            {"kind": "stat", "stat": repr},
+            "The statistic 'repr' takes the responses of a data set and returns one",
+        ),
         ({"by": ["school"]}, "by is the name of a factor, not ['school']"),
         ({"kind": "stat", "stat": "medain"}, "or a function, not 'medain'. Did you mean 'median'?"),
         ({"kind": "stat", "stat": 3}, "stat is a name, a function, or a list of these, not 3"),
