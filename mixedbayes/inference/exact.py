@@ -10,12 +10,13 @@ import numpy as np
 import xarray as xr
 
 from mixedbayes.errors import DataError
-from mixedbayes.inference import importance
+from mixedbayes.inference import importance, starts
 from mixedbayes.inference.chains import sample_by_chains
 from mixedbayes.inference.collapsed import Collapsed
 from mixedbayes.inference.effects import Effects, Keeping
 from mixedbayes.inference.moments import Moments, moments
 from mixedbayes.inference.options import GIB, Options
+from mixedbayes.inference.residual import check_residual
 from mixedbayes.inference.variances import variances_of
 from mixedbayes.model.families import Density
 from mixedbayes.model.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
@@ -38,6 +39,9 @@ MAX_PRODUCTS = 2 * 10**7
 
 MAX_DIMENSIONS = 20
 """Of theta, up to which the efficiency of proposals was seen to be good: six correlated effects have 21."""
+
+CLIMBS, MAX_CLIMBS = 3e7, 12
+"""Operations for one density, times the climbs to modes that are made if it takes so many; and climbs, at most."""
 
 FIRST_ROUND = 1000
 """Draws of the first proposal, where they are cheap."""
@@ -165,41 +169,45 @@ def _weigh(
 ) -> importance.Weighted:
     """Weighted draws of theta."""
 
-    def down(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def climb(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pieces = [theta[i : i + density.batch] for i in range(0, len(theta), density.batch)]
-        both = list(effects.work.each("Looking for the mode", density.log_posterior_and_gradient, pieces))
+        both = list(effects.work.each("Looking for the modes", density.log_posterior_and_gradient, pieces))
         return np.concatenate([value for value, _ in both]), np.concatenate([slope for _, slope in both])
 
-    mode = importance.find_mode(down, density.variances.start(_guesses(density)))
-    if not np.isfinite(density.log_posterior(mode[None]))[0]:
+    modes, values = importance.find_modes(climb, _starts(density, rng))
+    if not np.isfinite(values).any():
         raise DataError(
             "The posterior density of the variances cannot be computed: look at the data and priors for numbers that are very "
             "large or very small. method='nuts' may get further."
         )
-    first = importance.at_mode(down, mode)
+    check_residual(density, modes[np.argmax(values)])
+    first = importance.at_modes(climb, modes, values)
     at_once = min(FIRST_ROUND, max(100, wanted // 4))
     return importance.sample(
         effects.log_posterior, first, wanted, rng=rng, at_once=at_once, limit=PATIENCE * wanted
     )
 
 
-def _guesses(density: Collapsed) -> dict[str, float]:
-    """Standard deviations to begin from: of the residual most of y's, of effects what would move y by half as much."""
-    sums, blocks = density.moments, density.variances.spec.blocks
-    size = float(np.sqrt(sums.total[-1, -1] / sums.n)) or 1.0
-    guesses = {"sigma": 0.7 * size}
-    for own, places in zip(sums.own, density.blocks, strict=True):
-        squares = np.einsum("laa->a", own) / sums.n
-        sds = [parameter.address for i in places for parameter in blocks[i].sds]
-        guesses |= {name: 0.4 * size / max(np.sqrt(s), 1e-100) for name, s in zip(sds, squares, strict=True)}
-    return guesses
+def _starts(density: Collapsed, rng: np.random.Generator) -> np.ndarray:
+    """The best of many thetas, from which modes are looked for: as many as cost little, shape (n, d)."""
+    n = int(np.clip(CLIMBS / _cost(density), 1, MAX_CLIMBS))
+    known = starts.starts(density)
+    cloud = starts.spread(known, 25 * (n - 1), rng)
+    pieces = range(0, len(cloud), density.batch)
+    values = np.concatenate([density.log_posterior(cloud[i : i + density.batch]) for i in pieces])
+    places = starts.apart(cloud, values, n)
+    return cloud[places] if len(places) else known[:1]
 
 
 def _affordable(density: Collapsed) -> int:
     """Effective draws of theta by default: fewer where each costs much. Each then serves two draws of the rest."""
+    return int(np.clip(OPERATIONS / _cost(density), FEWEST, DRAWS))
+
+
+def _cost(density: Collapsed) -> float:
+    """Operations of floating point, about, for one density."""
     levels = sum(10 * stage.own.shape[-1] * sum(stage.rest.shape[:2]) ** 2 for stage in density.stages)
-    each = levels + density.m**3 / 3
-    return int(np.clip(OPERATIONS / each, FEWEST, DRAWS))
+    return max(levels + density.m**3 / 3, 1.0)
 
 
 def _statistics(weighted: importance.Weighted, places: np.ndarray, chains: int) -> xr.Dataset:

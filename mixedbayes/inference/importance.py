@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.optimize import minimize
 from scipy.special import gammaln, logsumexp
 
 NU = 8.0
@@ -35,6 +34,17 @@ STEP = 1e-4
 
 WIDEST = 5.0
 """Standard deviation of a direction in which the curvature says nothing."""
+
+MAX_CLIMB, SHORTENINGS, LONGEST, LEAST_SLOPE = 150, 12, 3.0, 0.03
+"""Steps to a mode and trials of each, at most; the longest step, in logs; the slope at which a mode is reached."""
+
+MAX_MODES, SAME_MODE = 6, 1.0
+LEAST_PEAK, LEAST_MASS = -30.0, -9.0
+"""Modes of a proposal, at most; how near two are the same, in sds; and how far below the others a mode's height and mass
+may lie, in logs, the mass being Laplace's approximation: a narrow mode is high, and a wide one heavy."""
+
+LEAST_SHARE = 0.05
+"""Of a mode in the first proposal."""
 
 type Density = Callable[[np.ndarray], np.ndarray]
 type Gradient = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -143,30 +153,113 @@ class Weighted:
         return bool(self.pareto_k <= MAX_K)
 
 
-def find_mode(density: Gradient, start: np.ndarray) -> np.ndarray:
-    """The mode, shape (d,), by BFGS."""
+def find_modes(density: Gradient, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Climb from all starts at once, by BFGS with backtracking (Nocedal & Wright, 2006, algorithm 6.1, section 3.1).
 
-    def down(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = density(theta[None])
-        if not np.isfinite(value[0]) or not np.isfinite(slope).all():
-            return 1e300, np.zeros_like(theta)
-        return -float(value[0]), -slope[0]
+    Args:
+        density: (n, d) -> (n,) and (n, d), the log density and its gradient.
+        starts: Shape (n, d).
 
-    found = minimize(down, start, jac=True, method="BFGS", options={"gtol": 0.03, "maxiter": 200})
-    return np.asarray(found.x)
+    Returns:
+        Where each has come, shape (n, d), and the log density there, shape (n,).
+    """
+    theta = np.array(starts)
+    n, d = theta.shape
+    value, slope = _finite(*density(theta))
+    inverse, is_fresh = np.tile(np.eye(d), (n, 1, 1)), np.ones(n, dtype=bool)
+    climbing = np.isfinite(value)
+    for _ in range(MAX_CLIMB):
+        climbing &= np.abs(slope).max(axis=1, initial=0.0) > LEAST_SLOPE
+        at = np.flatnonzero(climbing)
+        if not len(at):
+            break
+        step = np.einsum("nij,nj->ni", inverse[at], slope[at])
+        step /= np.maximum(1.0, np.abs(step).max(axis=1, keepdims=True) / LONGEST)
+        new, new_value, new_slope = _backtracked(density, theta[at], value[at], slope[at], step)
+        stuck = new_value <= value[at]
+        moved, bent = new - theta[at], slope[at] - new_slope
+        theta[at], value[at], slope[at] = new, np.maximum(new_value, value[at]), new_slope
+        for i, s, y, is_stuck in zip(at, moved, bent, stuck, strict=True):
+            if is_stuck:  # once more along the gradient, then it has arrived
+                climbing[i], inverse[i], is_fresh[i] = not is_fresh[i], np.eye(d), True
+            elif (sy := s @ y) > 1e-10 * np.sqrt((s @ s) * (y @ y)):
+                start = np.eye(d) * sy / (y @ y) if is_fresh[i] else inverse[i]
+                turn = np.eye(d) - np.outer(s, y) / sy
+                inverse[i], is_fresh[i] = turn @ start @ turn.T + np.outer(s, s) / sy, False
+    return theta, value
 
 
-def at_mode(density: Gradient, mode: np.ndarray) -> Proposal:
-    """A proposal of the target's own curvature at its mode."""
+def _backtracked(
+    density: Gradient, theta: np.ndarray, value: np.ndarray, slope: np.ndarray, step: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps, each shortened until the density rises by a part of what its slope promises; none where it never does."""
+    found, found_value, found_slope = theta.copy(), value.copy(), slope.copy()
+    length, at = np.ones(len(theta)), np.arange(len(theta))
+    promised = np.einsum("nd,nd->n", step, slope)
+    for _ in range(SHORTENINGS):
+        new = theta[at] + length[at, None] * step[at]
+        new_value, new_slope = _finite(*density(new))
+        rises = new_value > value[at] + 1e-4 * length[at] * promised[at]
+        done = at[rises]
+        found[done], found_value[done], found_slope[done] = new[rises], new_value[rises], new_slope[rises]
+        at = at[~rises]
+        if not len(at):
+            break
+        length[at] *= 0.25
+    return found, found_value, found_slope
+
+
+def _finite(value: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same, minus infinity and no slope where either cannot be computed."""
+    good = np.isfinite(value) & np.isfinite(slope).all(axis=1)
+    return np.where(good, value, -np.inf), np.where(good[:, None], slope, 0.0)
+
+
+def at_modes(density: Gradient, modes: np.ndarray, values: np.ndarray) -> Proposal:
+    """A proposal of the target's own curvature at each of its modes that matter.
+
+    Their shares are by Laplace's approximation of the mass about each, evened out, for it may be far off.
+
+    Args:
+        density: As for `find_modes`.
+        modes: Shape (n, d), some of them the same but for rounding.
+        values: The log density there.
+    """
+    d = modes.shape[1]
+    means, scales, logs = [], [], []
+    for i in np.argsort(-values):
+        known = zip(means, scales, strict=True)
+        if len(means) == MAX_MODES or not values[i] > values.max() + LEAST_PEAK:
+            break
+        if any(_distance(modes[i], mean, scale) < SAME_MODE for mean, scale in known):
+            continue
+        scale = _curvature(density, modes[i])
+        if all(_distance(mean, modes[i], scale) > SAME_MODE for mean in means):
+            means.append(modes[i])
+            scales.append(scale)
+            logs.append(values[i] + np.log(np.diag(scale)).sum())
+    mass = np.array(logs) - max(logs)
+    order = [i for i in np.argsort(-mass) if mass[i] > LEAST_MASS]
+    shares = np.maximum(np.exp(0.5 * mass[order]), LEAST_SHARE)
+    proposal = Proposal(shares / shares.sum(), np.stack(means)[order], np.stack(scales)[order])
+    tails = [(j, sign) for j in range(d) for sign in (-1, 1)]
+    return proposal.with_tails(dict.fromkeys(tails, TAILS / len(tails)))
+
+
+def _distance(theta: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> float:
+    """In standard deviations."""
+    return float(np.linalg.norm(solve_triangular(scale, theta - mean, lower=True, check_finite=False)))
+
+
+def _curvature(density: Gradient, mode: np.ndarray) -> np.ndarray:
+    """The lower Cholesky factor of the inverse of the target's curvature at a mode, shape (d, d)."""
     d = len(mode)
     moves = STEP * np.concatenate([np.eye(d), -np.eye(d)])
-    _, slopes = density(mode + moves)
+    _, slopes = _finite(*density(mode + moves))
     hessian = (slopes[:d] - slopes[d:]) / (2 * STEP)
     values, vectors = np.linalg.eigh(-0.5 * (hessian + hessian.T))
     sd = np.where(values > WIDEST**-2, np.abs(values), WIDEST**-2) ** -0.5
-    scale = np.linalg.cholesky((vectors * sd**2) @ vectors.T)
-    tails = [(j, sign) for j in range(d) for sign in (-1, 1)]
-    return Proposal(np.ones(1), mode[None], scale[None]).with_tails(dict.fromkeys(tails, TAILS / len(tails)))
+    return np.linalg.cholesky((vectors * sd**2) @ vectors.T)
 
 
 def sample(

@@ -1,0 +1,72 @@
+"""Whether predictors and groups leave enough of a response for the residual's standard deviation to be estimated."""
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import lsmr
+
+from mixedbayes.errors import DataError
+from mixedbayes.inference.collapsed import Collapsed
+
+LEAST = 2.0
+"""Residuals that are told from rounding, in the density's least sigma."""
+
+SUSPICIOUS = 10.0
+"""A sigma at which rows are looked at, in the density's least."""
+
+MAX_DENSE = 5_000_000
+"""Numbers in the matrix of all columns up to which it is made dense."""
+
+ITERATIONS = 2000
+"""Of least squares by a sparse matrix, at most."""
+
+
+def check_residual(density: Collapsed, mode: np.ndarray) -> None:
+    """Refuse a response of which predictors and groups leave nothing, but for rounding.
+
+    Its density grows without bound as sigma goes to zero, so that there is no posterior.
+
+    Args:
+        density: Of the model.
+        mode: The highest place found, shape (d,).
+
+    Raises:
+        DataError: There is no residual.
+    """
+    least = density.least_sigma
+    if density.variances.at(mode[None]).sigma[0] > SUSPICIOUS * least:
+        return
+    left = _left(density)
+    if left > LEAST * least:
+        return
+    spec = density.variances.spec
+    name, groups = spec.design.response.name, dict.fromkeys(block.block.group for block in spec.blocks)
+    advice = f" If {name} was measured once a group, keep one row of each group and leave it out of the formula."
+    raise DataError(
+        f"Predictors and groups leave {left:.1g} of {name}, which varies by {density.size:.3g}: that cannot be told from rounding, so "
+        f"there is no residual from which sigma could be estimated.{advice if groups else ''}"
+    )
+
+
+def _left(density: Collapsed) -> float:
+    """The root mean square of what least squares on all columns leaves of y, from the rows themselves."""
+    spec, sums = density.variances.spec, density.moments
+    design, y = spec.design, spec.design.response.values - spec.design.offset  # noqa: PD011  # of the response
+    parts = [sparse.csc_array(design.fixed.X)]
+    for block in design.groups:
+        n, q = block.X.shape
+        columns = block.codes[:, None] * q + np.arange(q)
+        parts.append(
+            sparse.csc_array((block.X.ravel(), (np.repeat(np.arange(n), q), columns.ravel())), shape=(n, len(block.levels) * q))
+        )
+    whole = sparse.hstack(parts, format="csc")
+    sizes = np.sqrt(np.asarray(whole.multiply(whole).sum(axis=0)).ravel())
+    whole = whole[:, sizes > 0] @ sparse.diags_array(1 / sizes[sizes > 0])
+    y = y - sums.origin[-1]
+    if whole.shape[0] * whole.shape[1] <= MAX_DENSE:
+        dense = whole.toarray()
+        for _ in range(2):  # the second time for the digits that the first lost
+            y = y - dense @ np.linalg.lstsq(dense, y, rcond=1e-12)[0]
+    else:
+        for _ in range(2):
+            y = y - whole @ lsmr(whole, y, atol=1e-14, btol=1e-14, maxiter=ITERATIONS)[0]
+    return float(np.sqrt(np.mean(y * y)))
