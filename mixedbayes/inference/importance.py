@@ -43,8 +43,14 @@ LEAST_PEAK, LEAST_MASS = -30.0, -9.0
 """Modes of a proposal, at most; how near two are the same, in sds; and how far below the others a mode's height and mass
 may lie, in logs, the mass being Laplace's approximation: a narrow mode is high, and a wide one heavy."""
 
-LEAST_SHARE = 0.05
-"""Of a mode in the first proposal."""
+LEAST_SHARE = 0.03
+"""Of a component in a proposal, however little mass it holds."""
+
+LEAST_COMPONENT = 1e-3
+"""Mass that keeps a component in later proposals."""
+
+EXPECTATIONS = 30
+"""Steps of expectation-maximisation."""
 
 type Density = Callable[[np.ndarray], np.ndarray]
 type Gradient = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -288,7 +294,7 @@ def sample(
             return weighted
         is_good = _efficiency(theta, values, proposals[-1], rounds[-1]) >= GOOD and weighted.is_trusted
         if len(proposals) < ROUNDS and not is_good:
-            proposals.append(_adapted(weighted, proposals[-1], components=len(proposals)))
+            proposals.append(_adapted(weighted, proposals[-1], components=len(first.means) + len(proposals) - 1))
             rounds.append(0)
             n = min(at_once, left)
             continue
@@ -333,37 +339,52 @@ def _efficiency(theta: np.ndarray, values: np.ndarray, proposal: Proposal, n: in
 
 
 def _adapted(weighted: Weighted, last: Proposal, components: int) -> Proposal:
-    """A mixture fitted to weighted draws by expectation-maximisation, with those tails that hold some of them."""
+    """A mixture fitted to weighted draws by expectation-maximisation, with those tails that hold some of them.
+
+    Components begin as the last proposal's, the heaviest of them split in two until there are as many as asked for.
+    """
     theta = weighted.theta
     # tempered, where a few draws have all the weight
     power = min(1.0, weighted.effective / (20 * theta.shape[1] * components))
     weights = np.exp(weighted.log_weights * power)
     weights /= weights.sum()
-    proposal = _from_moments(theta, weights)
     shares = _tail_shares(weighted, last)
     if components == 1:
-        return proposal.with_tails(shares)
-    order = np.argsort((theta - proposal.means[0]) @ np.linalg.svd(proposal.scales[0])[0][:, 0])
-    share = np.zeros((len(theta), components))
-    place = np.floor(np.cumsum(weights[order]) * components * (1 - 1e-9)).astype(int)
-    share[order, np.minimum(place, components - 1)] = 1.0
-    spread = proposal.scales[0] @ proposal.scales[0].T
-    for _ in range(30):
-        mass = weights @ share
-        kept = mass > 0.02
-        share, mass = share[:, kept], mass[kept]
-        parts = [
-            _from_moments(theta, weights * s / m, 1e-2 * spread) for s, m in zip(share.T, mass, strict=True)
-        ]
-        largest = np.argsort(-mass)  # tails are the first component's
-        proposal = Proposal(
-            mass[largest] / mass.sum(),
-            np.concatenate([parts[k].means for k in largest]),
-            np.concatenate([parts[k].scales for k in largest]),
-        )
-        logs = proposal.by_component(theta)
-        share = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
-    return proposal.with_tails(shares)
+        return _from_moments(theta, weights).with_tails(shares)
+    belongs = _belonging(last, theta)
+    ridges = 1e-2 * (last.scales @ np.swapaxes(last.scales, 1, 2))  # a component does not shrink to a point
+    while belongs.shape[1] < components:
+        k = int(np.argmax(weights @ belongs))
+        near = np.where(_beyond_median(theta, weights * belongs[:, k]), 0.0, belongs[:, k])
+        belongs = np.column_stack([np.delete(belongs, k, axis=1), near, belongs[:, k] - near])
+        ridges = np.concatenate([np.delete(ridges, k, axis=0), ridges[[k, k]]])
+    for _ in range(EXPECTATIONS):
+        mass = weights @ belongs
+        kept = mass > LEAST_COMPONENT
+        belongs, ridges, mass = belongs[:, kept], ridges[kept], mass[kept]
+        parts = [_from_moments(theta, weights * b / m, r) for b, m, r in zip(belongs.T, mass, ridges, strict=True)]
+        means, scales = (np.concatenate([getattr(part, name) for part in parts]) for name in ("means", "scales"))
+        proposal = Proposal(mass / mass.sum(), means, scales)
+        belongs = _belonging(proposal, theta)
+    heaviest = np.argsort(-mass)  # tails are the first component's
+    mass = np.maximum(mass[heaviest], LEAST_SHARE)
+    return Proposal(mass / mass.sum(), means[heaviest], scales[heaviest]).with_tails(shares)
+
+
+def _belonging(proposal: Proposal, theta: np.ndarray) -> np.ndarray:
+    """The share of each component in the density at each theta, tails aside; shape (n, c)."""
+    logs = proposal.by_component(theta)[:, : len(proposal.means)]
+    return np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
+
+
+def _beyond_median(theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Which thetas lie in the further half of the weight along its longest axis, shape (n,)."""
+    weights = weights / weights.sum()
+    part = _from_moments(theta, weights)
+    place = (theta - part.means[0]) @ np.linalg.svd(part.scales[0])[0][:, 0]
+    order = np.argsort(place)
+    middle = order[np.searchsorted(np.cumsum(weights[order]), 0.5)]
+    return np.asarray(place > place[middle])
 
 
 def _tail_shares(weighted: Weighted, last: Proposal) -> dict[tuple[int, int], float]:
