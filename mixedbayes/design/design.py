@@ -46,7 +46,7 @@ class Fixed:
     """Population-level predictors.
 
     Attributes:
-        columns: Names, `Intercept` first where there is one.
+        columns: Names, the intercept first where there is one.
         X: The matrix, shape (n, p).
         dropped: Columns left out because earlier ones add up to them, and factors with one level.
         combination: How the columns of X add up to those left out of the recipe's, shape (p, recipe's - p).
@@ -82,9 +82,20 @@ class Fixed:
         return X
 
     @property
+    def intercept(self) -> int | None:
+        """The place of the intercept among the columns; None if there is none."""
+        place = self.recipe.intercept
+        return None if place is None else self.columns.index(self.recipe.columns[place])
+
+    @property
     def has_intercept(self) -> bool:
-        """Whether the first column is the intercept."""
-        return self.columns[:1] == ("Intercept",)
+        """Whether there is an intercept, the first column."""
+        return self.intercept is not None
+
+    @property
+    def slopes(self) -> tuple[str, ...]:
+        """Names of the columns but the intercept."""
+        return tuple(name for j, name in enumerate(self.columns) if j != self.intercept)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -110,6 +121,11 @@ class Block:
     covariance: Covariance
     recipe: Recipe
     factor: Levels
+
+    @property
+    def intercept(self) -> int | None:
+        """The place of the intercept among the columns; None if there is none."""
+        return self.recipe.intercept
 
     @property
     def has_correlation(self) -> bool:

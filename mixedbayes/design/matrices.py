@@ -46,6 +46,16 @@ class Recipe:
     columns: tuple[str, ...]
 
     @property
+    def intercept(self) -> int | None:
+        """The place of the intercept among the columns; None if there is none."""
+        before = 0
+        for part in self.spec.structure:
+            if part.term == INTERCEPT:
+                return before
+            before += len(part.columns)
+        return None
+
+    @property
     def empty(self) -> tuple[str, ...]:
         """The terms that gave no column: a factor with one level has no contrast."""
         return tuple(term_text(part.term) for part in self.spec.structure if not part.columns)

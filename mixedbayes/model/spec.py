@@ -168,7 +168,6 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
     names = _Names([*_RESERVED, *(p.name for p in family.parameters), *known])
     chooser = _Chooser(priors, names)
     fixed = design.fixed
-    columns = fixed.columns[1:] if fixed.has_intercept else fixed.columns
     X = fixed.X[:, 1:] if fixed.has_intercept else fixed.X
     centred = fixed.has_intercept and "b[Intercept]" not in priors
     if not centred and "Intercept" in priors:
@@ -186,7 +185,7 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
             0.0,
             scale / spread(x) if fixed.has_intercept else from_zero / size(x),
         )
-        for name, x in zip(columns, X.T, strict=True)
+        for name, x in zip(fixed.slopes, X.T, strict=True)
     )
     spanned = fixed.has_intercept or spans_constant(X)
     sd_means = [
@@ -238,7 +237,7 @@ def addresses(design: Design, family: Family) -> tuple[str, ...]:
     found: list[str] = []
     if design.fixed.has_intercept:
         found += ["Intercept", "b[Intercept]"]
-    slopes = [name for name in design.fixed.columns if name != "Intercept"]
+    slopes = design.fixed.slopes
     found += ["b", *(f"b[{name}]" for name in slopes)] if slopes else []
     if design.groups:
         found.append("sd")

@@ -43,7 +43,7 @@ class Addresses:
         found: dict[str, Draws] = {}
         for j, label in enumerate(self.spec.design.fixed.columns):
             found[f"b[{label}]"] = _one(posterior["b"], j)
-            if label != "Intercept":
+            if j != self.spec.design.fixed.intercept:
                 found.setdefault(label, found[f"b[{label}]"])
         if self.spec.intercept is not None and not self._is_intercept_two_things:
             found["Intercept"] = found["b[Intercept]"]

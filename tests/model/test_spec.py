@@ -348,6 +348,41 @@ def test_a_group_can_have_any_name(name):
     assert f"sd[{name}, x]" in [p.address for p in spec.parameters]
 
 
+@pytest.mark.parametrize("formula", ["y ~ 0 + {x} + z", "y ~ {x} * z + (1 + {x} | g) + (0 + {x} | h)", "y ~ 1 + (0 + {x} || g)"])  # fmt: skip
+@pytest.mark.parametrize("name", COLLISIONS)
+def test_a_predictor_can_have_any_name(name, formula):
+    named = spec_of(formula.format(x=name), data=DATA.rename(columns={"x": name}))
+    plain = spec_of(formula.format(x="x"))
+    assert [p.prior for p in named.parameters] == [p.prior for p in plain.parameters]
+    assert np.array_equal(named.means, plain.means)
+    found = [p.address for p in named.parameters]
+    assert len(found) == len(set(found))
+    for own, other in zip([named.design.fixed, *named.design.groups], [plain.design.fixed, *plain.design.groups], strict=True):  # fmt: skip
+        assert own.intercept == other.intercept
+        assert [c == "Intercept" for c in own.columns] == [c == "Intercept" for c in other.columns]
+
+
+@pytest.mark.parametrize(
+    ("formula", "fixed", "block"),
+    [
+        ("y ~ x + (x | g)", 0, 0),
+        ("y ~ 0 + x + (0 + x | g)", None, None),
+        ("y ~ 0 + a + (0 + a | g)", None, None),
+        ("y ~ 0 + Intercept + (0 + Intercept | g)", None, None),
+        ("y ~ Intercept + I(2 * Intercept) + x + (1 + Intercept | g)", 0, 0),
+        ("y ~ 0 + (1 | g)", None, 0),
+    ],
+)
+def test_the_intercept_is_known_by_its_term_and_not_by_its_name(formula, fixed, block):
+    design = mb.design(formula, DATA.assign(Intercept=DATA["z"]))
+    assert design.fixed.intercept == fixed
+    assert design.groups[0].intercept == block
+    for part in (design.fixed, *design.groups):
+        constant = [j for j, column in enumerate(part.columns) if column == "Intercept"]
+        assert constant == ([] if part.intercept is None else [part.intercept])
+        assert (part.X[:, constant] == 1).all()
+
+
 @pytest.mark.parametrize(
     "name", ["b", "sigma", "y/k", "g", "g_effect", "sd_g", "chain", "Intercept", "two words"]
 )
