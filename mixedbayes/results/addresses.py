@@ -90,7 +90,8 @@ class Addresses:
 
     @property
     def _is_intercept_two_things(self) -> bool:
-        return self.spec.centred and bool(np.any(self.spec.means != 0))
+        intercept = self.spec.design.fixed.intercept
+        return intercept is not None and bool(self.spec.centring.moves[intercept])
 
     def draws(self, address: str) -> np.ndarray:
         """The draws of a parameter, shape (chain, draw).
