@@ -185,17 +185,18 @@ def _moving_together(terms: Sequence[Term], columns: pd.DataFrame) -> list[str]:
 
 def _spans(moved: np.ndarray, X: np.ndarray) -> bool:
     """Whether the columns of X are combinations of the moved ones, and these can be made of them."""
-    shares = _shares(X, moved)
-    try:
-        gap, lost = X - moved @ shares, moved - X @ np.linalg.inv(shares)
-    except np.linalg.LinAlgError:
-        return False
+    with np.errstate(all="ignore"):  # of numbers that are too large there are no shares
+        shares = _shares(X, moved)
+        try:
+            gap, lost = X - moved @ shares, moved - X @ np.linalg.inv(shares)
+        except np.linalg.LinAlgError:
+            return False
     return bool((_peaks(gap) <= SAME * _peaks(X)).all() and (_peaks(lost) <= LOST * _peaks(moved)).all())
 
 
 def _shares(X: np.ndarray, moved: np.ndarray) -> np.ndarray:
     """How the moved columns add up to X, shape (p, p): each is itself and some of the others."""
-    sizes, own = (np.maximum(np.linalg.norm(A, axis=0), 1e-300) for A in (moved, X))
+    sizes, own = (np.where(_peaks(A) > 0, _peaks(A), 1.0) for A in (moved, X))
     change = X - moved
     change[:, _peaks(change) <= SAME * _peaks(X)] = 0.0
     rest = np.linalg.lstsq(moved / sizes, change / own, rcond=None)[0]

@@ -35,9 +35,10 @@ def dependent_columns(X: np.ndarray) -> list[int]:
 
 def spans_constant(X: np.ndarray) -> bool:
     """Whether columns add up to a constant: full dummies do, and then stand in for the intercept."""
-    ones = np.ones(len(X))
-    weights = np.linalg.lstsq(X, ones, rcond=None)[0] if X.shape[1] else np.zeros(0)
-    return bool(np.abs(X @ weights - ones).max() < TOLERANCE)
+    peaks = np.abs(X).max(axis=0, initial=0.0)
+    scaled, ones = X / np.where(peaks > 0, peaks, 1.0), np.ones(len(X))
+    weights = np.linalg.lstsq(scaled, ones, rcond=None)[0] if X.shape[1] else np.zeros(0)
+    return bool(np.abs(scaled @ weights - ones).max() < TOLERANCE)
 
 
 def _scaled(X: np.ndarray) -> np.ndarray:

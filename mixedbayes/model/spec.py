@@ -172,7 +172,9 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
     priors = _by_address(priors, known)
     names = _Names([*_RESERVED, *(p.name for p in family.parameters), *known])
     chooser = _Chooser(priors, names)
-    units = _Units(scale, float(np.hypot(scale, location)), spans_constant(design.fixed.X))
+    units = _Units(
+        scale, float(np.hypot(scale, location)), design.fixed.has_intercept or spans_constant(design.fixed.X)
+    )
     population, centring = _coefficients(design.fixed, location, units, chooser)
     for block in design.groups:
         names.of_group(block.group)
@@ -244,8 +246,9 @@ def _coefficients(
             keys, to_means[j] = (at_means,), fixed.centring.to_means[j]
         elif moves and at_means in chooser.priors:
             (given, *_) = (key for key in at_zero if key in chooser.priors)
+            what = "intercept" if is_intercept else f"coefficient of {name}"
             raise PriorError(
-                f"{at_means} is the coefficient at the predictors' means, {given} of those at zero, which tables show: give one of them a prior."
+                f"{at_means} is the {what} at the predictors' means, {given} that at zero, which tables show: give one of them a prior."
             )
         where, scale = (location, units.scale) if is_intercept else (0.0, units.of_coefficient(fixed, j))
         chosen = chooser.choose_located(keys[0], keys, where, scale)

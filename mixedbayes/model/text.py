@@ -53,7 +53,11 @@ def _where(spec: ModelSpec) -> list[str]:
     moved = [p.address for p in spec.parameters if p.at_means]
     shown = list(dict.fromkeys(f"{CENTRED}*" if name.startswith(CENTRED) else name for name in moved))
     are = "is" if len(shown) == 1 and not shown[0].endswith("*") else "are"
-    return [f"{' and '.join(shown)} {are} at the predictors' means; tables show what is at zero."] if shown else []
+    return (
+        [f"{' and '.join(shown)} {are} at the predictors' means; tables show what is at zero."]
+        if shown
+        else []
+    )
 
 
 def definitions(pairs: Iterable[tuple[str, str]]) -> str:
