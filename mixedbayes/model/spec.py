@@ -483,6 +483,9 @@ def _check_sizes(design: Design) -> None:
 def _by_address(priors: Mapping[str, Prior], known: Sequence[str]) -> dict[str, Prior]:
     """The priors under their canonical addresses, blanks not counting."""
     canonical = {"".join(address.split()): address for address in known}
+    canonical |= {f"{CENTRED}b[Intercept]": "Intercept"} if "Intercept" in known else {}
+    # as it is written on the other side of the Atlantic
+    canonical |= {f"centered.{key.removeprefix(CENTRED)}": name for key, name in canonical.items() if key.startswith(CENTRED)}
     found: dict[str, Prior] = {}
     for address, prior in priors.items():
         key = "".join(address.split())
@@ -491,7 +494,7 @@ def _by_address(priors: Mapping[str, Prior], known: Sequence[str]) -> dict[str, 
                 f"No parameter has the address {address!r}.{nearest(address, known)} Addresses here: {listed(known, 40)}."
             )
         if canonical[key] in found:
-            raise PriorError(f"{canonical[key]} is given two priors, which differ in blanks alone; keep one.")
+            raise PriorError(f"{canonical[key]} is given two priors under two spellings; keep one.")
         found[canonical[key]] = prior
     return found
 
