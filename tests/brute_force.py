@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from dense_gaussian import dense
+from dense_gaussian import at_means, dense
 from scipy.special import gammaln, logsumexp
 
 from mixedbayes.inference.variances import Variances
@@ -51,9 +51,7 @@ def dense_log_posterior(variances: Variances) -> Callable[[np.ndarray], np.ndarr
     Rows are rotated so that those which no column reaches, whose covariance is sigma^2 I, stand apart.
     """
     spec, design = variances.spec, variances.spec.design
-    X = design.fixed.X.copy()
-    if spec.centred:
-        X[:, 1:] -= spec.means
+    X = at_means(design.fixed.X, variances.coefficients)[0]
     Zs = [dense(block) for block in spec.blocks]
     whole = np.column_stack([X, *Zs]) if X.shape[1] or Zs else np.zeros((design.n, 1))
     U, sizes, _ = np.linalg.svd(whole / (np.abs(whole).max(axis=0) + 1e-300), full_matrices=False)
@@ -109,9 +107,10 @@ def reference(variances: Variances) -> tuple[np.ndarray, np.ndarray]:
     size = np.log(spec.design.response.values.std())
     known = {"sigma": (size - 1.0, 1.5)}
     for block in spec.blocks:
-        rms = np.sqrt(np.mean(block.block.X**2, axis=0))
+        X = at_means(block.block.X, block.sds)[0]
+        rms = np.sqrt(np.mean(X**2, axis=0))
         rms = np.where(rms > 0, rms, 1.0)
-        scaled = block.block.X / rms
+        scaled = X / rms
         spans = np.linalg.pinv(scaled.T @ scaled / len(scaled) + 1e-10 * np.eye(len(rms)))
         for p, r, s in zip(block.sds, rms, np.sqrt(np.diag(spans)), strict=True):
             far = np.log(max(s, 1.0))  # where columns are all but collinear, effects may be large

@@ -151,7 +151,7 @@ class Collapsed:
 
     @cached_property
     def size(self) -> float:
-        """The root mean square of y about the moments' origin; 1 where y is zero."""
+        """The root mean square of y as the moments' frame has it; 1 where y is zero."""
         return float(np.sqrt(self.moments.total[-1, -1] / self.moments.n)) or 1.0
 
     @property

@@ -232,7 +232,9 @@ def at_modes(density: Gradient, modes: np.ndarray, values: np.ndarray) -> Propos
         values: The log density there.
     """
     d = modes.shape[1]
-    means, scales, logs = [], [], []
+    means: list[np.ndarray] = []
+    scales: list[np.ndarray] = []
+    logs: list[float] = []
     for i in np.argsort(-values):
         known = zip(means, scales, strict=True)
         if len(means) == MAX_MODES or not values[i] > values.max() + LEAST_PEAK:

@@ -49,19 +49,17 @@ def check_residual(density: Collapsed, mode: np.ndarray) -> None:
 
 def _left(density: Collapsed) -> float:
     """The root mean square of what least squares on all columns leaves of y, from the rows themselves."""
-    spec, sums = density.variances.spec, density.moments
-    design, y = spec.design, spec.design.response.values - spec.design.offset  # noqa: PD011  # of the response
-    parts = [sparse.csc_array(design.fixed.X)]
-    for block in design.groups:
+    design, frame = density.variances.spec.design, density.moments.frame
+    y = design.response.values - design.offset - frame.location  # noqa: PD011  # of the response
+    parts = [sparse.csc_array(design.fixed.X @ frame.fixed)]
+    for block, to_means in zip(design.groups, frame.groups, strict=True):
         n, q = block.X.shape
-        columns = block.codes[:, None] * q + np.arange(q)
-        parts.append(
-            sparse.csc_array((block.X.ravel(), (np.repeat(np.arange(n), q), columns.ravel())), shape=(n, len(block.levels) * q))
-        )
+        rows, columns = np.repeat(np.arange(n), q), (block.codes[:, None] * q + np.arange(q)).ravel()
+        values = (block.X @ to_means).ravel()
+        parts.append(sparse.csc_array((values, (rows, columns)), shape=(n, len(block.levels) * q)))
     whole = sparse.hstack(parts, format="csc")
     sizes = np.sqrt(np.asarray(whole.multiply(whole).sum(axis=0)).ravel())
     whole = whole[:, sizes > 0] @ sparse.diags_array(1 / sizes[sizes > 0])
-    y = y - sums.origin[-1]
     if whole.shape[0] * whole.shape[1] <= MAX_DENSE:
         dense = whole.toarray()
         for _ in range(2):  # the second time for the digits that the first lost

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixedbayes.inference.collapsed import Collapsed
+from mixedbayes.inference.variances import partials
+from mixedbayes.model.covariances import sds_and_correlations
 
 STEPS = (1, 6, 40)
 """Of expectation-maximisation, after which its variances are a start: effects hardly shrunken, and more and more so."""
@@ -69,7 +71,7 @@ def _units(density: Collapsed) -> list[np.ndarray]:
     """
     sums, specs, size = density.moments, density.variances.spec.blocks, density.size
     start = density.variances.start({})[None]
-    known = density.variances.at(start).values  # noqa: PD011  # of parameters
+    known = density.variances.at(start).values
     found = []
     for own, places in zip(sums.own, density.blocks, strict=True):
         rms = np.sqrt(np.einsum("laa->a", own) / sums.n)
@@ -130,21 +132,20 @@ def _pattern(density: Collapsed, factor: int) -> np.ndarray:
 
 
 def _theta(density: Collapsed, covariances: Sequence[np.ndarray], sigma: float) -> np.ndarray:
-    """The theta of such covariances of each factor's effects, brought inside the priors' ends."""
+    """The theta of such covariances of each factor's effects, sds brought inside the ends of their priors."""
     variances = density.variances
-    guesses = {"sigma": sigma}
-    draws: dict[str, np.ndarray] = {}
+    guesses, correlations = {"sigma": sigma}, {}
     for covariance, places in zip(covariances, density.blocks, strict=True):
         start = 0
         for spec in (variances.spec.blocks[i] for i in places):
-            at = slice(start, start + len(spec.sds))
-            start = at.stop
-            sd = np.sqrt(np.diag(covariance)[at])
-            guesses |= {p.address: float(s) for p, s in zip(spec.sds, sd, strict=True)}
-            draws |= {spec.sd: sd[None, None], spec.correlation: (covariance[at, at] / np.outer(sd, sd))[None, None]}
-    plain = variances.start(guesses)
-    known = variances.at(plain[None]).values  # noqa: PD011  # of parameters
-    draws |= {p.address: known[p.address][None] for p in (*variances.spec.hyper, *variances.spec.auxiliary)}
-    with np.errstate(all="ignore"):
-        theta = variances.of(draws)[0]
-    return np.where(np.isfinite(theta), theta, plain)
+            stop = start + len(spec.sds)
+            sds, R = sds_and_correlations(covariance[start:stop, start:stop])
+            guesses |= {p.address: float(sd) for p, sd in zip(spec.sds, sds, strict=True)}
+            if spec.cor is not None:
+                correlations[spec.sds[-1].address] = np.concatenate(partials(R[None]))
+            start = stop
+    theta = variances.start(guesses)
+    for last, values in correlations.items():
+        first = variances.names.index(last) + 1
+        theta[first : first + len(values)] = values
+    return theta
