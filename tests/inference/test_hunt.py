@@ -10,12 +10,13 @@ of its draws is warned of, and let go; the swarm may miss a mode too, and then i
 import os
 import sys
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
-from brute_force import Oracle, oracle
+from brute_force import oracle
 from scipy.stats import norm
 
 import mixedbayes as mb
@@ -58,14 +59,14 @@ class Made:
     formula: str
     data: pd.DataFrame
     priors: dict[str, str]
-    twists: list[str] = field(default_factory=list)
+    twists: list[str]
 
     @property
     def spec(self) -> ModelSpec:
         return mb.model(self.formula, self.data, priors=self.priors).spec
 
     def __str__(self) -> str:
-        twists = ", ".join(self.twists) or "plain"
+        twists = ", ".join(self.twists)
         return f"seed {self.seed}: {self.formula}, {len(self.data)} rows, {self.data['g'].nunique()} groups, {twists}"
 
 
@@ -73,61 +74,75 @@ def made(seed: int) -> Made:
     """One data set, its shape and its troubles drawn by the seed."""
     rng = np.random.default_rng([9, seed])
     shape = list(FORMULAS)[rng.integers(len(FORMULAS))]
-    twists: list[str] = []
+    formula, twists = FORMULAS[shape], [shape]
 
     def twist(name: str, chance: float) -> bool:
         happens = bool(rng.uniform() < chance)
-        if happens:
-            twists.append(name)
+        twists.extend([name] * happens)
         return happens
 
-    groups = int(rng.integers(2, 7)) if twist("few groups", 0.6) else int(rng.integers(7, 16))
-    sizes = np.full(groups, rng.integers(2, 7))
+    def ten_to(low: float, high: float) -> float:
+        return float(10.0 ** rng.uniform(low, high))
+
+    groups = int(rng.integers(2, 7)) if twist("few groups", 0.5) else int(rng.integers(7, 21))
+    sizes = np.full(groups, rng.integers(2, 9))
     if twist("unbalanced", 0.3):
         sizes = rng.integers(1, 9, groups)
-        sizes[0] = 6
-    sizes[: 2 if sizes.sum() < 8 else 0] += 4
+    sizes[: 2 if sizes.sum() < 8 else 1] += 4
     g = np.repeat(np.arange(groups), sizes)
     n = len(g)
     h, k = rng.integers(0, rng.integers(2, 6), n), np.arange(n) // 2 % 3
-    f = np.where(rng.uniform(size=n) < 0.5, "a", "b")
-    f[:2] = ["a", "b"]
+    if twist("aliased", 0.15):  # h is g but for a row or two
+        h = g.copy()
+        h[rng.integers(n, size=2)] = 0
+    f = np.resize(["a", "b", "b"], n)
     x, w = rng.normal(size=(2, n))
     if twist("predictor of groups", 0.1):
         x = rng.normal(size=groups)[g] + 0.01 * rng.normal(size=n)
     if twist("collinear", 0.15):
-        w = x + 10.0 ** rng.uniform(-4, -1) * w
+        w = x + ten_to(-4, -1) * w
     sds = np.where(rng.uniform(size=5) < 0.35, 10.0 ** rng.uniform(-4, -1, 5), rng.gamma(2.0, 0.7, 5))
-    if (sds < 0.1).any():
-        twists.append("sds near zero")
-    sigma = 10.0 ** rng.uniform(-3, -1) if twist("small residual", 0.1) else rng.gamma(3.0, 0.3) + 0.05
+    sigma = ten_to(-3, -1) if twist("small residual", 0.1) else rng.gamma(3.0, 0.3) + 0.05
     u = rng.normal(size=(groups, 3)) * sds[:3]
     if twist("correlated", 0.3):
         u[:, 1] = u[:, 0] * sds[1] / sds[0] + 0.05 * u[:, 1]
-    y = 1 + 0.5 * x + u[g, 0] + u[g, 1] * x + u[g, 2] * w
-    y += rng.normal(0, sds[3], 6)[h] + rng.normal(0, sds[4], (groups, 3))[g, k] + (f == "b")
+    if twist("a group apart", 0.1):
+        u[0] *= 20
+    y = 1 + 0.5 * x + u[g, 0] + u[g, 1] * x + u[g, 2] * w + (f == "b")
+    y += rng.normal(0, sds[3], groups + 6)[h] + rng.normal(0, sds[4], (groups, 3))[g, k]
     y += sigma * (rng.standard_t(1.5, n) if twist("outliers", 0.15) else rng.normal(size=n))
-    if twist("shifted", 0.25):
-        x = x + rng.choice([-1, 1]) * 10.0 ** rng.uniform(0.5, 2.5)
+    shift = x.std() * rng.choice([-1, 1]) * ten_to(0.5, 2.5) if twist("shifted", 0.3) else 0.0
+    x = x + shift
     if twist("scaled", 0.25):
-        x, w = x * 10.0 ** rng.uniform(-3, 3), w * 10.0 ** rng.uniform(-3, 3)
+        x, w = x * ten_to(-3, 3), w * ten_to(-3, 3)
     if twist("unit of y", 0.2):
-        y = y * 10.0 ** rng.uniform(-4, 4)
-    priors: dict[str, str] = {}
-    if twist("flat coefficients", 0.15):
-        priors |= {"b": "flat", "Intercept": "flat"} if "0 +" not in FORMULAS[shape][:7] else {}
-    if groups >= 6 and h.max() >= 5 - 1 and twist("flat sds", 0.5):
-        priors["sd"] = "flat"
-    elif twist("vague sds", 0.15):
-        priors["sd"] = f"student_t(3, 0, {100 * y.std():.4g})"
-    elif twist("half-normal sds", 0.15):
-        priors["sd"] = f"normal(0, {y.std():.4g})"
+        y = y * ten_to(-4, 4)
     data = pd.DataFrame({"g": g, "h": h, "k": k, "f": f, "x": x, "w": w, "y": y})
-    if "x" not in FORMULAS[shape] and "f" not in FORMULAS[shape]:
-        priors.pop("b", None)
-    if "1" not in FORMULAS[shape] and "0 +" in FORMULAS[shape]:
-        priors.pop("Intercept", None)
-    return Made(seed, FORMULAS[shape], data, priors, [shape, *twists])
+    return Made(seed, formula, data, priors_of(formula, data, shift, twist, ten_to), twists)
+
+
+def priors_of(formula: str, data: pd.DataFrame, shift: float, twist: Callable, ten_to: Callable) -> dict[str, str]:
+    """Priors of all kinds, the default ones more often than not."""
+    priors: dict[str, str] = {}
+    size = float(data["y"].std())
+    enough = data["g"].nunique() >= 6 and data["h"].nunique() >= 5  # for flat priors to have a posterior
+    if twist("flat coefficients", 0.15):
+        slopes, first = any(name in formula[:14] for name in ("x", "f")), not formula.startswith("y ~ 0")
+        priors |= {"b": "flat"} if slopes else {}
+        priors |= {"Intercept": "flat"} if first else {}
+    for name, prior, chance in (
+        ("flat sds", "flat", 0.3 * enough),
+        ("vague sds", f"student_t(3, 0, {100 * size:.4g})", 0.12),
+        ("half-normal sds", f"normal(0, {size:.4g})", 0.12),
+        ("narrow sds", f"cauchy(0, {ten_to(-3, -1) * size:.4g})", 0.1),
+        ("far sds", f"lognormal({np.log(size) + 2 * np.log(ten_to(-1, 1)):.4g}, 0.3)", 0.1),
+    ):
+        if twist(name, chance):
+            return priors | {"sd": prior}
+    if shift and formula.startswith("y ~ x") and "(x | g)" in formula and twist("priors at zero", 0.6):
+        wide = abs(shift) if twist("wide", 0.5) else 1.0
+        priors["sd[g, Intercept]"] = f"exponential({1 / (size * wide):.4g})"
+    return priors
 
 
 @dataclass
