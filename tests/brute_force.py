@@ -162,7 +162,9 @@ def student(deviation: np.ndarray, factor: np.ndarray, nu: float = 5.0) -> np.nd
     d = deviation.shape[1]
     z = np.linalg.solve(factor, deviation.T)
     constant = gammaln((nu + d) / 2) - gammaln(nu / 2) - 0.5 * d * np.log(nu * np.pi)
-    return constant - np.log(np.abs(np.diag(factor))).sum() - 0.5 * (nu + d) * np.log1p((z**2).sum(axis=0) / nu)
+    return (
+        constant - np.log(np.abs(np.diag(factor))).sum() - 0.5 * (nu + d) * np.log1p((z**2).sum(axis=0) / nu)
+    )
 
 
 def oracle(variances: Variances, seed: int) -> Oracle:

@@ -423,7 +423,9 @@ def build_blocks(
         place = None if recipe.intercept is None else kept.index(recipe.intercept)
         centring = centre(X, X if dependent_columns(moved) else moved, place)
         names = tuple(recipe.columns[j] for j in kept)
-        blocks.append(Block(name, group, names, X, levels.labels, codes, covariance, centring, recipe, levels))
+        blocks.append(
+            Block(name, group, names, X, levels.labels, codes, covariance, centring, recipe, levels)
+        )
     return tuple(blocks)
 
 

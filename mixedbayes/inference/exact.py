@@ -16,12 +16,12 @@ from mixedbayes.inference.collapsed import Collapsed
 from mixedbayes.inference.effects import Effects, Keeping
 from mixedbayes.inference.moments import Frame, Moments, moments
 from mixedbayes.inference.options import GIB, Options
-from mixedbayes.inference.residual import check_residual
+from mixedbayes.inference.propriety import check_flat_priors, check_residual
 from mixedbayes.inference.variances import variances_of
 from mixedbayes.model.covariances import sds_and_correlations
 from mixedbayes.model.families import Density
 from mixedbayes.model.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
-from mixedbayes.work import Work
+from mixedbayes.work import Work, one_thread
 
 GAUSSIAN = Density("Normal", {"mu": "mu", "sigma": "sigma"})
 
@@ -129,7 +129,7 @@ def sample_exactly(density: Collapsed, options: Options) -> xr.DataTree:
     wanted = chains * options.draws if options.draws else _affordable(density)
     draws = options.draws or ceil(min(DRAWS, 2 * wanted) / chains)
     for_theta, for_places, for_effects = np.random.SeedSequence(options.seed).spawn(3)
-    with Work(watched=options.is_watched) as work:
+    with one_thread(), Work(watched=options.is_watched) as work:
         effects = Effects(
             density, work, for_effects, Keeping.within(options.memory * GIB, density, chains, draws)
         )
@@ -149,7 +149,7 @@ def sample_exactly(density: Collapsed, options: Options) -> xr.DataTree:
 def evidence(density: Collapsed, seed: int | None) -> tuple[float, float]:
     """The log of the integral of the density over theta, and the Pareto k of the weights it rests on."""
     for_theta, for_effects = np.random.SeedSequence(seed).spawn(2)
-    with Work(watched=False) as work:
+    with one_thread(), Work(watched=False) as work:
         effects = Effects(density, work, for_effects, Keeping(1, 0, 0, np.float64))
         weighted = _weigh(density, effects, _affordable(density), np.random.default_rng(for_theta))
     return weighted.log_evidence, weighted.pareto_k
@@ -172,6 +172,7 @@ def _weigh(
             "large or very small. method='nuts' may get further."
         )
     check_residual(density, modes[np.argmax(values)])
+    check_flat_priors(density, modes[np.argmax(values)])
     first = importance.at_modes(climb, modes, values)
     at_once = min(FIRST_ROUND, max(100, wanted // 4))
     return importance.sample(

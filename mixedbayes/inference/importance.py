@@ -296,7 +296,9 @@ def sample(
             return weighted
         is_good = _efficiency(theta, values, proposals[-1], rounds[-1]) >= GOOD and weighted.is_trusted
         if len(proposals) < ROUNDS and not is_good:
-            proposals.append(_adapted(weighted, proposals[-1], components=len(first.means) + len(proposals) - 1))
+            proposals.append(
+                _adapted(weighted, proposals[-1], components=len(first.means) + len(proposals) - 1)
+            )
             rounds.append(0)
             n = min(at_once, left)
             continue
@@ -364,8 +366,12 @@ def _adapted(weighted: Weighted, last: Proposal, components: int) -> Proposal:
         mass = weights @ belongs
         kept = mass > LEAST_COMPONENT
         belongs, ridges, mass = belongs[:, kept], ridges[kept], mass[kept]
-        parts = [_from_moments(theta, weights * b / m, r) for b, m, r in zip(belongs.T, mass, ridges, strict=True)]
-        means, scales = (np.concatenate([getattr(part, name) for part in parts]) for name in ("means", "scales"))
+        parts = [
+            _from_moments(theta, weights * b / m, r) for b, m, r in zip(belongs.T, mass, ridges, strict=True)
+        ]
+        means, scales = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("means", "scales")
+        )
         proposal = Proposal(mass / mass.sum(), means, scales)
         belongs = _belonging(proposal, theta)
     heaviest = np.argsort(-mass)  # tails are the first component's

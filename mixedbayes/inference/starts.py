@@ -29,7 +29,7 @@ JUMPS = (0.0, 0.5, 3.0)
 
 def starts(density: Collapsed) -> np.ndarray:
     """Thetas to begin from, shape (n, d), those that the data alone suggest."""
-    units, size = _units(density), density.size
+    units, size = [_of_factor(density, i) for i in range(len(density.blocks))], density.size
     plain = [np.diag((0.4 * unit) ** 2) for unit in units]
     found = [_theta(density, plain, 0.7 * size)]
     fitted = [_by_moments(density, i, unit) for i, unit in enumerate(units)]
@@ -39,9 +39,7 @@ def starts(density: Collapsed) -> np.ndarray:
         covariances, sigma = [each[step][0] for each in fitted], min(each[step][1] for each in fitted)
         found.append(_theta(density, covariances, sigma))
         if len(fitted) > 1 and step == 1:
-            found += [
-                _theta(density, _only(covariances, i), each[step][1]) for i, each in enumerate(fitted)
-            ]
+            found += [_theta(density, _only(covariances, i), each[step][1]) for i, each in enumerate(fitted)]
     found.append(_theta(density, [NEGLIGIBLE**2 * covariance for covariance in plain], size))
     return np.array(found)
 
@@ -64,20 +62,26 @@ def apart(thetas: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
     return np.array(chosen, dtype=int)
 
 
-def _units(density: Collapsed) -> list[np.ndarray]:
-    """For each factor the sds with which its effects would move y by as much as y varies, shape (q,).
+def units_of(density: Collapsed) -> dict[str, float]:
+    """By address the sds with which effects would move y by as much as y varies, and sigma's.
 
     A column of zeros, as subsets of rows may have, moves nothing: its sds are what the priors say.
     """
-    sums, specs, size = density.moments, density.variances.spec.blocks, density.size
-    start = density.variances.start({})[None]
-    known = density.variances.at(start).values
-    found = []
+    sums, specs = density.moments, density.variances.spec.blocks
+    known = density.variances.at(density.variances.start({})[None]).values
+    units = {"sigma": density.size}
     for own, places in zip(sums.own, density.blocks, strict=True):
-        rms = np.sqrt(np.einsum("laa->a", own) / sums.n)
-        typical = np.array([known[p.address][0] for i in places for p in specs[i].sds])
-        found.append(np.where(rms > 0, size / np.where(rms > 0, rms, 1.0), typical))
-    return found
+        squares = np.einsum("laa->a", own) / sums.n
+        addresses = [p.address for i in places for p in specs[i].sds]
+        for address, square in zip(addresses, squares, strict=True):
+            units[address] = density.size / float(np.sqrt(square)) if square > 0 else float(known[address][0])
+    return units
+
+
+def _of_factor(density: Collapsed, factor: int) -> np.ndarray:
+    """The units of a factor's sds, shape (q,)."""
+    units, specs = units_of(density), density.variances.spec.blocks
+    return np.array([units[p.address] for i in density.blocks[factor] for p in specs[i].sds])
 
 
 def _only(covariances: Sequence[np.ndarray], i: int) -> list[np.ndarray]:

@@ -485,7 +485,11 @@ def _by_address(priors: Mapping[str, Prior], known: Sequence[str]) -> dict[str, 
     canonical = {"".join(address.split()): address for address in known}
     canonical |= {f"{CENTRED}b[Intercept]": "Intercept"} if "Intercept" in known else {}
     # as it is written on the other side of the Atlantic
-    canonical |= {f"centered.{key.removeprefix(CENTRED)}": name for key, name in canonical.items() if key.startswith(CENTRED)}
+    canonical |= {
+        f"centered.{key.removeprefix(CENTRED)}": name
+        for key, name in canonical.items()
+        if key.startswith(CENTRED)
+    }
     found: dict[str, Prior] = {}
     for address, prior in priors.items():
         key = "".join(address.split())

@@ -121,7 +121,9 @@ def made(seed: int) -> Made:
     return Made(seed, formula, data, priors_of(formula, data, shift, twist, ten_to), twists)
 
 
-def priors_of(formula: str, data: pd.DataFrame, shift: float, twist: Callable, ten_to: Callable) -> dict[str, str]:
+def priors_of(
+    formula: str, data: pd.DataFrame, shift: float, twist: Callable, ten_to: Callable
+) -> dict[str, str]:
     """Priors of all kinds, the default ones more often than not."""
     priors: dict[str, str] = {}
     size = float(data["y"].std())
@@ -219,7 +221,12 @@ def test_fits_of_awkward_data_are_those_of_brute_force():
         warned = [each for each in found if each.complaints]
         missed = [each for each in found if each.is_judged and each.missed_by_oracle]
         idle = [each for each in found if each.oracle_effective < ENOUGH]
-        for title, lines in (("warned", warned), ("missed by brute force", missed), ("not judged", idle), ("alerts", alerts)):
+        for title, lines in (
+            ("warned", warned),
+            ("missed by brute force", missed),
+            ("not judged", idle),
+            ("alerts", alerts),
+        ):
             print(f"\n{title}: {len(lines)} of {len(found)}", *lines, sep="\n    ")
     assert not failures, "\n".join(failures)
     assert sum(each.is_judged for each in found) > 0.7 * len(found)
