@@ -45,18 +45,20 @@ class Oracle:
         return p, float(np.sqrt(np.sum(w**2 * (holds - p) ** 2)))
 
 
-def dense_log_posterior(variances: Variances) -> Callable[[np.ndarray], np.ndarray]:
-    """log p(theta | y) + constant, (B, d) -> (B,), by dense multivariate normals.
+def dense_log_posterior(
+    variances: Variances, rows: slice | np.ndarray = slice(None)
+) -> Callable[[np.ndarray], np.ndarray]:
+    """log p(theta | y) + constant, (B, d) -> (B,), of some rows, by dense multivariate normals.
 
     Rows are rotated so that those which no column reaches, whose covariance is sigma^2 I, stand apart.
     """
     spec, design = variances.spec, variances.spec.design
-    X = at_means(design.fixed.X, variances.coefficients)[0]
-    Zs = [dense(block) for block in spec.blocks]
-    whole = np.column_stack([X, *Zs]) if X.shape[1] or Zs else np.zeros((design.n, 1))
+    X = at_means(design.fixed.X, variances.coefficients)[0][rows]
+    Zs = [dense(block)[rows] for block in spec.blocks]
+    whole = np.column_stack([X, *Zs]) if X.shape[1] or Zs else np.zeros((len(X), 1))
     U, sizes, _ = np.linalg.svd(whole / (np.abs(whole).max(axis=0) + 1e-300), full_matrices=False)
     U = U[:, sizes > 1e-13 * sizes[0]]
-    y, r = design.response.values - design.offset, U.shape[1]
+    y, n, r = (design.response.values - design.offset)[rows], len(X), U.shape[1]
     apart = np.sum((y - U @ (U.T @ y)) ** 2)
     X, y = U.T @ X, U.T @ y
     Zs = [(U.T @ Z).reshape(r, len(b.block.levels), -1) for Z, b in zip(Zs, spec.blocks, strict=True)]
@@ -64,7 +66,7 @@ def dense_log_posterior(variances: Variances) -> Callable[[np.ndarray], np.ndarr
     other = [j for j in range(X.shape[1]) if j not in flat]
     Q = np.linalg.qr(X[:, flat], mode="complete")[0][:, len(flat) :] if flat else None
     constant = -0.5 * np.linalg.slogdet(X[:, flat].T @ X[:, flat])[1] if flat else 0.0
-    constant -= 0.5 * (design.n - len(flat)) * np.log(2 * np.pi)
+    constant -= 0.5 * (n - len(flat)) * np.log(2 * np.pi)
 
     def some(theta: np.ndarray) -> np.ndarray:
         point = variances.at(theta)
@@ -79,7 +81,7 @@ def dense_log_posterior(variances: Variances) -> Callable[[np.ndarray], np.ndarr
             V, left = Q.T @ V @ Q, left @ Q
         L = np.linalg.cholesky(V)
         z = np.linalg.solve(L, left[:, :, None])[:, :, 0]
-        log_det = np.log(np.einsum("bii->bi", L)).sum(axis=1) + (design.n - r) * np.log(point.sigma)
+        log_det = np.log(np.einsum("bii->bi", L)).sum(axis=1) + (n - r) * np.log(point.sigma)
         return point.log_prior - 0.5 * ((z**2).sum(axis=1) + apart / point.sigma**2) - log_det + constant
 
     def one_by_one(theta: np.ndarray) -> np.ndarray:
@@ -167,10 +169,20 @@ def student(deviation: np.ndarray, factor: np.ndarray, nu: float = 5.0) -> np.nd
     )
 
 
-def oracle(variances: Variances, seed: int) -> Oracle:
-    """The posterior of theta by brute force."""
+def posterior(variances: Variances, seed: int, rows: slice | np.ndarray = slice(None)) -> Oracle:
+    """The posterior of theta given some rows, by brute force."""
+    return oracle(dense_log_posterior(variances, rows), *reference(variances), seed)
+
+
+def oracle(target: Callable, centre: np.ndarray, scale: np.ndarray, seed: int) -> Oracle:
+    """A density of few dimensions by brute force.
+
+    Args:
+        target: (n, d) -> (n,), its log.
+        centre, scale: Of the distribution that the swarm begins with, shape (d,).
+        seed: Of all randomness.
+    """
     rng = np.random.default_rng(seed)
-    target, (centre, scale) = dense_log_posterior(variances), reference(variances)
     particles = swarm(target, centre, scale, rng)
     d = len(centre)
     white = (particles - particles.mean(axis=0)) / particles.std(axis=0)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pytest
-from brute_force import oracle
+from brute_force import posterior
 from scipy.stats import norm
 
 import mixedbayes as mb
@@ -184,7 +184,7 @@ def compared(case: Made) -> Found:
     log_evidence, k = evidence(collapse(fit.spec), case.seed)
     variances = variances_of(fit.spec)
     theta = variances.of({str(name): values.to_numpy() for name, values in fit.posterior.items()})
-    known = oracle(variances, case.seed)
+    known = posterior(variances, case.seed)
     draws = float(fit.idata["sample_stats"].attrs.get("effective", 400.0))
     effective = 1 / (1 / draws + 1 / len(theta))
     differences = []
