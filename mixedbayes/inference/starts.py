@@ -20,6 +20,9 @@ STEPS = (1, 6, 40)
 NEGLIGIBLE = 0.02
 """What is left of a factor's sds in the starts that do without it."""
 
+PARTS = (0.5, 1e-3)
+"""Of what least squares leave of y's variance, the residual's before the first step: groups then differ little or wholly."""
+
 LEAST_SPAN = 1e-12
 """Of the columns' mean squares, in units in which each is 1: less in a direction, and they do not span it."""
 
@@ -32,14 +35,17 @@ def starts(density: Collapsed) -> np.ndarray:
     units, size = [_of_factor(density, i) for i in range(len(density.blocks))], density.size
     plain = [np.diag((0.4 * unit) ** 2) for unit in units]
     found = [_theta(density, plain, 0.7 * size)]
-    fitted = [_by_moments(density, i, unit) for i, unit in enumerate(units)]
-    if not fitted:
+    if not units:
         return np.array(found)
-    for step in range(len(STEPS)):
-        covariances, sigma = [each[step][0] for each in fitted], min(each[step][1] for each in fitted)
-        found.append(_theta(density, covariances, sigma))
-        if len(fitted) > 1 and step == 1:
-            found += [_theta(density, _only(covariances, i), each[step][1]) for i, each in enumerate(fitted)]
+    for part in PARTS:
+        fitted = [_by_moments(density, i, unit, part) for i, unit in enumerate(units)]
+        for step in range(len(STEPS)):
+            covariances, sigma = [each[step][0] for each in fitted], min(each[step][1] for each in fitted)
+            found.append(_theta(density, covariances, sigma))
+            if len(fitted) > 1 and step == 1:
+                found += [
+                    _theta(density, _only(covariances, i), each[step][1]) for i, each in enumerate(fitted)
+                ]
     found.append(_theta(density, [NEGLIGIBLE**2 * covariance for covariance in plain], size))
     return np.array(found)
 
@@ -89,7 +95,9 @@ def _only(covariances: Sequence[np.ndarray], i: int) -> list[np.ndarray]:
     return [each if j == i else NEGLIGIBLE**2 * each for j, each in enumerate(covariances)]
 
 
-def _by_moments(density: Collapsed, factor: int, unit: np.ndarray) -> list[tuple[np.ndarray, float]]:
+def _by_moments(
+    density: Collapsed, factor: int, unit: np.ndarray, part: float
+) -> list[tuple[np.ndarray, float]]:
     """Covariances of a factor's effects and sigma as if there were no other factor, after each of `STEPS`.
 
     With e_l = Z_l'(y - Xb), b by least squares, the effects of level l are N(V_l e_l, sigma^2 V_l); their mean squares
@@ -106,7 +114,7 @@ def _by_moments(density: Collapsed, factor: int, unit: np.ndarray) -> list[tuple
     mask = _pattern(density, factor)
     values, vectors = np.linalg.eigh(own.sum(axis=0) / n)
     covariance = np.eye(len(unit)) + (vectors / np.where(values > LEAST_SPAN, values, np.inf)) @ vectors.T
-    covariance, sigma2 = covariance * mask, 0.5 * max(left / n, least)
+    covariance, sigma2 = covariance * mask, max(part * left / n, least)
     found = []
     for step in range(1, STEPS[-1] + 1):
         F = np.linalg.cholesky(covariance)
