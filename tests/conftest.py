@@ -17,6 +17,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--seed", type=int, default=0, help="another one draws other numbers in all tests that sample"
     )
+    parser.addoption("--hunt", type=int, default=12, help="made data sets that test_hunt.py fits")
 
 
 def pytest_configure(config):
