@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mixedbayes.design.centring import Centring, at_means, centre
+from mixedbayes.design.centring import Centring, at_means, beyond, centre
 from mixedbayes.design.evaluate import Scope, evaluate, unknown_function
 from mixedbayes.design.functions import FUNCTIONS, VALUES
 from mixedbayes.design.groups import Levels, find_levels, texts_of
@@ -35,6 +35,9 @@ from mixedbayes.language.formula import Formula, GroupTerm
 from mixedbayes.language.parse import parse
 
 type Covariance = Literal["full", "diagonal"]
+
+FAR = 3.0
+"""Spreads of a predictor, from which on zero lies far outside its values."""
 
 SAME = 1e-6
 """Of the size of a number, up to which two are the same but for rounding."""
@@ -329,6 +332,7 @@ def build_design(
         *column_notes(fixed.dropped),
         *(note for block in groups for note in column_notes(block.recipe.empty, f" of {block.name}")),
         *(note for term, block in zip(parsed.groups, groups, strict=True) for note in bar_notes(term, block)),
+        *independence_notes(groups),
     )
     batches = (len(rows.kept),)
     return Design(parsed, response, fixed, offset, groups, rows, notes, columns, env, states, batches)
@@ -440,3 +444,30 @@ def bar_notes(term: GroupTerm, block: Block) -> tuple[str, ...]:
     return (
         f"{term!r}: all effects are independent, those of the factor {listed(factors)} too; lme4 would leave these correlated.",
     )
+
+
+def independence_notes(groups: Sequence[Block]) -> tuple[str, ...]:
+    """What to say where a group's intercept and slopes are independent at a zero that is far from the data."""
+    notes = []
+    for block in groups:
+        if block.intercept is None:
+            continue
+        for name, x in independent_of(block, groups):
+            if beyond(x) > FAR:
+                notes.append(
+                    f"In {block.group}, the intercept and the effect of {name} are independent where {name} is 0, far from its values "
+                    f"({x.min():.6g} to {x.max():.6g}): write (1 + {name} | {block.group}), or take the mean {x.mean():.6g} off {name} first."
+                )
+    return tuple(notes)
+
+
+def independent_of(block: Block, groups: Sequence[Block]) -> list[tuple[str, np.ndarray]]:
+    """The effects that are declared independent of a block's intercept: its own by `||`, and those of `(0 + x | g)` beside it."""
+    return [
+        (name, x)
+        for other in groups
+        if other.group == block.group
+        and ((other is block and block.covariance == "diagonal") or other.intercept is None)
+        for j, (name, x) in enumerate(zip(other.columns, other.X.T, strict=True))
+        if j != other.intercept
+    ]
