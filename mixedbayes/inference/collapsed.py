@@ -304,7 +304,8 @@ class Collapsed:
         above: dict[int, np.ndarray] = {}  # of whole stages, (q, B, L)
         for place, i in enumerate(self.crossed):
             L, q = self.moments.own[i].shape[:2]
-            values = x[:, self.ends[place] : self.ends[place + 1]].reshape(B, L, q) @ self.to_zero[i].T
+            values = x[:, self.ends[place] : self.ends[place + 1]].reshape(B, L, q)
+            values = values if _is_one(self.to_zero[i]) else values @ self.to_zero[i].T
             effects[i] = values[wanted]
             if kept is not None:
                 sums[i] = np.stack([values.sum(axis=0), (values**2).sum(axis=0), np.zeros((L, q))])
@@ -326,8 +327,8 @@ class Collapsed:
                 mean = np.einsum("ab...,b...->a...", stage.V, e)
                 T = self.to_zero[constant.factor]
                 if kept is not None:
-                    at_zero = np.tensordot(T, mean, 1)
-                    variance = np.einsum("ab,ac,bckl,k->al", T, T, stage.V, solved.point.sigma**2)
+                    at_zero = _times(T, mean)
+                    variance = np.einsum("abkl,ab,k->al", _times(T, stage.V), T, solved.point.sigma**2)
                     sums[constant.factor][:, levels] = np.swapaxes(
                         [at_zero.sum(axis=1), (at_zero**2).sum(axis=1), variance], 1, 2
                     )
@@ -337,7 +338,7 @@ class Collapsed:
                 values = mean[:, drawn] + solved.point.sigma[drawn, None] * moved
                 if place:
                     above[constant.factor], values = values, values[:, wanted]
-                effects[constant.factor][:, levels] = np.moveaxis(np.tensordot(T, values, 1), 0, -1)
+                effects[constant.factor][:, levels] = np.moveaxis(_times(T, values), 0, -1)
         order = range(len(self.moments.groups))
         return Drawn(
             (x[:, start:] + solved.point.location.T) @ self.moments.frame.fixed.T,
@@ -399,6 +400,16 @@ class Collapsed:
                 front[q:, q:] = N_bar
                 N_bar = front[..., self.stages[place - 1].parent]
         return total
+
+
+def _is_one(T: np.ndarray) -> bool:
+    """Whether it is the identity."""
+    return bool((np.eye(len(T)) == T).all())
+
+
+def _times(T: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """T times the vectors along the first axis."""
+    return values if _is_one(T) else np.tensordot(T, values, 1)
 
 
 def _contract(rest: np.ndarray, vectors: np.ndarray) -> np.ndarray:
