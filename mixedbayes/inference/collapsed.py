@@ -75,7 +75,8 @@ class Drawn:
         coefficients: Shape (B, p), the intercept where the moments' X has it.
         effects: For each grouping factor, shape (kept, L, q).
         sums: For each grouping factor the sums over the B thetas of the mean that effects were drawn from given
-            what stands above them in the elimination, of its square, and of the variance; shape (3, L, q).
+            what stands above them in the elimination, of its squared distance from the average of the B, and of
+            the variance; shape (3, L, q).
     """
 
     coefficients: np.ndarray
@@ -296,7 +297,7 @@ class Collapsed:
             values = x[:, self.ends[place] : self.ends[place + 1]].reshape(B, L, q)
             effects[i] = values[wanted]
             if kept is not None:
-                sums[i] = np.stack([values.sum(axis=0), (values**2).sum(axis=0), np.zeros((L, q))])
+                sums[i] = np.stack([*_sums(values, axis=0), np.zeros((L, q))])
         border = np.concatenate(
             [self.shift - x[:, start:] - solved.point.location.T, np.ones((B, 1))], axis=1
         )
@@ -315,9 +316,7 @@ class Collapsed:
                 mean = np.einsum("ab...,b...->a...", stage.V, e)
                 if kept is not None:
                     variance = np.einsum("aabl,b->al", stage.V, solved.point.sigma**2)
-                    sums[constant.factor][:, levels] = np.swapaxes(
-                        [mean.sum(axis=1), (mean**2).sum(axis=1), variance], 1, 2
-                    )
+                    sums[constant.factor][:, levels] = np.swapaxes([*_sums(mean, axis=1), variance], 1, 2)
                 drawn = wanted if place == 0 else np.ones(B, dtype=bool)  # what is below needs all
                 noise = rng.standard_normal((q, int(drawn.sum()), mean.shape[-1]))
                 moved = np.einsum("acbl,abl->cbl", stage.half[:, :, drawn], noise)
@@ -386,6 +385,11 @@ class Collapsed:
                 front[q:, q:] = N_bar
                 N_bar = front[..., self.stages[place - 1].parent]
         return total
+
+
+def _sums(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """The sum, and the sum of squared distances from the average: squares about zero lose digits."""
+    return values.sum(axis=axis), np.square(values - values.mean(axis=axis, keepdims=True)).sum(axis=axis)
 
 
 def _contract(rest: np.ndarray, vectors: np.ndarray) -> np.ndarray:

@@ -29,20 +29,25 @@ def bayes_r2(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataF
     trials = spec.design.response.trials
     tried = np.arange(spec.design.n) if trials is None else np.flatnonzero(trials)  # no trial, no share
     rows = spec.design.only(tried).encoded
-    sums = np.zeros((7, predictor.S))
+    centres: list[np.ndarray] = []  # of the first rows: squares about zero lose the digits of a large mean
+    sums, squares, noise = np.zeros((3, predictor.S)), np.zeros((3, predictor.S)), np.zeros(predictor.S)
     for at in predictor.pieces(len(rows)):
         trials = None if rows.trials is None else rows.trials[at]
         many = 1.0 if trials is None else trials[:, None]
         arguments = predictor.arguments(predictor.eta(rows, at), trials)
         f = predictor.likelihood.mean(arguments) / many
         f0 = population.mean(rows, at)
-        v = np.broadcast_to(predictor.likelihood.variance(arguments) / many**2, f.shape)
-        sums += [x.sum(axis=0) for x in (f, f**2, f0, f0**2, f - f0, (f - f0) ** 2, v)]
-    sums /= len(rows)
-    to_sample = len(rows) / max(len(rows) - 1, 1)
-    fitted, fixed, random = (to_sample * np.maximum(sums[i + 1] - sums[i] ** 2, 0.0) for i in (0, 2, 4))
+        noise += np.broadcast_to(predictor.likelihood.variance(arguments) / many**2, f.shape).sum(axis=0)
+        parts = (f, f0, f - f0)
+        centres = centres or [part.mean(axis=0) for part in parts]
+        apart = [part - centre for part, centre in zip(parts, centres, strict=True)]
+        sums += [x.sum(axis=0) for x in apart]
+        squares += [np.square(x).sum(axis=0) for x in apart]
+    n = len(rows)
+    fitted, fixed, random = np.maximum(squares - sums**2 / n, 0.0) / max(n - 1, 1)
+    noise /= n
     with np.errstate(invalid="ignore"):
-        shares = [fitted / (fitted + sums[6]), fixed / (fixed + random + sums[6])]
+        shares = [fitted / (fitted + noise), fixed / (fixed + random + noise)]
     return _table(["conditional", "marginal"], shares, conf_level).rename_axis("r2")
 
 

@@ -350,6 +350,16 @@ def test_r2_is_arvizs_and_its_parts_add_up():
     assert table.loc["marginal", "estimate"] == pytest.approx(marginal.mean())
 
 
+@pytest.mark.parametrize("shift", [1e6, 1e9, -1e9])
+def test_r2_is_the_same_wherever_the_response_lies(shift):
+    fit = small(draws=100)
+    tree = fit.idata.copy()
+    b = fit.posterior["b"]
+    tree["posterior"] = xr.DataTree(fit.posterior.assign(b=b + shift * (b["coefficient"] == "Intercept")))
+    moved = Fit(fit.spec, tree, NoEngine())
+    np.testing.assert_allclose(moved.bayes_r2(), fit.bayes_r2(), rtol=1e-5)
+
+
 def test_r2_of_successes_is_of_their_part_of_the_trials():
     fit = small("binomial")
     p, n = fit.predict(draws=True).to_numpy(), DATA["n"].to_numpy()
