@@ -399,6 +399,7 @@ def build_blocks(
 ) -> tuple[Block, ...]:
     """One block a bar term; each grouping factor's levels are found once."""
     found: dict[tuple[str, ...], tuple[Levels, np.ndarray]] = {}
+    named = {":".join(term.group) for term in groups}
     blocks: list[Block] = []
     for term in groups:
         if term.group not in found:
@@ -408,8 +409,11 @@ def build_blocks(
         group = ":".join(term.group)
         if any(block.group == group and block.factor.columns != term.group for block in blocks):
             raise DataError(f"Two groups would both be named {group!r}; rename a column.")
-        before = sum(block.group == group for block in blocks)
-        name = f"{group}.{before + 1}" if before else group
+        name, number = group, sum(block.group == group for block in blocks)
+        while number and (name == group or name in named):  # another group may be called g.2
+            number += 1
+            name = f"{group}.{number}"
+        named.add(name)
         covariance: Covariance = "full" if term.correlated else "diagonal"
         blocks.append(Block(name, group, recipe.columns, X, levels.labels, codes, covariance, recipe, levels))
     return tuple(blocks)

@@ -8,9 +8,10 @@ import pandas as pd
 import xarray as xr
 
 from mixedbayes.model.families import Link
+from mixedbayes.model.likelihoods import likelihood_of
 from mixedbayes.model.spec import BlockSpec, ModelSpec
 from mixedbayes.results.predictor import Predictor, predictor_of
-from mixedbayes.results.quantities import RESIDUAL, posterior_of
+from mixedbayes.results.quantities import RESIDUAL, apart, posterior_of
 from mixedbayes.results.summary import estimate
 
 
@@ -55,11 +56,12 @@ def icc(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataFrame:
     """The share of each group in the variance that the fixed effects leave, on the scale of the linear predictor.
 
     Effects of a predictor count with its values: a block's variance is the mean of z'Sigma z over rows. The
-    residual variance is that of the latent variable where the link has one (pi^2/3 for logit), else that of the
-    response over the squared slope of the inverse link, at the mean of the response. Source: Nakagawa, Johnson &
+    residual variance is that of the latent variable where the response counts signs of one (pi^2/3 for logit), else
+    that of the response over the squared slope of the inverse link, at the mean of the response. Source: Nakagawa, Johnson &
     Schielzeth (2017); Johnson (2014).
     """
-    needs_mean = spec.link.latent_variance is None and spec.link.name != "identity"
+    constant = spec.link.name == "identity" and likelihood_of(spec.family).is_homoscedastic
+    needs_mean = spec.latent_variance is None and not constant
     predictor = predictor_of(spec, idata, groups="all" if needs_mean else None)
     groups: dict[str, Any] = {}
     for block_spec in spec.blocks:
@@ -68,9 +70,9 @@ def icc(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataFrame:
         covariance = _covariance(block_spec, posterior_of(idata).sel(draw=predictor.draws))
         variance = np.einsum("abs,ab->s", covariance, squares)
         groups[block.group] = groups.get(block.group, 0.0) + variance
-    residual = _residual(spec.link, predictor)
-    total = residual + sum(groups.values())
-    shares = {name: variance / total for name, variance in {**groups, RESIDUAL: residual}.items()}
+    groups[apart(RESIDUAL, spec)] = _residual(spec.link, predictor)
+    total = sum(groups.values())
+    shares = {name: variance / total for name, variance in groups.items()}
     return _table(shares, shares.values(), conf_level).rename_axis("group")
 
 
@@ -87,8 +89,8 @@ def _covariance(block: BlockSpec, posterior: xr.Dataset) -> np.ndarray:
 
 def _residual(link: Link, predictor: Predictor) -> np.ndarray:
     """The residual variance on the scale of the linear predictor, shape (S,)."""
-    if link.latent_variance is not None:
-        return np.full(predictor.S, link.latent_variance)
+    if (latent := predictor.spec.latent_variance) is not None:
+        return np.full(predictor.S, latent)
     rows = predictor.spec.design.encoded
     sums = [predictor.mean(rows, at).sum(axis=0) for at in predictor.pieces(len(rows))]
     mean = np.sum(sums, axis=0) / len(rows)

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from dataclasses import replace
 
 import arviz as az
 import numpy as np
@@ -14,6 +15,7 @@ from synthetic import NoEngine, synthetic_fit
 
 import mixedbayes as mb
 from mixedbayes.errors import ArgumentError, ConvergenceWarning, DataError
+from mixedbayes.model.families import FAMILIES
 from mixedbayes.results import psis, row_groups
 from mixedbayes.results.fit import Fit
 from mixedbayes.results.group_density import log_predictive
@@ -395,6 +397,38 @@ def test_icc_of_links_without_a_residual():
     sd2, mean = counts.posterior["sd_school"][..., 0] ** 2, counts.predict(draws=True).mean("observation")
     expected = float((sd2 / (sd2 + 1 / mean)).mean())
     assert counts.icc().loc["school", "estimate"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_icc_takes_a_latent_variance_only_of_responses_that_are_signs():
+    """A share between 0 and 1 has the logit link too, and no latent variable."""
+    shares = replace(FAMILIES["bernoulli"], name="shares", counts_signs=False)
+    fit = small("bernoulli")
+    other = Fit(replace(fit.spec, family=shares), fit.idata, NoEngine())
+    sd2, mean = fit.posterior["sd_school"][..., 0] ** 2, fit.predict(draws=True).mean("observation")
+    expected = float((sd2 / (sd2 + 1 / (mean * (1 - mean)))).mean())
+    assert other.icc().loc["school", "estimate"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_icc_of_counts_with_the_identity_link_is_at_the_mean_of_all():
+    data = DATA.assign(count=DATA["count"] + 5)
+    fit = synthetic_fit("count ~ x + (1 | school)", data, "poisson", link="identity")
+    sd2, mean = fit.posterior["sd_school"][..., 0] ** 2, fit.predict(draws=True).mean("observation")
+    assert fit.icc().loc["school", "estimate"] == pytest.approx(float((sd2 / (sd2 + mean)).mean()))
+
+
+@pytest.mark.parametrize("name", ["Residual", "Residual_", "(prior)", "sigma", "sample", "estimate", "group"])
+def test_a_group_of_any_name_has_its_share_in_tables(name):
+    formula, priors = "y ~ x + (1 | {g}) + (1 | class)", {"sd": "exponential(gamma(2, 1))"}
+    plain = synthetic_fit(formula.format(g="school"), DATA, priors=priors)
+    named = synthetic_fit(formula.format(g=f"`{name}`"), DATA.rename(columns={"school": name}), priors=priors)
+    for table in ("icc", "varcorr", "tidy", "ranef", "coef"):
+        ours, theirs = getattr(named, table)().reset_index(), getattr(plain, table)().reset_index()
+        pd.testing.assert_frame_equal(ours.drop(columns="group"), theirs.drop(columns="group"))
+        known = theirs["group"].replace("school", name)
+        apart = known.mask(theirs["group"].isin(["Residual", "(prior)"]), ours["group"])
+        assert list(ours["group"].dropna()) == list(apart.dropna())
+        assert ours["group"].nunique() == theirs["group"].nunique()
+    pd.testing.assert_frame_equal(named.predict(), plain.predict())
 
 
 @pytest.fixture(scope="module")
