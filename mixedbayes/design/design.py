@@ -251,7 +251,7 @@ class Design:
         """New data by the same recipe: the states of `poly`, `scale` and splines, and the levels, learned here.
 
         Args:
-            data: A table with the predictors and groups; it needs no response.
+            data: A table with the predictors and groups; it needs no response, and no complete row.
             missing: As in `design`.
             groups: Names of the blocks wanted; columns of others are not asked for. None for all.
             trials: Whether those of the response are wanted.
@@ -259,13 +259,22 @@ class Design:
         Raises:
             DataError: A column is not there, or a population-level factor has a new level.
         """
-        table = open_table(data)
+        table = open_table(data, may_be_empty=True)
         names = [block.name for block in self.groups] if groups is None else groups
         needed = self.columns_of(names, trials=trials)
         absent = [name for name in needed if name not in table.columns]
         if absent:
             raise unknown_columns(absent, table.columns, ())
-        columns, rows = read_columns(table, needed, missing)
+        columns, rows = read_columns(table, needed, missing, may_be_empty=True)
+        if not len(rows.kept):
+            nothing = self.only(np.arange(0)).encoded
+            return replace(
+                nothing,
+                groups={name: nothing.groups[name] for name in names},
+                trials=nothing.trials if trials else None,
+                index=index_of(table),
+                missing=rows.missing,
+            )
         columns = alike(columns, self.data)
         encoded = {
             block.name: EncodedBlock(block.recipe.encode(columns, self.env), *block.factor.encode(columns))

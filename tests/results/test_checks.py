@@ -602,6 +602,8 @@ def test_a_response_that_is_a_call_has_a_picture():
             "The statistic 'sort' takes the responses of a data set and returns one number",
         ),
         ({"n": 2.5}, "n is a whole number of at least 1, or None, not 2.5"),
+        ({"max_levels": 3}, "max_levels= is of the levels of by=, which names no factor."),
+        ({"kind": "calibration", "n": 9}, "kind='calibration' of y needs no replicated data, of which n="),
         ({"max_levels": 0}, "max_levels is a whole number of at least 1, not 0"),
         ({"seed": "x"}, "seed is a whole number of at least 0, not 'x'"),
     ],

@@ -222,6 +222,9 @@ def test_contrasts_of_numbers_are_of_the_values_chosen():
         ("effects", {"x": "x", "conf_level": 95}, "conf_level lies between 0 and 1, not 95."),
         ("slopes", {"x": "x", "conf_level": 95}, "conf_level lies between 0 and 1, not 95."),
         ("contrasts", {"x": "f", "conf_level": 95}, "conf_level lies between 0 and 1, not 95."),
+        ("effects", {"x": "x", "conf_level": 0.5, "draws": True}, "draws=True returns all draws, of which"),
+        ("slopes", {"x": "x", "conf_level": 0.5, "draws": True}, "draws=True returns all draws, of which"),
+        ("contrasts", {"x": "f", "conf_level": 0.5, "draws": True}, "draws=True returns all draws, of which"),
         ("effects", {"x": "x", "at": {"g": "g1"}, "groups": None}, "at has 'g', which changes nothing here"),
         ("contrasts", {"x": "f", "at": {"f": "a"}}, "f has one value here, 'a'; a contrast takes two."),
         ("contrasts", {"x": "f", "compare": "odds"}, "compare is 'difference' or 'ratio', not 'odds'."),
@@ -444,6 +447,7 @@ def test_cells_that_are_no_population_are_refused(cells, options, message):
     [
         ({"kind": "response"}, "Poststratification is of kind 'mean' or 'linear'"),
         ({"weight": None}, "weight is the name of a column of the cells, not None."),
+        ({"conf_level": 0.5, "draws": True}, "draws=True returns all draws, of which conf_level=0.5"),
         ({"conf_level": 0}, "conf_level lies between 0 and 1, not 0."),
         ({"by": "draw"}, "'draw' is the name of a column or dim of the result itself"),
         ({"by": 3}, "by is the name of a column or a list of names, not 3."),

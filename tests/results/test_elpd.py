@@ -257,6 +257,10 @@ def test_groups_that_are_no_groups_are_refused():
         fit.kfold(groups="school")
     with pytest.raises(ArgumentError, match="k is a whole number of at least 2, not 1"):
         fit.kfold(1)
+    with pytest.raises(ArgumentError, match="reloo=True is for rows left out one by one"):
+        fit.loo(groups="school", reloo=True)
+    with pytest.raises(ArgumentError, match="reloo is True or False, not 'yes'"):
+        fit.loo(reloo="yes")
 
 
 def test_a_column_that_the_model_does_not_know_groups_rows_too():
@@ -308,6 +312,8 @@ def test_fits_of_different_data_do_not_compare():
             mb.compare({"a": fit, "b": other})
         with pytest.raises(ArgumentError, match="'a' is by loo and 'b' by waic"):
             mb.compare({"a": fit.loo(), "b": fit.waic()})
+        with pytest.raises(ArgumentError, match="by='waic' is for fits, and 'b' has its criterion, loo"):
+            mb.compare({"a": fit, "b": fit.loo()}, by="waic")
     with pytest.raises(ArgumentError, match="compare takes two fits or more by name"):
         mb.compare([fit, fit])
     with pytest.raises(ArgumentError, match="by is one of 'loo', 'waic', 'dic', 'kfold', not 'aic'"):
@@ -316,6 +322,40 @@ def test_fits_of_different_data_do_not_compare():
         mb.compare({1: fit, "1": fit})
     with pytest.raises(ArgumentError, match="'b' is no fit"):
         mb.compare({"a": fit, "b": 3})
+
+
+FOLDS = [
+    {"k": 6, "seed": 1},
+    {"k": 5, "seed": 2},
+    {"k": 5, "seed": 1, "groups": "school"},
+    {"k": 5, "seed": 1, "groups": DATA["school"]},
+]
+
+
+@pytest.mark.parametrize("options", FOLDS)
+def test_only_predictions_by_the_same_folds_compare(options):
+    one, two = small(), small(formula="y ~ x + (1 | school)", seed=3)
+    one, two = (Fit(fit.spec, fit.idata, Same(fit.idata)) for fit in (one, two))
+    with pytest.raises(ArgumentError, match="'one' and 'two' are by different folds: give kfold"):
+        mb.compare({"one": one.kfold(5, seed=1), "two": two.kfold(**options)})
+    assert len(mb.compare({"one": one.kfold(**options), "two": two.kfold(**options)})) == 2
+
+
+def test_folds_of_a_group_are_the_same_however_it_is_named():
+    """By the model's own factor, in the order of its categories, or by the column."""
+    data = DATA.assign(school=pd.Categorical(DATA["school"], ["s4", "s6", "s1", "s2", "s5", "s3"]))
+    fit = synthetic_fit("y ~ x + (1 | school)", data)
+    fit = Fit(fit.spec, fit.idata, Same(fit.idata))
+    found = [
+        fit.kfold(3, groups=group, seed=1).folds
+        for group in ("school", data["school"], data["school"].to_numpy())
+    ]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    assert len(mb.compare({"one": fit.kfold(3, seed=1), "two": fit.kfold(3, seed=1)})) == 2
+    np.testing.assert_array_equal(
+        row_groups.group_rows(fit.spec, "school")[1], row_groups.group_rows(fit.spec, data["school"])[1]
+    )
 
 
 @pytest.mark.parametrize("by", ["loo", "waic", "dic"])
