@@ -425,6 +425,7 @@ def test_pymc_takes_every_response(name):
 
 # printing ------------------------------------------------------------------------------------------------
 
+# made by this package, and read by a person: it holds the layout still; the priors are tested above
 PRINTED = """\
 Family:   gaussian
 Links:    mu = identity; sigma = identity
