@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from mixedbayes.errors import ArgumentError
-from mixedbayes.results import effects, hypothesis
+from mixedbayes.results import effects, hypothesis, slopes
 from mixedbayes.results.addresses import Addresses
 from mixedbayes.results.effects import Comparison, Over, Pairs, Question, Verb
 from mixedbayes.results.fitted import Fitted
@@ -79,6 +79,9 @@ class FitEffects(Fitted):
     ) -> pd.DataFrame | xr.DataArray:
         """The derivative of the prediction by a number: how much it rises for one more.
 
+        Steps, as `I(x > 0)` and `floor(x)` make them, are no slopes: what changes in steps alone is refused, and a
+        warning says where slopes leave steps out.
+
         Args:
             x: The predictor, a number: where each row has it, or at its mean over `"reference"`, or at the values
                 that `at` names.
@@ -102,7 +105,7 @@ class FitEffects(Fitted):
         if kind == "response":
             raise ArgumentError("Slopes are of kind 'mean' or 'linear': responses have noise, and no slope.")
         question = self._ask("slopes", x, by, None, over, at, kind, groups, new_levels, seed)
-        found = effects.slopes(question, x)
+        found = slopes.slopes(question, x)
         if draws:
             return found.array("slope")
         table = found.table(conf_level)

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from synthetic import synthetic_fit
 
-from mixedbayes.errors import ArgumentError, DataError
+from mixedbayes.errors import ArgumentError, DataError, DesignWarning
 
 RNG = np.random.default_rng(21)
 N = 60
@@ -139,6 +139,84 @@ def test_slopes_of_a_probability_are_averages_of_its_derivative():
     mean = by_hand(fit, pd.DataFrame({"x": [2.0], "z": DATA["z"].mean()}))
     assert at["x"].tolist() == [1.0, 2.0]
     assert at["estimate"].iloc[1] == pytest.approx((mean * (1 - mean) * b).mean(), rel=1e-4)
+
+
+SKEWED = DATA.assign(m=np.exp(np.linspace(-12.0, 12.0, N)))
+DERIVATIVES = [
+    ("y ~ log(m)", "m", lambda m: 1 / m),
+    ("y ~ sqrt(m)", "m", lambda m: 0.5 / np.sqrt(m)),
+    ("y ~ I(m^2)", "m", lambda m: 2 * m),
+    ("y ~ I(1 / m)", "m", lambda m: -1 / m**2),
+    ("y ~ exp(x)", "x", np.exp),
+    ("y ~ abs(x)", "x", np.sign),
+    ("y ~ I((x - 1) * (x > 1))", "x", lambda x: 1.0 * (x > 1)),
+    ("y ~ sin(30 * x)", "x", lambda x: 30 * np.cos(30 * x)),
+]
+
+
+@pytest.mark.parametrize(("formula", "name", "derivative"), DERIVATIVES)
+def test_slopes_are_the_derivative_where_it_is_steep_and_where_it_is_flat(formula, name, derivative):
+    fit = synthetic_fit(formula, SKEWED)
+    b = fit.fixef()["estimate"].iloc[1]
+    x = SKEWED[name].to_numpy()
+    assert fit.slopes(name)["estimate"].iloc[0] == pytest.approx(b * derivative(x).mean(), rel=1e-5)
+    values = np.quantile(x, [0.0, 0.1, 0.5, 0.9, 1.0]).tolist()
+    table = fit.slopes(name, at={name: values})
+    np.testing.assert_allclose(table["estimate"], b * derivative(np.array(values)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shift", [1e6, 1e9])
+def test_slopes_are_the_same_wherever_the_response_lies(shift):
+    fit = fit_of("y ~ x * f + (x | g)")
+    expected = fit.slopes("x", by="f", groups="all")
+    b = fit.posterior["b"]
+    fit.idata["posterior"] = xr.DataTree(
+        fit.posterior.assign(b=b + shift * (b["coefficient"] == "Intercept"))
+    )
+    np.testing.assert_allclose(
+        fit.slopes("x", by="f", groups="all")[COLUMNS], expected[COLUMNS], rtol=1e-9, atol=1e-9
+    )
+
+
+def jump(x):
+    return np.where(x > 1.5, 1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ I(x > 1)",
+        "y ~ floor(x)",
+        "y ~ I(k // 2)",
+        "y ~ z + sign(x - 1)",
+        "y ~ jump(x) * f",
+        "y ~ z + (0 + floor(x) | g)",
+    ],
+)
+def test_what_changes_in_steps_alone_has_no_slope(formula):
+    name = "k" if "k" in formula else "x"
+    fit = fit_of(formula, env={"jump": jump})
+    with pytest.raises(ArgumentError, match=f"Predictions change with {name} in steps alone"):
+        fit.slopes(name, groups="all")
+
+
+def test_slopes_leave_out_the_steps_beside_them_and_say_so():
+    fit = fit_of("y ~ x + I(x > 1)")
+    with pytest.warns(
+        DesignWarning, match=r"I\(x > 1\)\[T.True\] has steps along x: slopes are those between"
+    ):
+        table = fit.slopes("x")
+    assert table["estimate"].iloc[0] == pytest.approx(fit.fixef()["estimate"]["x"])
+
+
+@pytest.mark.parametrize(
+    ("formula", "value"), [("y ~ x + I(x > 1)", 1.0), ("y ~ floor(x) * x", 2.0), ("y ~ sqrt(x - 0.5)", 0.5)]
+)
+@pytest.mark.filterwarnings("ignore:.*has steps along x")
+def test_there_is_no_slope_where_predictions_jump(formula, value):
+    fit = synthetic_fit(formula, DATA.assign(x=DATA["x"] - DATA["x"].min() + 0.5))
+    with pytest.raises(ArgumentError, match="has no slope at the x of 1 row, where it jumps or is vertical"):
+        fit.slopes("x", at={"x": [0.75, value, 2.75]}, over="reference")
 
 
 def test_slopes_of_a_spline_stay_within_the_data():
