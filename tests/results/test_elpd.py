@@ -478,23 +478,33 @@ def sleep():
 
 @pytest.mark.slow
 def test_loo_agrees_with_leaving_each_row_out(sleep):
-    """All 180 refits of the variances, by the collapsed density; and five by whole refits."""
+    """Every third by refits of the variances, by the collapsed density, to a hundredth; and three by whole refits."""
     with pytest.warns(ConvergenceWarning, match="Pareto k"):
         found = sleep.loo()
     closed = sleep.engine.leave_out(sleep.spec, sleep.idata)
     exact = np.array([closed.exactly(np.array([i]))[0] for i in range(0, 180, 3)])
-    good = np.asarray(found.pareto_k)[::3] < 0.5
-    difference = np.asarray(found.elpd_i)[::3] - exact
-    assert np.abs(difference[good]).max() < 0.1
-    assert abs(difference.sum()) < 0.1 * found.se
+    k = np.asarray(found.pareto_k)
+    good = k[::3] < 0.5  # so that inverse densities have a variance
+    inverse = np.exp(-sleep.idata["log_likelihood"]["Reaction"].to_numpy().reshape(-1, 180)[:, ::3][:, good])
+    error = np.hypot(inverse.std(axis=0) / inverse.mean(axis=0) / np.sqrt(len(inverse)), 0.01)
+    difference = (np.asarray(found.elpd_i)[::3] - exact)[good]
+    assert (np.abs(difference) < 4.5 * error).all()
+    assert abs(difference.sum()) < 4.5 * np.sqrt((error**2).sum())
     for i in (0, 60, 120):
         spec = sleep.spec.only(np.setdiff1d(np.arange(180), [i]))
         refit = Fit(sleep.spec, sleep.engine.redraw(spec, seed=5), sleep.engine)
-        values = refit.idata["log_likelihood"]["Reaction"].to_numpy()[..., i]
-        assert abs(np.log(np.exp(values).mean()) - exact[i // 3]) < 0.05
-    again = sleep.loo(reloo=True, seed=2)
-    assert abs(again.elpd - found.elpd) < 1.5
-    assert not again.warning
+        density = np.exp(refit.idata["log_likelihood"]["Reaction"].to_numpy()[..., i].ravel())
+        error = np.hypot(density.std() / density.mean() / np.sqrt(len(density)), 0.01)
+        assert abs(np.log(density.mean()) - exact[i // 3]) < 4.5 * error
+    again = [sleep.loo(reloo=True, seed=seed) for seed in (2, 3, 4)]
+    bad = ~(k <= found.good_k)
+    assert bad.any()
+    assert not again[0].warning
+    np.testing.assert_array_equal(np.asarray(again[0].elpd_i)[~bad], np.asarray(found.elpd_i)[~bad])
+    refits = np.array([np.asarray(one.elpd_i)[bad] for one in again])
+    exact = np.array([closed.exactly(np.array([i]))[0] for i in np.flatnonzero(bad)])
+    error = np.hypot(refits.std(axis=0, ddof=1) / np.sqrt(3), 0.01)  # of three repeats: t with 2 degrees
+    assert (np.abs(refits.mean(axis=0) - exact) < 10 * error).all()
 
 
 @pytest.mark.slow
@@ -528,10 +538,17 @@ def test_leaving_a_subject_out_by_refits_agrees_with_the_closed_form(sleep):
         def leave_out(self, spec, idata):
             return None
 
-    closed = sleep.loo(groups="Subject")
-    refitted = Fit(sleep.spec, sleep.idata, ByRefit()).loo(groups="Subject", seed=4)
-    assert np.abs(closed.elpd_i - refitted.elpd_i).max() < 0.35
-    assert abs(closed.elpd - refitted.elpd) < 0.5
+    others = [mb.fit(FORMULA, SLEEP, seed=seed, draws=2000) for seed in (2, 3, 4)]
+    closed = np.array([fit.loo(groups="Subject").elpd_i for fit in (sleep, *others)])
+    by_refit = Fit(sleep.spec, sleep.idata, ByRefit())
+    refitted = np.array([by_refit.loo(groups="Subject", seed=seed).elpd_i for seed in (4, 5, 6, 7)])
+    for one, other in ((closed, refitted), (closed.sum(1, keepdims=True), refitted.sum(1, keepdims=True))):
+        error = np.hypot(one.std(axis=0, ddof=1), other.std(axis=0, ddof=1)) / 2
+        difference = np.abs(one.mean(axis=0) - other.mean(axis=0))
+        assert (difference < 6 * error + 0.02).all(), (
+            difference,
+            error,
+        )  # of four repeats: t with about 6 degrees
 
 
 @pytest.mark.slow
@@ -542,7 +559,8 @@ def test_the_three_classic_models_compare(sleep):
         table = mb.compare({"complete": complete, "none": none, "partial": sleep})
     assert list(table.index) == ["partial", "none", "complete"]
     assert table.loc["complete", "elpd_diff"] < -4 * table.loc["complete", "dse"]
-    assert abs(table.loc["partial", "elpd"] - -861.6) < 1
+    with pytest.warns(ConvergenceWarning, match="Pareto k"):
+        assert table.loc["partial", "elpd"] == pytest.approx(sleep.loo().elpd)
 
 
 def test_the_efficiency_of_draws_is_arvizs():
