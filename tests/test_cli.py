@@ -176,7 +176,7 @@ ERRORS = {
     ('R ~ __import__("os").system("touch made")', "data.csv"): "not available in a formula",
     ("Reaction ~ Days.mean()", "data.csv"): "Days.mean|attribute",
     ("Reaction ~ (lambda: 1)()", "data.csv"): r"\(character \d+ of ",
-    ("Reaction ~ [c for c in 'ab']", "data.csv"): "",
+    ("Reaction ~ [c for c in 'ab']", "data.csv"): "Square brackets have no meaning",
     ("Reaction ~ open('/etc/passwd')", "data.csv"): "no function open",
     ("Reaction ~ (Days", "data.csv"): r"bracket is never closed. \(character 12 of 'Reaction ~ \(Days'\)",
     ("Reaction ~\nDays + (", "data.csv"): r"bracket is never closed.",

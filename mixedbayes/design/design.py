@@ -257,7 +257,7 @@ class Design:
         """New data by the same recipe: the states of `poly`, `scale` and splines, and the levels, learned here.
 
         Args:
-            data: A table with the predictors and groups; it needs no response.
+            data: A table with the predictors and groups; it needs no response, and no complete row.
             missing: As in `design`.
             groups: Names of the blocks wanted; columns of others are not asked for. None for all.
             trials: Whether those of the response are wanted.
@@ -265,13 +265,22 @@ class Design:
         Raises:
             DataError: A column is not there, or a population-level factor has a new level.
         """
-        table = open_table(data)
+        table = open_table(data, may_be_empty=True)
         names = [block.name for block in self.groups] if groups is None else groups
         needed = self.columns_of(names, trials=trials)
         absent = [name for name in needed if name not in table.columns]
         if absent:
             raise unknown_columns(absent, table.columns, ())
-        columns, rows = read_columns(table, needed, missing)
+        columns, rows = read_columns(table, needed, missing, may_be_empty=True)
+        if not len(rows.kept):
+            nothing = self.only(np.arange(0)).encoded
+            return replace(
+                nothing,
+                groups={name: nothing.groups[name] for name in names},
+                trials=nothing.trials if trials else None,
+                index=index_of(table),
+                missing=rows.missing,
+            )
         columns = alike(columns, self.data)
         encoded = {
             block.name: EncodedBlock(block.recipe.encode(columns, self.env), *block.factor.encode(columns))
@@ -385,6 +394,7 @@ def build_blocks(
 ) -> tuple[Block, ...]:
     """One block a bar term; each grouping factor's levels are found once."""
     found: dict[tuple[str, ...], tuple[Levels, np.ndarray]] = {}
+    named = {":".join(term.group) for term in groups}
     blocks: list[Block] = []
     for term in groups:
         if term.group not in found:
@@ -394,8 +404,11 @@ def build_blocks(
         group = ":".join(term.group)
         if any(block.group == group and block.factor.columns != term.group for block in blocks):
             raise DataError(f"Two groups would both be named {group!r}; rename a column.")
-        before = sum(block.group == group for block in blocks)
-        name = f"{group}.{before + 1}" if before else group
+        name, number = group, sum(block.group == group for block in blocks)
+        while number and (name == group or name in named):  # another group may be called g.2
+            number += 1
+            name = f"{group}.{number}"
+        named.add(name)
         covariance: Covariance = "full" if term.correlated else "diagonal"
         moved = at_means(term.terms, X, columns, env)
         centring = centre(X, X if dependent_columns(moved) else moved, recipe.intercept)

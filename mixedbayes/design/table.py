@@ -48,11 +48,11 @@ class Rows:
         )
 
 
-def open_table(data: Any) -> nw.DataFrame[Any]:
+def open_table(data: Any, *, may_be_empty: bool = False) -> nw.DataFrame[Any]:
     """The caller's table behind narwhals.
 
     Raises:
-        DataError: Not a table, an empty one, or one with two columns of a name.
+        DataError: Not a table, one without columns or (if it may not be) rows, or one with two columns of a name.
     """
     if isinstance(data, Mapping):
         try:
@@ -77,13 +77,13 @@ def open_table(data: Any) -> nw.DataFrame[Any]:
         ) from None
     if not table.columns:
         raise DataError("The data have no columns.")
-    if len(table) == 0:
+    if len(table) == 0 and not may_be_empty:
         raise DataError("The data have no rows.")
     return table
 
 
 def read_columns(
-    table: nw.DataFrame[Any], names: Sequence[str], missing: Missing = "drop"
+    table: nw.DataFrame[Any], names: Sequence[str], missing: Missing = "drop", *, may_be_empty: bool = False
 ) -> tuple[pd.DataFrame, Rows]:
     """The named columns over the rows where none of them has a gap.
 
@@ -93,9 +93,10 @@ def read_columns(
         table: From `open_table`.
         names: Columns to read; names that are no columns are the caller's to complain of.
         missing: `"drop"` leaves out rows with a gap in any column; `"error"` refuses them.
+        may_be_empty: Whether there need be no complete row.
 
     Raises:
-        DataError: A gap under `"error"`, no complete row, infinite values, or cells that are no
+        DataError: A gap under `"error"`, no complete row if there must be one, infinite values, or cells that are no
             numbers, texts, booleans, categories or dates.
     """
     if missing not in ("drop", "error"):
@@ -112,7 +113,7 @@ def read_columns(
         raise DataError(
             f"The data have missing values: {listed(f'{name} in {counted(gap, "row")}' for name, gap in counts.items())}."
         )
-    if not len(rows.kept):
+    if not len(rows.kept) and not may_be_empty:
         worst = max(counts, key=lambda name: counts[name])
         raise DataError(
             f"No row is complete: each of the {len(table):,} lacks a value (column {worst!r} lacks {counts[worst]:,})."

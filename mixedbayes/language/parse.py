@@ -1,7 +1,7 @@
 """Text -> `Formula`: one function that reads as the list of its stages."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise, zip_longest
 
 from formulaic.errors import FormulaParsingError
@@ -79,7 +79,9 @@ def parse(text: str, columns: Sequence[str] | None = None) -> Formula:
     refuse_lambda(right, text)
     right = [canonical(token, text) for token in right]
     right = signs(intercepts(zeros(right, text), text))
-    terms = evaluate(right, text, everything(columns, response, right))
+    spared = kept_out(response, right)
+    everything = None if columns is None else tuple(name for name in columns if name not in spared)
+    terms = evaluate(right, text, everything, spared)
     return assemble(text, response, terms)
 
 
@@ -276,12 +278,8 @@ def signs(tokens: list[Token]) -> list[Token]:
     return result
 
 
-def everything(
-    columns: Sequence[str] | None, response: Response, tokens: list[Token]
-) -> tuple[str, ...] | None:
-    """The columns that `.` stands for: those not in the response and not grouping."""
-    if columns is None:
-        return None
+def kept_out(response: Response, tokens: list[Token]) -> set[str]:
+    """The columns that `.` does not stand for: those in the response, and grouping ones."""
     used = set(names_in(response.expression))
     if response.trials is not None:
         used |= set(names_in(response.trials))
@@ -289,13 +287,15 @@ def everything(
         for token in tokens[bar:close]:
             if token.kind in (NAME, CODE):
                 used |= set(names_in(expression_of(token.to_factor())))
-    return tuple(name for name in columns if name not in used)
+    return used
 
 
-def evaluate(tokens: list[Token], text: str, columns: tuple[str, ...] | None) -> list[Term]:
+def evaluate(
+    tokens: list[Token], text: str, columns: tuple[str, ...] | None, spared: Collection[str]
+) -> list[Term]:
     """The set of terms that the tokens of the right side come to."""
     try:
-        tree = tokens_to_ast(tokens, FormulaOperators(text, columns))
+        tree = tokens_to_ast(tokens, FormulaOperators(text, columns, spared))
         return list(tree.to_terms(context={})) if tree is not None else []
     except FormulaParsingError as error:
         raise _located(error, text) from None

@@ -22,7 +22,8 @@ class Link:
     """What is linear: `link(mean) = predictor`, both vectorised NumPy functions.
 
     Attributes:
-        latent_variance: Of the variable of which a response of zeros and ones is the sign; None where there is none.
+        latent_variance: Of a variable whose sign is zero or one with probabilities by this link; None where the
+            link takes no probabilities. Families say whether their responses are such signs.
     """
 
     name: str
@@ -81,6 +82,8 @@ class Family:
         links: Names of the links it can take, the default first.
         response: Which responses it takes, a key of `RESPONSES`.
         parameters: What it has beside the mean.
+        counts_signs: Whether a response is the sign of a latent variable, or counts such signs in trials that are
+            independent: the variable's variance is then known (`Link.latent_variance`).
     """
 
     name: str
@@ -88,6 +91,7 @@ class Family:
     response: str
     parameters: tuple[FamilyParameter, ...]
     density: Density
+    counts_signs: bool = False
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         """Pickle one of `FAMILIES` by its name, so that it is the same again."""
@@ -109,13 +113,21 @@ FAMILIES: dict[str, Family] = {
             (SIGMA,),
             Density("Normal", {"mu": "mu", "sigma": "sigma"}),
         ),
-        Family("bernoulli", BINARY_LINKS, "binary", (), Density("Bernoulli", {"logit_p": "logit_mu"})),
+        Family(
+            "bernoulli",
+            BINARY_LINKS,
+            "binary",
+            (),
+            Density("Bernoulli", {"logit_p": "logit_mu"}),
+            counts_signs=True,
+        ),
         Family(
             "binomial",
             BINARY_LINKS,
             "successes",
             (),
             Density("Binomial", {"n": "trials", "logit_p": "logit_mu"}),
+            counts_signs=True,
         ),
         Family("poisson", ("log", "identity"), "count", (), Density("Poisson", {"mu": "mu"})),
     )

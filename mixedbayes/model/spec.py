@@ -116,6 +116,11 @@ class ModelSpec:
         return replace(self, design=design, blocks=blocks)
 
     @property
+    def latent_variance(self) -> float | None:
+        """Of the latent variable of which the response is the sign; None where it is no sign."""
+        return self.link.latent_variance if self.family.counts_signs else None
+
+    @property
     def parameters(self) -> tuple[Parameter, ...]:
         """Every parameter with a prior, in the order tables have them."""
         first = (self.intercept,) if self.intercept else ()

@@ -148,6 +148,10 @@ def _rootogram(asked: Asked) -> "PlotCollection":
 def _calibration(asked: Asked) -> "PlotCollection":
     spec, idata, predictor = asked.spec, asked.idata, asked.predictor
     if not is_binary(spec, predictor):
+        if asked.n is not None:
+            raise ArgumentError(
+                f"kind='calibration' of {spec.design.response.name} needs no replicated data, of which n= says how many: leave it out."
+            )
         return check_plots.places(loo_places(spec, idata, predictor), spec.design.response.name)
     means = np.clip(loo_means(spec, idata, predictor), 0.0, 1.0)
     rng = np.random.default_rng(predictor.seed.spawn(1)[0])
@@ -208,6 +212,8 @@ def _check(asked: Asked) -> None:
     kind = KINDS[asked.kind]
     if asked.by is not None and not kind.by_levels:
         raise ArgumentError(f"by= goes with {_kinds('by_levels')}, not with {asked.kind!r}.")
+    if limit is not None and asked.by is None:
+        raise ArgumentError("max_levels= is of the levels of by=, which names no factor.")
     if not kind.statistics and not (isinstance(asked.stat, str) and asked.stat == "mean"):
         raise ArgumentError(f"stat= goes with {_kinds('statistics')}, not with {asked.kind!r}.")
     if asked.by is not None and not isinstance(asked.by, str):

@@ -3,7 +3,7 @@
 Each row's numbers are summaries of what every draw predicts for it; rows are worked on in pieces.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -119,10 +119,7 @@ def predictions(predictor: Predictor, rows: Encoded, kind: Kind) -> RowDraws:
     Raises:
         ArgumentError: An unknown kind.
     """
-    if kind not in KINDS:
-        raise ArgumentError(
-            f"kind is one of {listed(map(repr, KINDS))}, not {kind!r}.{nearest(str(kind), KINDS)}"
-        )
+    check_kind(kind, KINDS)
     of: dict[str, OfRows] = {
         "linear": lambda at, _: predictor.eta(rows, at),
         "mean": lambda at, _: predictor.mean(rows, at),
@@ -236,6 +233,14 @@ def summarise_rows(values: np.ndarray, conf_level: float) -> np.ndarray:
     share = places - below
     result[:, 2:] = ordered[:, below] * (1 - share) + ordered[:, above] * share
     return result
+
+
+def check_kind(kind: str, known: Sequence[str]) -> None:
+    """Refuse an unknown kind."""
+    if kind not in known:
+        raise ArgumentError(
+            f"kind is one of {listed(map(repr, known))}, not {kind!r}.{nearest(str(kind), known)}"
+        )
 
 
 def check_size(S: int, what: str, rows: int, otherwise: str = "") -> None:

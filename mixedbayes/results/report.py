@@ -13,7 +13,14 @@ from rich.cells import cell_len
 from mixedbayes.model.spec import ModelSpec
 from mixedbayes.model.text import definitions, header
 from mixedbayes.results.diagnostics import complaints, describe_draws
-from mixedbayes.results.quantities import PRIOR, Quantities, block_pars, fixed, ran_pars, ran_vals
+from mixedbayes.results.quantities import (
+    Quantities,
+    block_pars,
+    fixed,
+    hyper_pars,
+    ran_vals,
+    residual_pars,
+)
 from mixedbayes.results.summary import STATISTICS, diagnose, summarise
 
 HEADINGS = ("Estimate", "Est.Error", "l-95% CI", "u-95% CI", "Rhat", "Bulk ESS", "Tail ESS")
@@ -80,8 +87,8 @@ def build_report(spec: ModelSpec, idata: xr.DataTree) -> Report:
     groups = [(f"{b.block.name} ({len(b.block.levels):,} levels)", block_pars(b, idata)) for b in spec.blocks]
     titled = [(f"Group-level effects, {title}", quantities) for title, quantities in groups]
     titled += [("Population-level effects", quantities) for quantities in fixed(spec, idata)]
-    rest = list(ran_pars(spec, idata))[len(spec.blocks) :]
-    titled += [("Hyperparameters" if q.group == PRIOR else "Residual", q) for q in rest]
+    titled += [("Residual", quantities) for quantities in residual_pars(spec, idata)]
+    titled += [("Hyperparameters", quantities) for quantities in hyper_pars(spec, idata)]
     summaries = [(title, quantities, summarise(quantities.draws)) for title, quantities in titled]
     sections = tuple(
         Section(title, tuple(_row(label, row) for label, row in zip(q.labels, table.to_numpy(), strict=True)))

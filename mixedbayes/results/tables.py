@@ -8,7 +8,16 @@ import xarray as xr
 
 from mixedbayes.errors import ArgumentError, listed
 from mixedbayes.model.spec import ModelSpec
-from mixedbayes.results.quantities import RESIDUAL, Quantities, coefs, fixed, posterior_of, ran_pars, ran_vals
+from mixedbayes.results.quantities import (
+    RESIDUAL,
+    Quantities,
+    apart,
+    coefs,
+    fixed,
+    posterior_of,
+    ran_pars,
+    ran_vals,
+)
 from mixedbayes.results.summary import STATISTICS, estimate, summarise
 
 KINDS = {"fixed": fixed, "ran_pars": ran_pars, "ran_vals": ran_vals}
@@ -72,7 +81,9 @@ def varcorr(spec: ModelSpec, idata: xr.DataTree, conf_level: float, *, robust: b
         rows.append(_variances(block.block.name, names, covariance, shown, conf_level, robust=robust))
     if "sigma" in posterior:
         sigma = posterior["sigma"].transpose("chain", "draw").to_numpy()[..., None]
-        rows.append(_variances(RESIDUAL, [(None, None)], sigma**2, sigma, conf_level, robust=robust))
+        rows.append(
+            _variances(apart(RESIDUAL, spec), [(None, None)], sigma**2, sigma, conf_level, robust=robust)
+        )
     if not rows:
         return pd.DataFrame(columns=["group", "var1", "var2", "vcov", "sdcor", *STATISTICS[1:4]])
     return pd.concat(rows, ignore_index=True)

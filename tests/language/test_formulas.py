@@ -38,6 +38,11 @@ def test_any_column_name_can_be_written_in_backticks(name):
     assert parse("y ~ .", (name,)) == alone
 
 
+def test_what_is_taken_from_the_dot_is_a_column():
+    with pytest.raises(FormulaError, match="agee cannot be taken away: it does not stand before the minus"):
+        parse("y ~ . - agee", ("y", "age", "g"))
+
+
 @given(terms, terms)
 def test_a_star_is_both_sides_and_their_products(left, right):
     def read(text):
@@ -80,6 +85,8 @@ def test_a_star_is_both_sides_and_their_products(left, right):
         ("y ~ 1:x + x:1", "y ~ 1 + x"),
         ("y ~ .", "y ~ 1 + x + z + a + b + g + h"),
         ("y ~ . - x", "y ~ 1 + z + a + b + g + h"),
+        ("y ~ . - y - g + (1 | g)", "y ~ 1 + x + z + a + b + h + (1 | g)"),
+        ("y ~ x + offset(z) - offset(z)", "y ~ 1 + x"),
         ("y ~ . + (1 | g)", "y ~ 1 + x + z + a + b + h + (1 | g)"),
         (
             "y ~ 0 + . + (. | C(g)/h)",
@@ -173,6 +180,16 @@ NESTED = "A group term cannot stand inside another"
         ("y ~ (1 | g + g:h) + (1 | g/h)", "stands twice", None),
         ("y ~ x - (1 | g)", "(1 | g) cannot be taken away", None),
         ("y ~ (x | g) - (1 | g)", "(1 | g) cannot be taken away", None),
+        (
+            "y ~ x - offset(z)",
+            "offset(z) cannot be taken away: it does not stand before the minus. To subtract it, write offset(-(...)).",
+            None,
+        ),
+        ("y ~ x - offset(z) + offset(z)", "offset(z) cannot be taken away", None),
+        ("y ~ x - z", "z cannot be taken away: it does not stand before the minus.", None),
+        ("y ~ x - a:b", "a:b cannot be taken away", None),
+        ("y ~ (x - z | g)", "z cannot be taken away", None),
+        ("y ~ x - 3", "3 cannot be taken away", None),
         ("y ~ 1 | g", "A group term stands in brackets", "y ~ 1 "),
         ("y ~ x + 1 | g", "A group term stands in brackets", None),
         ("y ~ (1 |)", "A bar stands between effects and a grouping column", None),

@@ -14,6 +14,7 @@ RNG = np.random.default_rng(5)
 N = 40
 DATA = pd.DataFrame({"y": RNG.normal(size=N), "x": RNG.normal(size=N), "g": np.resize(list("abcd"), N)})
 
+# made by this package, and read by a person: it holds the layout still; the numbers are tested elsewhere
 GOLDEN = """\
  Family: gaussian
   Links: mu = identity; sigma = identity
