@@ -32,7 +32,7 @@ class Levels:
         Those have the codes -1, -2, ... in the order in which they are returned, that of their first rows.
         """
         places = [
-            pd.Index(values).get_indexer(pd.Index(_plain(data[name])))
+            _places(values, _plain(data[name]))
             for name, values in zip(self.columns, self.values, strict=True)
         ]
         known = _mixed(list(self.combinations.T), self.values)
@@ -105,9 +105,18 @@ def _frozen(levels: Levels) -> Levels:
 
 def _merged(mine: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One column's levels and those of another that it lacks after them; and where the other's are among them."""
-    known, other = pd.Index(mine), pd.Index(theirs)
-    whole = known.append(other[~other.isin(known)])
-    return whole.to_numpy(), whole.get_indexer(other)
+    new = pd.Index(theirs[_places(mine, theirs) < 0])
+    both = {mine.dtype.kind, theirs.dtype.kind}
+    # appended, int64 and uint64 would be floats
+    whole = pd.Index([*mine.tolist(), *new.tolist()]) if both == {"i", "u"} else pd.Index(mine).append(new)
+    return whole.to_numpy(), _places(whole.to_numpy(), theirs)
+
+
+def _places(levels: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Where each value is among the levels, -1 for those that are none of them; numbers of two kinds are not rounded."""
+    mixed = levels.dtype != values.dtype and {levels.dtype.kind, values.dtype.kind} <= set("iuf")
+    one, other = (pd.Index(each.astype(object) if mixed else each) for each in (levels, values))
+    return one.get_indexer(other)
 
 
 def _factorized(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
