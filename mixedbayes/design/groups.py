@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,7 @@ class Levels:
         theirs = np.column_stack(
             [move[place] for move, place in zip(moves, other.combinations.T, strict=True)]
         )
-        labels = pd.Index(self.labels).append(pd.Index(other.labels)).to_numpy()
+        labels = _appended(self.labels, other.labels)
         return _frozen(Levels(self.columns, values, np.concatenate([self.combinations, theirs]), labels))
 
 
@@ -105,11 +106,17 @@ def _frozen(levels: Levels) -> Levels:
 
 def _merged(mine: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One column's levels and those of another that it lacks after them; and where the other's are among them."""
-    new = pd.Index(theirs[_places(mine, theirs) < 0])
-    both = {mine.dtype.kind, theirs.dtype.kind}
-    # appended, int64 and uint64 would be floats
-    whole = pd.Index([*mine.tolist(), *new.tolist()]) if both == {"i", "u"} else pd.Index(mine).append(new)
-    return whole.to_numpy(), _places(whole.to_numpy(), theirs)
+    new = pd.Index(theirs)[_places(mine, theirs) < 0]
+    whole = _appended(mine, new.to_numpy())
+    return whole, _places(whole, theirs)
+
+
+def _appended(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The one and then the other, without making int64 and uint64 floats."""
+    if {one.dtype.kind, other.dtype.kind} == {"i", "u"}:
+        kind: Any = object if min(one.min(initial=0), other.min(initial=0)) < 0 else np.uint64
+        return np.concatenate([one.astype(kind), other.astype(kind)])
+    return pd.Index(one).append(pd.Index(other)).to_numpy()
 
 
 def _places(levels: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -285,6 +285,8 @@ REMEDIES = {
     "timedelta": "make it a number, such as its hours",
     "time": "make it a number, such as hours since midnight",
     "binary": "decode it to text",
+    "dict": "give each value a column of its own",
+    "tuple": "give each value a row or a column of its own",
     "bytes": "decode it to text",
     "complex": "take its real and imaginary parts, or its size, as columns",
     "list": "give each value a row or a column of its own",
@@ -303,6 +305,11 @@ def _unusable(name: str, held: str, kind: str) -> DataError:
     )
 
 
+def _remedy_kind(kind: str, types: str) -> str:
+    """The key into REMEDIES, by pandas' word for some objects and the names of their types."""
+    return next((key for key in REMEDIES if key in f"{kind} {types}".lower()), "")
+
+
 def _numbers(column: nw.Series[Any]) -> Any:
     """int64 where every value is a whole number, uint64 where one is beyond it (Int64, UInt64 where some are gaps), else float64."""
     lost = column.is_null().to_numpy().astype(bool)
@@ -313,9 +320,7 @@ def _numbers(column: nw.Series[Any]) -> Any:
     dtype = "UInt64" if values.dtype == np.uint64 and values.max(initial=0) >= 2**63 else "Int64"
     if not lost.any():
         return values.astype(dtype.lower())
-    whole = pd.array(values.astype(dtype.lower()), dtype=dtype)
-    whole[lost] = pd.NA
-    return whole
+    return pd.arrays.IntegerArray(values.astype(dtype.lower()), lost)
 
 
 def _dates(column: nw.Series[Any]) -> pd.Series:
@@ -394,7 +399,7 @@ def _labelled(column: pd.Series, name: str) -> pd.Series:
         plain = pd.Index([str(category) for category in categories], dtype=object)
     elif kind not in ("string", "boolean", "integer", "floating", "datetime64", "datetime", "date", "empty"):
         types = listed(sorted({type(category).__name__ for category in categories}))
-        raise _unusable(name, f"categories of {types}", "mixed" if kind.startswith("mixed") else kind)
+        raise _unusable(name, f"categories of {types}", _remedy_kind(kind, types))
     elif kind in ("datetime", "date"):
         plain = pd.DatetimeIndex(pd.to_datetime(categories))
     elif isinstance(categories.dtype, np.dtype | pd.StringDtype | pd.DatetimeTZDtype):
@@ -447,9 +452,8 @@ def _objects(values: list[Any], name: str) -> pd.Series:
         return _spans(inferred, name)
     if kind == "empty":
         return pd.Series(np.full(len(values), np.nan))
-    types = sorted({type(value).__name__ for value in clean if value is not None})
-    nested = kind.startswith("mixed") and not {"int", "float", "str", "bool"} & set(types)
-    raise _unusable(name, listed(types), "list" if nested else kind.replace("mixed-integer", "mixed"))
+    types = listed(sorted({type(value).__name__ for value in clean if value is not None}))
+    raise _unusable(name, types, _remedy_kind(kind, types))
 
 
 def _number_objects(values: list[Any], name: str) -> Any:
@@ -460,7 +464,9 @@ def _number_objects(values: list[Any], name: str) -> Any:
         fits = {"Int64": (-(2**63), 2**63 - 1), "UInt64": (0, 2**64 - 1)}
         for dtype, (lowest, highest) in fits.items():
             if lowest <= least and most <= highest:
-                return pd.array([None if value is None else int(value) for value in values], dtype=dtype)
+                # not by pd.array, which takes large numbers through floats
+                whole = np.array([0 if value is None else int(value) for value in values], dtype.lower())
+                return pd.arrays.IntegerArray(whole, np.array([value is None for value in values]))
     try:
         floats = np.array([np.nan if value is None else float(value) for value in values])
     except OverflowError:

@@ -185,6 +185,9 @@ def _index(items: list[Any], dtype: str) -> pd.Index:
     if dtype != "object":
         if dtype not in (*NULLABLE, "str"):
             raise FileError(f"it has a column of {dtype}")
+        if "Int" in dtype:  # not by way of lists, in which large numbers become floats
+            whole = np.array([item or 0 for item in items], dtype.lower())
+            return pd.Index(pd.arrays.IntegerArray(whole, np.array([item is None for item in items])))
         return pd.Index(items, dtype=dtype)
     array = np.empty(len(items), dtype=object)
     array[:] = items

@@ -177,6 +177,10 @@ def is_exact(column: Any, values: list[Any]) -> bool:
     """Whether the column still has the values."""
     try:
         back = column.to_list() if hasattr(column, "to_list") else column.to_pylist()
+        back = [v.item() if isinstance(v, np.generic) else v for v in back]
+        back = [
+            int(v) if isinstance(v, np.longdouble | float) and v == v // 1 else v for v in back
+        ]  # compared exactly
         return [None if v is None or v is pd.NA or v != v else v for v in back] == values  # noqa: PLR0124
     except BaseException:  # noqa: BLE001  # polars panics at years that Python does not know
         return False
@@ -196,7 +200,7 @@ def assert_same(one: Any, other: Any, what: str) -> None:
     """Whether two designs are of the same numbers and groups."""
     assert one.fixed.X.shape == other.fixed.X.shape, what
     np.testing.assert_allclose(one.fixed.X, other.fixed.X, rtol=1e-9, err_msg=what)
-    np.testing.assert_allclose(one.response.values, other.response.values, rtol=1e-9, err_msg=what)  # noqa: PD011
+    np.testing.assert_allclose(one.response.values, other.response.values, rtol=1e-9, err_msg=what)
     for a, b in zip(one.groups, other.groups, strict=True):
         assert len(a.levels) == len(b.levels), what
         assert len({tuple(pair) for pair in zip(a.codes, b.codes, strict=True)}) == len(a.levels), what
@@ -292,4 +296,4 @@ def run(seconds: float, seed: int) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    print(run(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))
+    print(run(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))  # noqa: T201

@@ -184,6 +184,9 @@ INDEXES = {
     "large numbers": pd.Index([2**64 - 1, 5] * 30, dtype=np.uint64),
     "larger numbers": pd.Index([10**30, 5] * 30, dtype=object),
     "nullable numbers": pd.Index([2**62 + 1, None] * 30, dtype="Int64"),
+    "large nullable numbers": pd.Index(
+        pd.Series(np.array([2**63 + 1, 5] * 30, dtype=np.uint64)).astype("UInt64")
+    ),
     "nullable booleans": pd.Index([True, None] * 30, dtype="boolean"),
     "booleans": pd.Index([True, False] * 30),
     "of several kinds": pd.Index([1, 1.0, True, "1", None, np.nan] * 10, dtype=object),
