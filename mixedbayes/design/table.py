@@ -235,6 +235,38 @@ def finite(values: np.ndarray, index: pd.Index, name: str) -> np.ndarray:
     return values
 
 
+STRAYS = 10
+"""A column has strays if it has so many times as many numbers."""
+
+
+def strays(levels: Sequence[Any]) -> list[str]:
+    """Texts that are no numbers among very many that are, as '?' or '1,5'; none where levels are texts of any kind."""
+    odd = [level for level in levels if isinstance(level, str) and not _is_number_text(level)]
+    return odd if len(odd) * STRAYS <= len(levels) - len(odd) else []
+
+
+def _is_number_text(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def stray_notes(columns: pd.DataFrame, names: Sequence[str]) -> tuple[str, ...]:
+    """What to say of predictors that would be numbers but for a few texts among them: they are factors."""
+    factors = {
+        name: columns[name].cat.categories
+        for name in names
+        if name in columns and isinstance(columns[name].dtype, pd.CategoricalDtype)
+    }
+    return tuple(
+        f"{name} holds {listed(map(repr, odd), 4)} beside numbers and is a factor of {len(levels):,} levels; make it a gap to have numbers."
+        for name, levels in factors.items()
+        if (odd := strays(list(levels)))
+    )
+
+
 def unknown_columns(names: Sequence[str], columns: Sequence[str], known: Sequence[str]) -> DataError:
     """The error for names that are neither columns nor anything else that is known."""
     if len(names) == 1:

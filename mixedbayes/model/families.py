@@ -164,7 +164,7 @@ def check_response(design: Design, family: Family) -> None:
 def _real(y: ResponseValues, family: Family, _rows: np.ndarray) -> None:
     if y.levels is not None:
         raise FamilyError(
-            f"The response {y.name} holds {listed(map(repr, y.levels), 4)}, not numbers, which the {family.name} family needs.{_two(y)}"
+            f"The response {y.name} holds {y.held}, not numbers, which the {family.name} family needs.{_two(y)}"
         )
     _no_trials(y, family)
     if np.ptp(y.values) == 0:
@@ -195,7 +195,7 @@ def _binary(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
 def _count(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
     if y.levels is not None:
         raise FamilyError(
-            f"The response {y.name} holds {listed(map(repr, y.levels), 4)}, not counts, which the {family.name} family needs.{_two(y)}"
+            f"The response {y.name} holds {y.held}, not counts, which the {family.name} family needs.{_two(y)}"
         )
     _no_trials(y, family)
     _refuse_rows(
@@ -212,7 +212,7 @@ def _count(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
 def _successes(y: ResponseValues, _family: Family, rows: np.ndarray) -> None:
     if y.levels is not None:
         raise FamilyError(
-            f"The response {y.name} holds {listed(map(repr, y.levels), 4)}, not counts; two levels go with family='bernoulli'."
+            f"The response {y.name} holds {y.held}, not counts; two levels go with family='bernoulli'."
         )
     if y.trials is None:
         raise FamilyError(

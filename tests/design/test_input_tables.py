@@ -11,9 +11,10 @@ import pyarrow as pa
 import pytest
 import xarray as xr
 
+import mixedbayes as mb
 from mixedbayes.design.design import build_design
 from mixedbayes.design.extend import extend
-from mixedbayes.errors import ArgumentError, DataError
+from mixedbayes.errors import ArgumentError, DataError, FamilyError
 
 N = 24
 RNG = np.random.default_rng(7)
@@ -550,6 +551,24 @@ def test_a_formula_may_use_the_caller_s_functions_and_values():
 
 def _broken(_):
     raise RuntimeError("no luck")
+
+
+@pytest.mark.parametrize("stray", ["?", "1,5", "N/A ", "-"])
+def test_a_text_among_numbers_is_named(stray):
+    texts = [stray, *map(str, BASE["x"][1:])]
+    note = f"x holds {stray!r} beside numbers and is a factor of 24 levels; make it a gap to have numbers."
+    assert note in build_design("y ~ x + (1 | g)", base().assign(x=texts)).notes
+    assert note in build_design("y ~ f + (x | g)", base().assign(x=texts)).notes
+    with pytest.raises(
+        FamilyError, match=re.escape(f"The response x holds {stray!r} beside numbers, not numbers, which")
+    ):
+        mb.model("x ~ n", base().assign(x=texts))
+    for formula in ("y ~ factor(x) + (1 | g)", "y ~ n + (1 | x)"):  # said to be a factor, or a group
+        assert not any(
+            "beside numbers" in note for note in build_design(formula, base().assign(x=texts).iloc[:20]).notes
+        )
+    codes = base().assign(x=["1", "2", "other"] * 8)
+    assert not build_design("y ~ x", codes).notes
 
 
 def test_other_number_types_are_numbers():
