@@ -1,9 +1,12 @@
 """What a user is told when something is wrong: one family of exceptions, one of warnings."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from operator import index
 from pathlib import Path
+from reprlib import repr as shortened
+from typing import Any
 
 
 class MixedBayesError(ValueError):
@@ -101,3 +104,33 @@ def listed(items: Iterable[object], limit: int = 8) -> str:
     if len(texts) <= limit:
         return ", ".join(texts)
     return f"{', '.join(texts[:limit])} and {len(texts) - limit:,} more"
+
+
+def shown(value: Any) -> str:
+    """What was passed, in a few characters: numbers can have a million digits, and tables as many rows."""
+    if isinstance(value, int) and abs(value) >= 10**20:
+        return "a number of more than 20 digits"
+    return " ".join(shortened(value).split())
+
+
+def is_one_of(value: Any, choices: Collection[str]) -> bool:
+    """Whether a value is one of some texts; arrays and tables, which compare item by item, are none."""
+    return isinstance(value, str) and value in choices
+
+
+def whole_number(value: Any) -> int | None:
+    """A whole number of whatever type; None for what is none, as a truth value."""
+    try:
+        return None if type(value).__name__ in ("bool", "bool_", "type") else index(value)
+    except TypeError:
+        return None
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is not True or False.
+
+    Raises:
+        ArgumentError: It is something else.
+    """
+    if type(value).__name__ not in ("bool", "bool_"):
+        raise ArgumentError(f"{name} is True or False, not {shown(value)}.")

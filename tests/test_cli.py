@@ -119,7 +119,8 @@ NAMES = [
         "utf16be.csv",
         "utf16.tsv.gz",
         "utf8mark.csv",
-        "windows.csv", "trailing.csv",
+        "windows.csv",
+        "trailing.csv",
         "quoted.csv",
     ),
 ]

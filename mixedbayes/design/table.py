@@ -14,7 +14,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from mixedbayes.errors import ArgumentError, DataError, counted, listed, nearest
+from mixedbayes.errors import ArgumentError, DataError, counted, is_one_of, listed, nearest, shown
 
 type Missing = Literal["drop", "error"]
 
@@ -138,8 +138,8 @@ def read_columns(
         DataError: A gap under `"error"`, no complete row, infinite values, or cells that are no
             numbers, texts, booleans, categories or dates.
     """
-    if missing not in ("drop", "error"):
-        raise ArgumentError(f"missing={missing!r} is not known; choose 'drop' or 'error'.")
+    if not is_one_of(missing, ("drop", "error")):
+        raise ArgumentError(f"missing={shown(missing)} is not known; choose 'drop' or 'error'.")
     columns = {name: _series(table[name]) for name in names}
     gaps = {name: column.isna().to_numpy(dtype=bool) for name, column in columns.items()}
     counts = {name: int(gap.sum()) for name, gap in gaps.items() if gap.any()}

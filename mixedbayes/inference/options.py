@@ -5,13 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from numbers import Real
-from operator import index
-from reprlib import repr as shortened
 from typing import Any
 
-import numpy as np
-
-from mixedbayes.errors import ArgumentError, counted, listed, nearest
+from mixedbayes.errors import ArgumentError, counted, is_one_of, listed, nearest, shown, whole_number
 from mixedbayes.work import somebody_watches
 
 METHODS = ("auto", "collapsed", "nuts")
@@ -70,23 +66,23 @@ class Options:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.method, str) or self.method not in METHODS:
+        if not is_one_of(self.method, METHODS):
             raise ArgumentError(
-                f"There is no method {self.method!r}.{nearest(str(self.method), METHODS)} Known: {', '.join(METHODS)}."
+                f"There is no method {shown(self.method)}.{nearest(shown(self.method), METHODS)} Known: {', '.join(METHODS)}."
             )
-        if self.sampler is not None and (not isinstance(self.sampler, str) or self.sampler not in SAMPLERS):
+        if self.sampler is not None and not is_one_of(self.sampler, SAMPLERS):
             raise ArgumentError(
-                f"There is no sampler {self.sampler!r}.{nearest(str(self.sampler), SAMPLERS)} Known: {', '.join(SAMPLERS)}."
+                f"There is no sampler {shown(self.sampler)}.{nearest(shown(self.sampler), SAMPLERS)} Known: {', '.join(SAMPLERS)}."
             )
         for name, (lowest, highest) in WHOLE.items():
             value = getattr(self, name)
             if value is None and name != "chains":
                 continue
-            whole = _whole(value)
+            whole = whole_number(value)
             if whole is None or whole < lowest:
-                raise ArgumentError(f"{name} is a whole number of at least {lowest}, not {_shown(value)}.")
+                raise ArgumentError(f"{name} is a whole number of at least {lowest}, not {shown(value)}.")
             if whole > highest:
-                raise ArgumentError(f"{name} is at most {highest:,}, not {_shown(whole)}.")
+                raise ArgumentError(f"{name} is at most {highest:,}, not {shown(whole)}.")
             object.__setattr__(self, name, whole)  # plain, whoever's number it was
         each = max(self.draws or 1, self.tune or 1)
         if self.chains * each > MOST:
@@ -97,9 +93,9 @@ class Options:
             )
         accept = self.target_accept
         if accept is not None and (not _is_number(accept) or not 0 < accept < 1):
-            raise ArgumentError(f"target_accept lies between 0 and 1, not {accept!r}.")
+            raise ArgumentError(f"target_accept lies between 0 and 1, not {shown(accept)}.")
         if not _is_number(self.memory) or not self.memory > 0:
-            raise ArgumentError(f"memory is a positive number of GiB, not {_shown(self.memory)}.")
+            raise ArgumentError(f"memory is a positive number of GiB, not {shown(self.memory)}.")
         if not isinstance(self.progress, bool):
             raise ArgumentError(f"progress is True or False, not {self.progress!r}.")
         object.__setattr__(self, "memory", float(min(self.memory, LARGEST)))
@@ -138,21 +134,6 @@ def check_installed(options: Options) -> None:
         raise ArgumentError(
             f"sampler={options.sampler!r} needs the package {package}: pip install 'mixedbayes[{package}]'."
         )
-
-
-def _whole(value: Any) -> int | None:
-    """A whole number of whatever type; None for what is none."""
-    try:
-        return None if isinstance(value, bool | np.bool_) else index(value)
-    except TypeError:
-        return None
-
-
-def _shown(value: Any) -> str:
-    """What was passed, in a few characters: numbers can have a million digits, and lists as many items."""
-    if isinstance(value, int) and abs(value) >= 10**20:
-        return "a number of more than 20 digits"
-    return shortened(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -12,7 +12,7 @@ from scipy.special import expit, logit, ndtr, ndtri
 
 from mixedbayes.design.design import Design
 from mixedbayes.design.response import ResponseValues
-from mixedbayes.errors import FamilyError, counted, listed, nearest
+from mixedbayes.errors import FamilyError, counted, is_one_of, listed, nearest, shown
 from mixedbayes.model.distributions import POSITIVE, Interval
 from mixedbayes.model.priors import Prior
 
@@ -135,9 +135,9 @@ def find_family(family: str | Family, link: str | None = None) -> tuple[Family, 
             )
         family = FAMILIES[family]
     name = family.links[0] if link is None else link
-    if name not in family.links:
+    if not is_one_of(name, family.links):
         raise FamilyError(
-            f"The {family.name} family has no link {name!r}.{nearest(str(name), family.links)} Its links: {listed(family.links)}."
+            f"The {family.name} family has no link {shown(name)}.{nearest(shown(name), family.links)} Its links: {listed(family.links)}."
         )
     return family, LINKS[name]
 

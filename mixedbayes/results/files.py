@@ -106,7 +106,11 @@ def read(path: str | PathLike[str]) -> tuple[xr.DataTree, bool]:
         _look_over(place)
         # without a fixed unit dates before 1678 and after 2261 could not be read
         with xr.open_datatree(
-            place, engine="h5netcdf", decode_times=CFDatetimeCoder(time_unit="us"), decode_timedelta=False
+            place,
+            engine="h5netcdf",
+            phony_dims="access",
+            decode_times=CFDatetimeCoder(time_unit="us"),
+            decode_timedelta=False,
         ) as lazy:
             return _loaded(lazy, path), signed
     except FileError:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mixedbayes.errors import ArgumentError, listed
+from mixedbayes.errors import ArgumentError, is_one_of, listed, shown
 from mixedbayes.model.spec import ModelSpec
 from mixedbayes.results.quantities import RESIDUAL, Quantities, coefs, fixed, posterior_of, ran_pars, ran_vals
 from mixedbayes.results.summary import STATISTICS, estimate, summarise
@@ -20,10 +20,10 @@ def tidy(
 ) -> pd.DataFrame:
     """One row a parameter, in broom.mixed's columns with underscores."""
     asked = list(effects) if isinstance(effects, Iterable) and not isinstance(effects, str) else [effects]
-    unknown = [name for name in asked if name not in KINDS]
+    unknown = [name for name in asked if not is_one_of(name, KINDS)]
     if unknown or not asked:
         raise ArgumentError(
-            f"effects are some of {listed(KINDS)}; {listed(map(repr, unknown)) or 'none'} was asked for."
+            f"effects are some of {listed(KINDS)}; {listed(map(shown, unknown)) or 'none'} was asked for."
         )
     rows = [
         _labelled(
