@@ -1,7 +1,8 @@
 """Columns of a table and the names of its rows <-> arrays that a netCDF file can hold; they return as they were."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,21 +32,17 @@ JSON = "json "
 
 
 def columns_to_dataset(columns: pd.DataFrame) -> xr.Dataset:
-    """Columns as numbers; categories beside them, by the column's place (names can be any text)."""
-    variables: dict[str, Any] = {}
-    for i, (name, column) in enumerate(columns.items()):
+    """All columns' values and all factors' codes and levels, end to end: a variable for each would take long to read."""
+    plain: dict[int, pd.Index] = {}
+    codes: dict[int, pd.Index] = {}
+    levels: dict[int, pd.Index] = {}
+    for i, name in enumerate(columns):
+        column = columns[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
-            levels, dtype = _numbers(column.cat.categories)
-            variables[f"levels_{i}"] = (f"level_{i}", levels, {"pandas_dtype": dtype})
-            variables[f"column_{i}"] = ("row", column.cat.codes.to_numpy(), {"name": writable(str(name))})
+            codes[i], levels[i] = pd.Index(column.cat.codes.to_numpy()), column.cat.categories
         else:
-            values, dtype = _numbers(pd.Index(column))
-            variables[f"column_{i}"] = (
-                "row",
-                values,
-                {"name": writable(str(name)), "pandas_dtype": dtype},
-            )
-    return xr.Dataset(variables)
+            plain[i] = pd.Index(column)
+    return xr.Dataset(_joined("values", plain) | _joined("codes", codes) | _joined("levels", levels))
 
 
 def dataset_to_columns(data: xr.Dataset, names: Sequence[str] | None) -> pd.DataFrame:
@@ -53,12 +50,56 @@ def dataset_to_columns(data: xr.Dataset, names: Sequence[str] | None) -> pd.Data
 
     Args:
         data: What it made.
-        names: Of the columns; None for those in the file.
+        names: Of the columns; None where a file of the first format has them beside each.
     """
+    if names is None:
+        return _columns_one_by_one(data)
+    plain, codes, levels = (_parted(data, what) for what in ("values", "codes", "levels"))
+    made = plain | {i: pd.Categorical.from_codes(codes[i].to_numpy(), levels[i]) for i in codes}
+    if sorted(made) != list(range(len(names))):
+        raise FileError("its columns are not those of its description")
+    return pd.DataFrame({str(name): made[i] for i, name in enumerate(names)})
+
+
+def _joined(what: str, parts: Mapping[int, pd.Index]) -> dict[str, Any]:
+    """Variables of the parts end to end, those of a dtype in one, with the place and length of each."""
+    found: dict[str, list[tuple[int, np.ndarray]]] = {}
+    for place, part in parts.items():
+        values, dtype = _numbers(part)
+        found.setdefault(dtype, []).append((place, values))
+    variables: dict[str, Any] = {}
+    for k, (dtype, several) in enumerate(found.items()):
+        name = f"{what}_{k}"
+        joined = np.concatenate([values for _, values in several])
+        variables[name] = (f"{name}_item", joined, {"pandas_dtype": dtype})
+        variables[f"{name}_places"] = (f"{name}_part", np.array([place for place, _ in several]))
+        variables[f"{name}_lengths"] = (f"{name}_part", np.array([len(values) for _, values in several]))
+    return variables
+
+
+def _parted(data: xr.Dataset, what: str) -> dict[int, pd.Index]:
+    """The inverse of `_joined`."""
+    found: dict[int, pd.Index] = {}
+    k = 0
+    while (name := f"{what}_{k}") in data:
+        values = _values(data[name])
+        places, lengths = (data[f"{name}_{each}"].to_numpy().tolist() for each in ("places", "lengths"))
+        ends = np.cumsum([0, *lengths]).tolist()
+        if min(lengths) < 0 or ends[-1] != len(values) or set(places) & set(found):
+            raise FileError(f"the parts of its {what} are not as long as they say")
+        found |= {
+            place: values[start:stop] for place, (start, stop) in zip(places, pairwise(ends), strict=True)
+        }
+        k += 1
+    return found
+
+
+def _columns_one_by_one(data: xr.Dataset) -> pd.DataFrame:
+    """Columns as files of the first format have them."""
     columns: dict[str, Any] = {}
     for i in range(sum(str(name).startswith("column_") for name in data.data_vars)):
         stored = data[f"column_{i}"]
-        columns[str(stored.attrs["name"] if names is None else names[i])] = (
+        columns[str(stored.attrs["name"])] = (
             pd.Categorical.from_codes(stored.to_numpy(), categories=_values(data[f"levels_{i}"]))
             if f"levels_{i}" in data
             else _values(stored)

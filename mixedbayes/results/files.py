@@ -31,8 +31,9 @@ SMALL = 2**24
 """A file is read if it unpacks to no more than so many times its size, or to so few bytes."""
 
 MAX_GROUPS = 50
-MAX_ITEMS = 50_000
-"""Groups, and data sets with attributes, that are read: a model has 5,000 columns at most, of six attributes each."""
+MAX_SETS = 2_000
+MAX_ATTRIBUTES = 20_000
+"""That are read, of which a fit has some tens: each takes xarray ten milliseconds."""
 
 
 def write(tree: xr.DataTree, path: str | PathLike[str], *, overwrite: bool = False) -> None:
@@ -191,12 +192,14 @@ def _loaded(lazy: xr.DataTree, path: str | PathLike[str]) -> xr.DataTree:
 def _look_over(place: Path) -> None:
     """Refuse a file that reads from others, is built in a circle, or unpacks to far more than it holds."""
     bound = max(SMALL, MAX_UNPACKING * place.stat().st_size)
-    total = items = 0
+    total = sets = attributes = 0
     with h5py.File(place) as file:  # h5netcdf would leave an unraisable exception behind what is no HDF5
         for item in _items(file, place):
-            items += 1 + len(item.attrs)
-            if items > MAX_ITEMS:
-                raise FileError(f"{place} has more than {MAX_ITEMS:,} parts, far more than a fit has.")
+            sets, attributes = sets + 1, attributes + len(item.attrs)
+            if sets > MAX_SETS or attributes > MAX_ATTRIBUTES:
+                raise FileError(
+                    f"{place} has more than {MAX_SETS:,} data sets or {MAX_ATTRIBUTES:,} attributes, far more than a fit has."
+                )
             for size in _sizes(item, place):
                 total += size
                 if total > bound:

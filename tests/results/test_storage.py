@@ -435,7 +435,8 @@ def without(name):
 @pytest.mark.parametrize(
     "name",
     ["posterior", "sample_stats", "mixedbayes_data", "posterior/b", "posterior/sigma", "posterior/r_g", "posterior/cor_g",
-     "mixedbayes_data/column_0", "mixedbayes_data/column_2", "mixedbayes_data/levels_2"],
+     "mixedbayes_data/values_0", "mixedbayes_data/values_0_places", "mixedbayes_data/values_0_lengths", "mixedbayes_data/codes_0",
+     "mixedbayes_data/levels_0", "mixedbayes_data/levels_0_lengths"],
 )  # fmt: skip
 def test_a_file_that_lacks_a_part(path, name):
     with pytest.raises(FileError, match=r"is damaged|cannot be rebuilt|cannot be read"):
@@ -453,7 +454,7 @@ def test_draws_of_another_shape(path):
 
 def test_a_column_of_another_dtype(path):
     def change(file):
-        file["mixedbayes_data/column_0"].attrs["pandas_dtype"] = "complex128"
+        file["mixedbayes_data/values_0"].attrs["pandas_dtype"] = "complex128"
 
     with pytest.raises(FileError, match="it has a column of complex128"):
         mb.load(changed(path, change))
@@ -660,13 +661,38 @@ def test_a_file_that_lost_its_checksum(path, saved):
         mb.load(path)
 
 
-def test_a_file_of_the_first_format_is_read(path, saved):
-    described = {"format": 1, "parameters": None, "columns": None, "index": None}
-    content = changed(path, describe(**described)).read_bytes()
-    path.write_bytes(content[: -files.SIGNATURE])
+def as_before(file):
+    """The file in the first format: a variable for each column, no names and no default priors in the description."""
+    data = file["mixedbayes_data"]
+    y, x = np.split(data["values_0"][...], 2)
+    levels = data["levels_0"][...]
+    codes = data["codes_0"][...]
+    for name in list(data):
+        if not name.startswith("index"):
+            del data[name]
+    for i, (name, values) in enumerate({"y": y, "x": x, "g": codes}.items()):
+        data[f"column_{i}"] = values
+        data[f"column_{i}"].attrs["name"] = name
+        data[f"column_{i}"].attrs["pandas_dtype"] = "float64"
+    data["levels_2"] = levels
+    data["levels_2"].attrs["pandas_dtype"] = "object"
+    describe(format=1, parameters=None, columns=None, index=None)(file)
+
+
+def test_a_file_of_the_first_format_is_read(path):
+    path.write_bytes(changed(path, as_before).read_bytes()[: -files.SIGNATURE])
     with pytest.warns(mb.DesignWarning, match=r"fit\.nc does not say its default priors"):
         loaded = mb.load(path)
     assert_same(loaded, synthetic_fit("y ~ x + (x | g)", DATA, draws=3))
+
+
+def test_a_model_of_many_columns_is_saved_in_few_variables(tmp_path):
+    data = {f"x{i}": RNG.normal(size=N) for i in range(25)} | {f"f{i}": repeat("a", "b") for i in range(25)}
+    fit = synthetic_fit("y ~ .", pd.DataFrame({"y": DATA["y"], **data}), draws=3)
+    fit.to_netcdf(tmp_path / "fit.nc")
+    with h5py.File(tmp_path / "fit.nc") as file:
+        assert len(file["mixedbayes_data"]) < 20
+    assert_same(mb.load(tmp_path / "fit.nc"), fit)
 
 
 def test_other_default_priors_than_this_version_s_are_told(path):
@@ -706,8 +732,13 @@ def _many_groups(file):
 
 def _many_attributes(file):
     group = file.create_group("many", track_order=True)
-    for i in range(60_000):
+    for i in range(20_001):
         group.attrs[f"a{i}"] = 1
+
+
+def _many_sets(file):
+    for i in range(2000):
+        file[f"posterior/set{i}"] = 1.0
 
 
 def _named_type(file):
@@ -760,7 +791,8 @@ HARMFUL = {
     _softly_in_a_circle: "points to data outside of it, at posterior/loop",
     _deep: "has more groups than a fit has, such as a/a",
     _many_groups: "has more groups than a fit has",
-    _many_attributes: "has more than 50,000 parts",
+    _many_attributes: "has more than 2,000 data sets or 20,000 attributes",
+    _many_sets: "has more than 2,000 data sets or 20,000 attributes",
     _named_type: "something else than groups and data sets, at posterior/type",
     _huge: r"unpacks to 4\.0 GiB or more, far more than it can hold",
     _huge_chunk: r"unpacks to 2\.0 GiB or more",
@@ -784,10 +816,15 @@ def test_a_file_made_to_harm_is_refused_at_once(path, harm):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("column_2", -1, "missing values: g in 1 row"),
-        ("column_2", 6, "is damaged"),
-        ("column_0", np.nan, "missing values: y in 1 row"),
-        ("column_1", np.inf, "'x' is infinite in 1 row"),
+        ("codes_0", -1, "missing values: g in 1 row"),
+        ("codes_0", 6, "is damaged"),
+        ("values_0", np.nan, "missing values: y in 1 row"),
+        ("values_0", np.inf, "'y' is infinite in 1 row"),
+        ("values_0_places", 7, "its columns are not those of its description"),
+        ("values_0_places", 1, "its columns are not those of its description"),
+        ("values_0_lengths", 59, "the parts of its values are not as long as they say"),
+        ("values_0_lengths", -1, "the parts of its values are not as long as they say"),
+        ("levels_0_lengths", 2**62, "the parts of its levels are not as long as they say"),
     ],
 )
 def test_a_value_that_no_model_takes(path, name, value, message):
