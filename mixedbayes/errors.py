@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
-from operator import index
+from numbers import Integral
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any
@@ -120,17 +120,4 @@ def is_one_of(value: Any, choices: Collection[str]) -> bool:
 
 def whole_number(value: Any) -> int | None:
     """A whole number of whatever type; None for what is none, as a truth value."""
-    try:
-        return None if type(value).__name__ in ("bool", "bool_", "type") else index(value)
-    except TypeError:
-        return None
-
-
-def check_flag(name: str, value: Any) -> None:
-    """Refuse what is not True or False.
-
-    Raises:
-        ArgumentError: It is something else.
-    """
-    if type(value).__name__ not in ("bool", "bool_"):
-        raise ArgumentError(f"{name} is True or False, not {shown(value)}.")
+    return int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None

@@ -97,7 +97,7 @@ class Options:
         if not _is_number(self.memory) or not self.memory > 0:
             raise ArgumentError(f"memory is a positive number of GiB, not {shown(self.memory)}.")
         if not isinstance(self.progress, bool):
-            raise ArgumentError(f"progress is True or False, not {self.progress!r}.")
+            raise ArgumentError(f"progress is True or False, not {shown(self.progress)}.")
         object.__setattr__(self, "memory", float(min(self.memory, LARGEST)))
         object.__setattr__(self, "target_accept", None if accept is None else float(accept))
         if self.method == "collapsed" and self.for_nuts:

@@ -197,6 +197,7 @@ def simulate(spec: ModelSpec, predictor: Predictor, rows: Encoded, n: int) -> pd
     """
     if (whole_number(n) or 0) < 1:
         raise ArgumentError(f"n is a whole number of at least 1, not {shown(n)}.")
+    n = int(n)
     m = len(rows.index)
     check_size(n, "data sets", m)
     rng = np.random.default_rng(predictor.seed.spawn(1)[0])

@@ -284,7 +284,7 @@ def block_names(spec: ModelSpec, groups: Groups) -> tuple[str, ...]:
         return tuple(block.name for block in blocks)
     asked = [groups] if isinstance(groups, str) else groups
     known = dict.fromkeys(name for block in blocks for name in (block.group, block.name))
-    if not isinstance(asked, Collection):
+    if not isinstance(asked, Collection) or getattr(asked, "ndim", 1) != 1:
         raise ArgumentError(f"groups is 'all', None or a list of names, not {shown(groups)}.")
     for name in asked:
         if not isinstance(name, str) or name not in known:

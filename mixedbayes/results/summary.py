@@ -7,7 +7,7 @@ import pandas as pd
 from arviz_stats.base import array_stats
 from scipy.special import ndtri
 
-from mixedbayes.errors import ArgumentError, check_flag, shown
+from mixedbayes.errors import ArgumentError, shown
 from mixedbayes.results.diagnostics import MIN_DRAWS
 
 STATISTICS = ("estimate", "std_error", "conf_low", "conf_high", "rhat", "ess_bulk", "ess_tail")
@@ -70,6 +70,12 @@ def check_level(conf_level: float) -> None:
     """Refuse what is no mass of an interval."""
     if isinstance(conf_level, bool) or not isinstance(conf_level, Real) or not 0 < conf_level < 1:
         raise ArgumentError(f"conf_level lies between 0 and 1, not {shown(conf_level)}.")
+
+
+def check_flag(name: str, value: bool) -> None:
+    """Refuse what is neither True nor False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ArgumentError(f"{name} is True or False, not {shown(value)}.")
 
 
 def diagnose(draws: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ def tidy(
     spec: ModelSpec, idata: xr.DataTree, effects: str | Sequence[str], conf_level: float, *, robust: bool
 ) -> pd.DataFrame:
     """One row a parameter, in broom.mixed's columns with underscores."""
-    asked = list(effects) if isinstance(effects, Iterable) and not isinstance(effects, str) else [effects]
+    asked = named(effects)
     unknown = [name for name in asked if not is_one_of(name, KINDS)]
     if unknown or not asked:
         raise ArgumentError(
@@ -36,6 +36,14 @@ def tidy(
     if not rows:
         return pd.DataFrame(columns=list(COLUMNS))
     return pd.concat(rows, ignore_index=True)[list(COLUMNS)]
+
+
+def named(effects: str | Sequence[str]) -> list[str]:
+    """The effects asked for, one or several."""
+    several = (
+        isinstance(effects, Iterable) and not isinstance(effects, str) and getattr(effects, "ndim", 1) == 1
+    )
+    return list(effects) if several else [effects]  # type: ignore[list-item]
 
 
 def fixef(spec: ModelSpec, idata: xr.DataTree, conf_level: float, *, robust: bool) -> pd.DataFrame:
