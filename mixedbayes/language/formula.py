@@ -24,6 +24,9 @@ from mixedbayes.language.expressions import (
 
 INTERCEPT = Term([Factor("1", eval_method="literal")])
 
+INTERCEPT_LABEL = "Intercept"
+"""What formulaic calls the intercept's column; no other column has this label."""
+
 
 class GroupTerm(Term):  # type: ignore[misc]  # formulaic is typed loosely
     """One bar term over one grouping factor: `(1 + x | g)`.
@@ -143,8 +146,11 @@ class Formula:
 def column_text(name: str) -> str:
     """The text of a column's factor, and so its label: the name, in backticks if it could be misread.
 
-    Formulaic tells factors apart by their text; a column named `1` is not the intercept.
+    Formulaic tells factors apart by their text; a column named `1` is not the intercept, and one named
+    `Intercept` would be labelled as that is.
     """
+    if name == INTERCEPT_LABEL:
+        return f"`{name}`"
     try:
         misread = name.startswith(("`", "(")) or (
             not is_bare(name) and text_of(parse_expression(name)) == name
