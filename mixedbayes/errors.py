@@ -1,9 +1,12 @@
 """What a user is told when something is wrong: one family of exceptions, one of warnings."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from numbers import Integral
 from pathlib import Path
+from reprlib import repr as shortened
+from typing import Any
 
 
 class MixedBayesError(ValueError):
@@ -101,3 +104,20 @@ def listed(items: Iterable[object], limit: int = 8) -> str:
     if len(texts) <= limit:
         return ", ".join(texts)
     return f"{', '.join(texts[:limit])} and {len(texts) - limit:,} more"
+
+
+def shown(value: Any) -> str:
+    """What was passed, in a few characters: numbers can have a million digits, and tables as many rows."""
+    if isinstance(value, int) and abs(value) >= 10**20:
+        return "a number of more than 20 digits"
+    return " ".join(shortened(value).split())
+
+
+def is_one_of(value: Any, choices: Collection[str]) -> bool:
+    """Whether a value is one of some texts; arrays and tables, which compare item by item, are none."""
+    return isinstance(value, str) and value in choices
+
+
+def whole_number(value: Any) -> int | None:
+    """A whole number of whatever type; None for what is none, as a truth value."""
+    return int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None

@@ -27,10 +27,11 @@ from mixedbayes.design.table import (
     index_of,
     open_table,
     read_columns,
+    stray_notes,
     unknown_columns,
 )
 from mixedbayes.errors import ArgumentError, DataError, DesignWarning, counted, listed, warn
-from mixedbayes.language.expressions import functions_in, text_of
+from mixedbayes.language.expressions import Name, functions_in, text_of
 from mixedbayes.language.formula import Formula, GroupTerm
 from mixedbayes.language.parse import parse
 
@@ -336,8 +337,10 @@ def build_design(
     groups = build_blocks(parsed.groups, columns, env)
     states: tuple[dict[str, Any], ...] = tuple({} for _ in parsed.offsets)
     offset = build_offset(parsed, columns, env, states)
+    plain = [each.name for each in parsed.expressions(response=False) if isinstance(each, Name)]
     notes = (
         *row_notes(rows),
+        *stray_notes(columns, plain),
         *column_notes(fixed.dropped),
         *(note for block in groups for note in column_notes(block.recipe.empty, f" of {block.name}")),
         *(note for term, block in zip(parsed.groups, groups, strict=True) for note in bar_notes(term, block)),

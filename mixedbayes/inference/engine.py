@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixedbayes.errors import ArgumentError, listed, nearest
+from mixedbayes.inference.memory import check_memory
 from mixedbayes.inference.options import Options, check_installed
 from mixedbayes.model.spec import ModelSpec
 
@@ -79,6 +80,7 @@ class Engine:
 
         check_installed(self.options)
         choice = choose(model.spec, self.options, lambda: model.collapsed)
+        check_memory(model.spec, choice.method, self.options)
         idata = _draw(model, choice.method, self.options, after)
         idata["sample_stats"].attrs |= {METHOD: str(choice), OPTIONS: json.dumps(asdict(self.options))}
         moments = model.collapsed.moments if choice.method == "collapsed" else None

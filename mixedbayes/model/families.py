@@ -12,7 +12,7 @@ from scipy.special import expit, logit, ndtr, ndtri
 
 from mixedbayes.design.design import Design
 from mixedbayes.design.response import ResponseValues
-from mixedbayes.errors import FamilyError, counted, listed, nearest
+from mixedbayes.errors import FamilyError, counted, is_one_of, listed, nearest, shown
 from mixedbayes.model.distributions import POSITIVE, Interval
 from mixedbayes.model.priors import Prior
 
@@ -147,9 +147,9 @@ def find_family(family: str | Family, link: str | None = None) -> tuple[Family, 
             )
         family = FAMILIES[family]
     name = family.links[0] if link is None else link
-    if name not in family.links:
+    if not is_one_of(name, family.links):
         raise FamilyError(
-            f"The {family.name} family has no link {name!r}.{nearest(str(name), family.links)} Its links: {listed(family.links)}."
+            f"The {family.name} family has no link {shown(name)}.{nearest(shown(name), family.links)} Its links: {listed(family.links)}."
         )
     return family, LINKS[name]
 
@@ -176,7 +176,7 @@ def check_response(design: Design, family: Family) -> None:
 def _real(y: ResponseValues, family: Family, _rows: np.ndarray) -> None:
     if y.levels is not None:
         raise FamilyError(
-            f"The response {y.name} holds {listed(map(repr, y.levels), 4)}, not numbers, which the {family.name} family needs.{_two(y)}"
+            f"The response {y.name} holds {y.held}, not numbers, which the {family.name} family needs.{_two(y)}"
         )
     _no_trials(y, family)
     if np.ptp(y.values) == 0:
@@ -207,7 +207,7 @@ def _binary(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
 def _count(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
     if y.levels is not None:
         raise FamilyError(
-            f"The response {y.name} holds {listed(map(repr, y.levels), 4)}, not counts, which the {family.name} family needs.{_two(y)}"
+            f"The response {y.name} holds {y.held}, not counts, which the {family.name} family needs.{_two(y)}"
         )
     _no_trials(y, family)
     _refuse_rows(
@@ -224,7 +224,7 @@ def _count(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
 def _successes(y: ResponseValues, _family: Family, rows: np.ndarray) -> None:
     if y.levels is not None:
         raise FamilyError(
-            f"The response {y.name} holds {listed(map(repr, y.levels), 4)}, not counts; two levels go with family='bernoulli'."
+            f"The response {y.name} holds {y.held}, not counts; two levels go with family='bernoulli'."
         )
     if y.trials is None:
         raise FamilyError(
