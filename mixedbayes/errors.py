@@ -83,10 +83,15 @@ def _pointed(text: str, place: int) -> str:
     return f"  {line}\n  {' ' * column}^"
 
 
+SHORT = 2
+"""Letters of names that resemble too many others: they are suggested only where nothing but case differs."""
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """` Did you mean 'x'?` when one of `choices` is close to `name`, else an empty string."""
     by_lower = {choice.lower(): choice for choice in choices}
-    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    long = [choice for choice in by_lower if min(len(choice), len(name)) > SHORT]
+    close = [name.lower()] if name.lower() in by_lower else get_close_matches(name.lower(), long, 1, 0.6)
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
 
 

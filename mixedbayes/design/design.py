@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mixedbayes.design.evaluate import Scope, evaluate, unknown_function
-from mixedbayes.design.functions import FUNCTIONS, VALUES
+from mixedbayes.design.functions import CONTRASTS, FUNCTIONS, VALUES
 from mixedbayes.design.groups import Levels, find_levels, texts_of
 from mixedbayes.design.matrices import Recipe, build_matrix
 from mixedbayes.design.response import ResponseValues, read_response, trials_of
@@ -331,7 +331,7 @@ def column_names(formula: Formula, columns: Sequence[str], env: Mapping[str, Any
         name for name in names if name not in columns and (name in grouping or name not in {*env, *VALUES})
     ]
     if unknown:
-        raise unknown_columns(unknown, columns, (*env, *VALUES))
+        raise unknown_columns(unknown, columns, (*env, *CONTRASTS))
     used = [name for name in names if name in columns]
     if not used:
         raise DataError("The formula uses no column of the data.")

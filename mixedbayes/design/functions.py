@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from formulaic.materializers.types import FactorValues
 from formulaic.transforms import TRANSFORMS
 from formulaic.transforms.contrasts import ContrastsRegistry
 
@@ -40,6 +41,29 @@ def _elementwise(name: str) -> Callable[[Any], Any]:
     return apply
 
 
+def _log(x: Any, base: float | None = None) -> Any:
+    """The logarithm, natural or to a base, as R's `log(x, 10)`."""
+    exact = {None: np.log, 2: np.log2, 10: np.log10}
+    if base in exact:
+        return exact[base](x)
+    if np.ndim(base) or not 0 < base != 1:
+        raise ValueError(f"a logarithm has a base above 0 that is not 1, not {base!r}")
+    return np.log(x) / np.log(base)
+
+
+def _poly(x: Any, degree: int = 1, raw: bool = False, _state: dict[str, Any] | None = None) -> Any:
+    """Formulaic's polynomials, of one column, the raw ones numbered as the others are, from 1."""
+    if np.ndim(degree) or isinstance(degree, str):
+        raise ValueError("poly() takes one column and a degree; for two columns write poly(x, 2) * poly(z, 2)")
+    if isinstance(degree, bool) or degree != int(degree) or degree < 1:
+        raise ValueError(f"the degree of a polynomial is a whole number from 1, not {degree!r}")
+    value = TRANSFORMS["poly"](x, int(degree), raw, _state=_state)
+    return FactorValues(value, column_names=tuple(map(str, range(1, int(degree) + 1)))) if raw else value
+
+
+_poly.__is_stateful_transform__ = True  # type: ignore[attr-defined]  # formulaic's mark of what keeps a state
+
+
 def _identity(x: Any) -> Any:
     """The value itself: `I(a + b)`."""
     return x
@@ -51,6 +75,7 @@ def _array(*items: float) -> list[float]:
 
 
 _identity.__qualname__, _array.__qualname__ = "I", "c"  # as messages name them
+_log.__qualname__, _poly.__qualname__ = "log", "poly"
 
 CONTRASTS: Mapping[str, Any] = {
     **{
@@ -68,12 +93,14 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "c": _array,
     **{name: _elementwise(name) for name in _NUMPY},
     **{f"np.{name}": _elementwise(name) for name in _NUMPY},
-    **{name: TRANSFORMS[name] for name in ("poly", "bs", "cs", "cr", "cc", "scale", "center", "standardize")},
+    "log": _log,
+    "poly": _poly,
+    **{name: TRANSFORMS[name] for name in ("bs", "cs", "cr", "cc", "scale", "center", "standardize")},
     **CONTRASTS,
 }
 """Every function that a formula can call."""
 
-VALUES: Mapping[str, Any] = {**CONTRASTS, "pi": np.pi}
+VALUES: Mapping[str, Any] = {**CONTRASTS, "pi": np.pi, "T": True, "F": False}
 """Every name that stands for a value without being a column."""
 
 TAKES_ANYTHING = ("I", "C", "factor", "c", *CONTRASTS)

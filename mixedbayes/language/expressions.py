@@ -83,6 +83,9 @@ UNARY: dict[type[ast.AST], str] = {ast.USub: "-", ast.UAdd: "+", ast.Invert: "~"
 CONSTANTS = {"TRUE": True, "FALSE": False, "NULL": None}
 """R's spellings, read as Python's."""
 
+ALIASES = {"as.factor": "factor"}
+"""Functions that have two names; the first is read as the second."""
+
 SYNTAX = {
     "True",
     "False",
@@ -130,8 +133,10 @@ _SPELT_OTHERWISE = {
     "%%": "R's %% is written % here; it binds no tighter than *.",
     "%/%": "R's %/% is written // here; it binds no tighter than *.",
     "%in%": "%in% stands between terms; for a test write (a == 'x') | (a == 'y').",
-    "#": "A formula has no comments.",
+    "#": "A comment has no place here.",
     "<-": "A keyword takes =.",
+    "$": "Columns are named alone, without their table: y and not d$y.",
+    "~": "The '~' of a formula stands outside brackets.",
 }
 _LOGICAL = (ast.BitAnd, ast.BitOr)
 _BRACKET_COMPARISONS = (
@@ -302,8 +307,11 @@ def _parsed(text: str) -> Expression:
                         raise refuse(node, "** before an argument is not available in a formula")
                     if keyword.arg.startswith("_"):
                         raise refuse(node, f"the argument {keyword.arg!r} is not available in a formula")
+                match function, args, keywords:
+                    case "Q", [ast.Constant(str(column))], []:  # patsy's backticks
+                        return Name(column)
                 return Call(
-                    function,
+                    ALIASES.get(function, function),
                     tuple(convert(item, down) for item in args),
                     tuple((str(item.arg), convert(item.value, down)) for item in keywords),
                 )

@@ -13,6 +13,7 @@ from mixedbayes.language.expressions import (
     Call,
     Expression,
     Name,
+    Operation,
     functions_in,
     is_bare,
     names_in,
@@ -71,8 +72,14 @@ class Response:
             return names_in(self.expression)
         return names_in(self.trials) if self.trials is not None else ()
 
+    @property
+    def text(self) -> str:
+        """What stands left of a bar: the expression, in braces if it holds a bar or tilde of its own."""
+        text = text_of(self.expression)
+        return f"{{{text}}}" if _would_be_cut(self.expression) else text
+
     def __str__(self) -> str:
-        text = factor_text(self.expression)
+        text = self.text
         if self.level is not None:
             text = f"{text}[{self.level!r}]"
         return text if self.trials is None else f"{text} | trials({text_of(self.trials)})"
@@ -177,6 +184,16 @@ def ordered(terms: Iterable[Term]) -> tuple[Term, ...]:
 def factor_text(expression: Expression) -> str:
     """An expression as a factor of a term: arithmetic outside a call stands in braces."""
     return text_of(expression) if isinstance(expression, Name | Call) else f"{{{text_of(expression)}}}"
+
+
+def _would_be_cut(expression: Expression) -> bool:
+    """Whether a bar or tilde stands outside calls and quotes, where a formula is cut."""
+    match expression:
+        case Operation("|", _) | Operation("~", _):
+            return True
+        case Operation(_, operands):
+            return any(map(_would_be_cut, operands))
+    return False
 
 
 def term_text(term: Term) -> str:

@@ -10,12 +10,14 @@ from formulaic.parser.algos.tokens_to_ast import tokens_to_ast
 from formulaic.parser.types import Factor, Term, Token
 
 from mixedbayes.errors import FormulaError, listed, nearest
+from mixedbayes.language import elsewhere
 from mixedbayes.language.expressions import (
     Call,
     Expression,
     Literal,
     Name,
     Operation,
+    functions_in,
     names_in,
     parse_expression,
     text_of,
@@ -33,6 +35,7 @@ from mixedbayes.language.formula import (
     term_text,
 )
 from mixedbayes.language.operators import FormulaOperators
+from mixedbayes.language.spelling import plain
 
 MAX_LENGTH = 100_000
 """Characters of the longest formula that is read."""
@@ -54,6 +57,11 @@ CLOSERS = {"`": "`", "{": "}", "%": "%"}
 BARS = ("|", "||")
 SIGNS = ("+", "-")
 
+_TILDE_INSIDE = (
+    "The '~' of a formula stands outside brackets, as in 'y ~ x + (1 | g)'; formulas for sigma and other parameters are not "
+    "supported yet."
+)
+_REMAINDER = "R's %% and %/% are % and // here, inside I(...): I(x % 2)."
 _NO_TERM = "A number is no term: 1 is the intercept, 0 removes it; multiply in I(...), as I(2 * x)."
 
 
@@ -74,9 +82,11 @@ def parse(text: str, columns: Sequence[str] | None = None) -> Formula:
         raise FormulaError(f"A formula is a text such as 'y ~ x + (1 | g)', not {type(text).__name__}.")
     if len(text) > MAX_LENGTH:
         raise FormulaError(f"A formula has at most {MAX_LENGTH:,} characters; this one has {len(text):,}.")
+    text = plain(text)
     left, tilde, right = sides(scan(text), text)
     response = read_response(left, tilde, text)
     refuse_lambda(right, text)
+    refuse_signs(right, text)
     right = [canonical(token, text) for token in right]
     right = signs(intercepts(zeros(right, text), text))
     terms = evaluate(right, text, everything(columns, response, right))
@@ -89,6 +99,8 @@ def scan(text: str) -> list[Token]:
     try:
         raw = list(tokenize(text))
     except FormulaParsingError as error:
+        if "%%" in text:
+            raise FormulaError(_REMAINDER, text, text.index("%%")) from None
         raise _located(error, text) from None
     for token, after in zip_longest(raw, raw[1:]):
         start, end = token.source_start or 0, token.source_end or token.source_start or 0
@@ -98,7 +110,8 @@ def scan(text: str) -> list[Token]:
             raise FormulaError("Nothing stands between these marks.", text, start)
         if written.startswith("%"):
             if token.token.strip() != "in":
-                raise FormulaError(f"Unknown operator '{written}%'; the one with % is %in%.", text, start)
+                advice = _REMAINDER if token.token.strip() in ("", "/") else "The one with % is %in%."
+                raise FormulaError(f"Unknown operator '{written}%'. {advice}", text, start)
             tokens.append(token.copy_with_attrs(token="in"))
         elif token.kind is OPERATOR:
             tokens += [
@@ -116,10 +129,16 @@ def sides(tokens: list[Token], text: str) -> tuple[list[Token], int, list[Token]
     """The tokens left of the one `~`, its place, and the tokens right of it."""
     tildes = [i for i, token in enumerate(tokens) if token.kind is OPERATOR and token.token == "~"]
     if not tildes:
-        raise FormulaError("A formula needs a response: 'y ~ ' and then its terms.", text, 0)
+        raise _without_tilde(tokens, text)
     if len(tildes) > 1:
-        raise FormulaError("A formula has one '~'.", text, tokens[tildes[1]].source_start)
+        raise FormulaError(
+            "A formula has one '~'; formulas for sigma and other parameters are not supported yet.",
+            text,
+            tokens[tildes[1]].source_start,
+        )
     left, right = tokens[: tildes[0]], tokens[tildes[0] + 1 :]
+    if _depth(left):
+        raise FormulaError(_TILDE_INSIDE, text, tokens[tildes[0]].source_start)
     if not left:
         raise FormulaError("Nothing stands left of '~': name the response.", text, tokens[0].source_start)
     if not right:
@@ -135,10 +154,8 @@ def sides(tokens: list[Token], text: str) -> tuple[list[Token], int, list[Token]
 def read_response(tokens: list[Token], end: int, text: str) -> Response:
     """The left side: an expression, perhaps a level in square brackets, perhaps `| trials(n)`."""
     start = tokens[0].source_start or 0
-    bar = next(
-        (token.source_start for token in tokens if token.kind is OPERATOR and token.token in BARS), None
-    )
-    stop = end if bar is None else bar
+    bar = _first_bar(tokens)
+    body_tokens, stop = (tokens, end) if bar is None else (tokens[:bar], tokens[bar].source_start or 0)
     level: str | float | bool | None = None
     body, place = text[start:stop].rstrip(), start
     found = re.fullmatch(r"(?P<name>`(?:\\.|[^`\\])+`|[\w.]+)\s*\[(?P<level>.*)\]", body, re.DOTALL)
@@ -149,17 +166,44 @@ def read_response(tokens: list[Token], end: int, text: str) -> Response:
                 "The level of a response is a text or number: y['yes'].", text, start + found.start("level")
             )
         body, level = found["name"], value.value
-    elif body.startswith("{") and body.endswith("}"):
+    elif len(body_tokens) == 1 and body.startswith("{"):
         body, place = body[1:-1], start + 1
     expression = _expression(body, text, place)
-    if isinstance(expression, Literal):
+    if not (names_in(expression) or functions_in(expression)):
         raise FormulaError("The response is a column, not a constant.", text, start)
-    if not isinstance(expression, Name | Call) and place == start:
-        raise FormulaError("A response that is computed stands in I(...): I(a + b) ~ x.", text, start)
-    trials = None if bar is None else _addition(text[bar + 1 : end], text, bar + 1)
+    trials = None if bar is None else _addition(text[stop + 1 : end], text, stop + 1)
     if trials is not None and isinstance(expression, Call) and expression.function == "cbind":
-        raise FormulaError("cbind() says the trials itself: leave trials() out.", text, bar)
+        raise FormulaError("cbind() says the trials itself: leave trials() out.", text, stop)
     return Response(expression, level, trials)
+
+
+def _first_bar(tokens: list[Token]) -> int | None:
+    """Which token is the first bar outside brackets: inside, it is part of a condition."""
+    bars = (i for i, token in enumerate(tokens) if _is(token, BARS) and not _depth(tokens[:i]))
+    return next(bars, None)
+
+
+def _depth(tokens: list[Token]) -> int:
+    """How many brackets are open after these tokens."""
+    return sum(1 if token.token in "([" else -1 for token in tokens if token.kind is BRACKET)
+
+
+def _without_tilde(tokens: list[Token], text: str) -> FormulaError:
+    """The error for a formula that has no `~` between its sides."""
+    if not tokens:
+        return FormulaError("A formula needs a response: 'y ~ ' and then its terms.", text, 0)
+    for token in tokens:
+        start = token.source_start or 0
+        if token.kind is CODE and "~" in token.token:
+            return FormulaError(_TILDE_INSIDE, text, start)
+        found = re.match(r"<-|:=|={1,2}", text[start:]) if token.kind is OPERATOR else None
+        if found:
+            return FormulaError(
+                f"Between a response and its terms stands '~', not '{found.group()}': y ~ x.", text, start
+            )
+    return FormulaError(
+        "A formula needs a '~' between its response and its terms: 'y ~ x + (1 | g)'.", text, 0
+    )
 
 
 def refuse_lambda(tokens: list[Token], text: str) -> None:
@@ -167,6 +211,13 @@ def refuse_lambda(tokens: list[Token], text: str) -> None:
     for token, after in pairwise(tokens):
         if (token.kind, token.token, after.kind) == (NAME, "lambda", NAME):
             raise FormulaError("A lambda is code, which a formula cannot hold.", text, token.source_start)
+
+
+def refuse_signs(tokens: list[Token], text: str) -> None:
+    """Signs that are operators in other languages, or inside `I(...)`, and none among terms."""
+    for token in tokens:
+        if token.kind is OPERATOR and token.token in elsewhere.OPERATORS:
+            raise FormulaError(elsewhere.OPERATORS[token.token], text, token.source_start)
 
 
 def canonical(token: Token, text: str) -> Token:
@@ -179,6 +230,10 @@ def canonical(token: Token, text: str) -> Token:
                 return token.copy_with_attrs(token=column_text(name), kind=NAME)
             case Literal():
                 raise FormulaError(_NO_TERM, text, start)
+            case Call(function, (Operation("|", _), *_)) if function in elsewhere.STRUCTURES:
+                raise FormulaError(
+                    f"A formula has no {function}(... | ...): {elsewhere.STRUCTURES[function]}.", text, start
+                )
             case expression:
                 return token.copy_with_attrs(token=text_of(expression))
     if token.kind is NAME:
@@ -257,7 +312,10 @@ def bar_brackets(tokens: list[Token], text: str) -> dict[int, tuple[int, int]]:
             start, bar = opened.pop()
             if bar is not None:
                 raise FormulaError(
-                    "A group term has one bar: (1 | a/b) or (1 | a) + (1 | b).", text, token.source_start
+                    "A group term has one bar: (1 | a/b) or (1 | a) + (1 | b); brms's (1 | id | g), which links formulas, is not "
+                    "supported.",
+                    text,
+                    token.source_start,
                 )
             opened.append((start, i))
     if opened:
@@ -360,22 +418,26 @@ def _offset(term: Term, text: str) -> Expression:
 
 def _addition(written: str, text: str, place: int) -> Expression:
     """`trials(n)`, the one thing that may follow a response and a bar."""
-    match _expression(written.strip(), text, place + len(written) - len(written.lstrip())):
+    expression = _expression(written.strip(), text, place + len(written) - len(written.lstrip()))
+    match expression:
         case Call("trials", (inside,), ()):
             return inside
         case Call("trials"):
             raise FormulaError("trials() takes one column or number: y | trials(n) ~ x.", text, place)
-        case Call(function):
-            hint = nearest(function, ADDITIONS)
-            raise FormulaError(
-                f"{function}() is not known beside a response; there is {listed(ADDITIONS)}.{hint}",
-                text,
-                place,
-            )
-        case Operation() | _:
-            raise FormulaError(
-                "Right of the bar in a response stands trials(n): y | trials(n) ~ x.", text, place
-            )
+    function = next((name for name in functions_in(expression) if name not in ADDITIONS), None)
+    if function in elsewhere.ADDITIONS:
+        message = f"{function}() beside a response: {elsewhere.ADDITIONS[function]}."
+    elif isinstance(expression, Call):
+        hint = nearest(expression.function, ADDITIONS)
+        message = (
+            f"{expression.function}() is not known beside a response; there is {listed(ADDITIONS)}.{hint}"
+        )
+    else:
+        message = (
+            "Right of the bar in a response stands trials(n): y | trials(n) ~ x. A condition with a bar of its own stands in "
+            "brackets: ((a > 1) | (b > 2)) ~ x."
+        )
+    raise FormulaError(message, text, place)
 
 
 def _expression(written: str, text: str, start: int) -> Expression:
