@@ -7,6 +7,7 @@ categorical: False before True, texts sorted by code point).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any, Literal
 
 import narwhals as nw
@@ -72,6 +73,8 @@ def open_table(data: Any) -> nw.DataFrame[Any]:
         raise DataError(f"The data have two columns of one name; rename one. ({error})") from None
     except (TypeError, ValueError):
         lazy = " Call .collect() first." if hasattr(data, "collect") else ""
+        if isinstance(data, str | PathLike):
+            lazy = " Read it first, as pd.read_csv(path) or mb.load_dataset(name) do."
         raise DataError(
             f"The data must be a pandas, polars or Arrow table, not {type(data).__name__}.{lazy}"
         ) from None

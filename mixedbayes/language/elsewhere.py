@@ -23,11 +23,13 @@ _STANDARD = "scale(x) is centred and divided by its sd, center(x) is centred alo
 _POWER = "write a power in I(...), as I(x^2)"
 _ADDITION = "it stands in a response alone, right of a bar, and of those there is only y | trials(n) ~ ..."
 _FORMULA = "a formula is a text by itself, 'y ~ x + (1 | g)'; formulas for sigma and other parameters are not supported yet"
-_STRUCTURE = (
-    "this structure of group effects is not supported yet; (x | g) estimates all correlations, (x || g) has none"
+_STRUCTURE = "this structure of group effects is not supported yet; (x | g) estimates all correlations, (x || g) has none"
+_KNOWN_COVARIANCE = (
+    "known covariances, by= and dist= are not supported yet; the levels of (1 | g) are independent and normal"
 )
-_KNOWN_COVARIANCE = "known covariances, by= and dist= are not supported yet; the levels of (1 | g) are independent and normal"
-_MEMBERSHIP = "groups of several members are not supported yet; (1 | a) + (1 | b) gives each column effects of its own"
+_MEMBERSHIP = (
+    "groups of several members are not supported yet; (1 | a) + (1 | b) gives each column effects of its own"
+)
 
 FUNCTIONS: Mapping[str, str] = {
     **dict.fromkeys(("s", "te", "ti", "t2", "lo", "pspline", "pb"), _SMOOTH),
@@ -84,8 +86,9 @@ FUNCTIONS: Mapping[str, str] = {
 }
 """Functions of lme4, brms, mgcv, glmmTMB, patsy, Bambi, base R and NumPy that a formula here cannot call."""
 
-STRUCTURES: Mapping[str, str] = FUNCTIONS | {
-    "cs": "compound symmetry is not supported yet; (x | g) estimates all correlations, (x || g) has none"
+STRUCTURES: Mapping[str, str] = {
+    **FUNCTIONS,
+    "cs": "compound symmetry is not supported yet; (x | g) estimates all correlations, (x || g) has none",
 }
 """The same where a bar stands in the brackets, as `cs(1 + x | g)`; `cs(x)` alone is a spline."""
 
@@ -112,6 +115,3 @@ OPERATORS: Mapping[str, str] = {
     "@": "'@' has no meaning among terms: interactions are a:b, groups (1 | g).",
 }
 """Signs that are no operators among terms."""
-
-VALUES = ("NA", "NaN", "NULL", "Inf", "nan", "inf")
-"""Names of values that are nothing in a formula."""

@@ -135,6 +135,7 @@ _SPELT_OTHERWISE = {
     "%in%": "%in% stands between terms; for a test write (a == 'x') | (a == 'y').",
     "#": "A comment has no place here.",
     "<-": "A keyword takes =.",
+    "[,": "scale(x) and center(x) are columns as they are, without [, 1].",
     "$": "Columns are named alone, without their table: y and not d$y.",
     "~": "The '~' of a formula stands outside brackets.",
 }

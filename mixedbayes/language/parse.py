@@ -424,7 +424,7 @@ def _addition(written: str, text: str, place: int) -> Expression:
             return inside
         case Call("trials"):
             raise FormulaError("trials() takes one column or number: y | trials(n) ~ x.", text, place)
-    function = next((name for name in functions_in(expression) if name not in ADDITIONS), None)
+    function = next((name for name in functions_in(expression) if name not in ADDITIONS), "")
     if function in elsewhere.ADDITIONS:
         message = f"{function}() beside a response: {elsewhere.ADDITIONS[function]}."
     elif isinstance(expression, Call):

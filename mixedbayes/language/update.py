@@ -7,9 +7,9 @@ import re
 from dataclasses import replace
 
 from mixedbayes.errors import FormulaError
+from mixedbayes.language import spelling
 from mixedbayes.language.expressions import Operation, text_of
 from mixedbayes.language.formula import Formula, Response
-from mixedbayes.language.spelling import plain
 
 PIECES = re.compile(
     r"""(?P<quoted>`(?:\\.|[^`\\])*`|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<dot>(?<![\w.])\.(?![\w.]))|(?P<other>.)""",
@@ -30,7 +30,7 @@ def updated(formula: Formula, change: str) -> str:
     Raises:
         FormulaError: The change has no `~`.
     """
-    found = PIECES.finditer(plain(change)) if isinstance(change, str) else ()
+    found = PIECES.finditer(spelling.plain(change)) if isinstance(change, str) else ()
     pieces = [DOT if piece.lastgroup == "dot" else piece.group() for piece in found]
     if "~" not in pieces:
         raise FormulaError(
@@ -58,8 +58,9 @@ def _left(response: Response, pieces: list[str]) -> str:
     computed = isinstance(response.expression, Operation)
     dot = f"({text_of(response.expression)})" if computed else str(replace(response, trials=None))
     left = "".join(dot if piece is DOT else piece for piece in pieces).strip()
-    keeps = DOT in pieces and response.trials is not None and "|" not in pieces
-    return f"{left} | trials({text_of(response.trials)})" if keeps else left
+    if response.trials is None or DOT not in pieces or "|" in pieces:
+        return left
+    return f"{left} | trials({text_of(response.trials)})"
 
 
 def _left_of_bar(pieces: list[str], place: int) -> bool:
