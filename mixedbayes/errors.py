@@ -84,15 +84,23 @@ def _pointed(text: str, place: int) -> str:
 
 
 SHORT = 2
-"""Letters of names that resemble too many others: they are suggested only where nothing but case differs."""
+"""Letters of names that resemble too many others: one must begin the other, but for a letter."""
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
     """` Did you mean 'x'?` when one of `choices` is close to `name`, else an empty string."""
     by_lower = {choice.lower(): choice for choice in choices}
-    long = [choice for choice in by_lower if min(len(choice), len(name)) > SHORT]
-    close = [name.lower()] if name.lower() in by_lower else get_close_matches(name.lower(), long, 1, 0.6)
+    if name.lower() in by_lower:
+        return f" Did you mean {by_lower[name.lower()]!r}?"
+    near = [lower for lower, choice in by_lower.items() if _may_be(choice, name)]
+    close = get_close_matches(name.lower(), near, n=1, cutoff=0.6)
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+def _may_be(choice: str, name: str) -> bool:
+    """Whether one could be a slip of the other."""
+    short, long = sorted((choice, name), key=len)
+    return len(short) > SHORT or (long.startswith(short) and len(long) == len(short) + 1)
 
 
 def counted(number: int, noun: str) -> str:

@@ -98,7 +98,7 @@ def unknown_function(name: str, env: Mapping[str, Any]) -> DataError:
     """The error for a call of something that nobody provided."""
     if name in env:
         return DataError(
-            f"{name}() calls {name!r} of env, which is no function but {type(env[name]).__name__}; without brackets it is a value."
+            f"A formula has no function {name}(): {name!r} of env is a value, {type(env[name]).__name__}, and cannot be called."
         )
     if name in elsewhere.FUNCTIONS:
         return DataError(f"A formula has no function {name}(): {elsewhere.FUNCTIONS[name]}.")
@@ -225,10 +225,7 @@ def _number(value: Any, expression: Expression, logical: bool = False) -> Any:
         ):
             value = value.astype(bool)
         else:
-            raise DataError(
-                f"{text_of(expression)} holds text or categories, levels {listed(map(repr, value.cat.categories), 4)}; "
-                "arithmetic needs numbers."
-            )
+            raise DataError(f"{text_of(expression)} holds text or categories; arithmetic needs numbers.")
     if isinstance(value, pd.Series) and value.dtype.kind == "M":
         raise DataError(
             f"{text_of(expression)} holds dates; as a predictor make it a number first, such as days since the start."
