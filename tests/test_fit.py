@@ -60,7 +60,7 @@ def test_an_option_out_of_range_is_refused_before_anything_is_built(model, optio
 def test_fit_refuses_what_the_model_s_fit_does():
     with pytest.raises(ArgumentError, match="draws is a whole number"):
         mb.fit(FORMULA, DATA, draws=-1)
-    with pytest.raises(ArgumentError, match="no option 'drawz'. Did you mean 'draws'"):
+    with pytest.raises(ArgumentError, match=r"no option 'drawz'\. Did you mean 'draws'"):
         mb.fit(FORMULA, DATA, drawz=10)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-ALIASES: Mapping[str, str] = {"normal": "gaussian", "norm": "gaussian", "gauss": "gaussian"}
+ALIASES: Mapping[str, str] = {"normal": "gaussian", "norm": "gaussian"}
 """Other names of families that there are."""
 
 _BINARY = (

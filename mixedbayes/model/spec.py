@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mixedbayes.design.design import RANK_TOLERANCE, Block, Design
-from mixedbayes.errors import DataError, FamilyError, PriorError, listed, nearest
+from mixedbayes.errors import DataError, FamilyError, PriorError, listed, nearest_address
 from mixedbayes.model.distributions import CORRELATION, DISTRIBUTIONS, POSITIVE, REAL, Interval
 from mixedbayes.model.families import Family, Link, check_response
 from mixedbayes.model.priors import Prior, Reference
@@ -404,7 +404,7 @@ def _by_address(priors: Mapping[str, Prior], known: Sequence[str]) -> dict[str, 
         key = "".join(address.split())
         if key not in canonical:
             raise PriorError(
-                f"No parameter has the address {address!r}.{nearest(address, known)} Addresses here: {listed(known, 40)}."
+                f"No parameter has the address {address!r}.{nearest_address(address, known)} Addresses here: {listed(known, 40)}."
             )
         if canonical[key] in found:
             raise PriorError(f"{canonical[key]} is given two priors, which differ in blanks alone; keep one.")

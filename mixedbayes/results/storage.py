@@ -182,7 +182,7 @@ def _rebuilt(
 ) -> ModelSpec:
     if described["format"] != FORMAT:
         raise FileError(
-            f"it was written in format {described['format']}, and this version reads format {FORMAT}"
+            f"it says that its format is {described['format']!r}, and this version reads {FORMAT!r}"
         )
     lacking = [name for name in described["env"] if name not in (env or {})]
     if lacking:

@@ -324,7 +324,8 @@ REBUILT = "holds a fit that cannot be rebuilt: "
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 99}, REBUILT + "it was written in format 99, and this version reads format 1"),
+        ({"format": 99}, REBUILT + "it says that its format is 99, and this version reads 1"),
+        ({"format": "1"}, REBUILT + "it says that its format is '1', and this version reads 1"),
         ({"formula": 'y ~ __import__("os").system("true")'}, REBUILT),
         ({"formula": "y ~ x.__class__"}, REBUILT),
         ({"formula": "y ~ (lambda: 1)()"}, REBUILT),
