@@ -3,11 +3,13 @@
 An error is one line on stderr and exit status 2; what the data lacked is a note on stderr.
 """
 
+import gzip
 import json
 import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,9 @@ READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {
     ".feather": pd.read_feather,
 }
 """How a file is read, by how its name ends; none of these runs what it reads."""
+
+STDIN = "-"
+"""What stands for standard input, in place of a file."""
 
 
 class OneLine(click.Group):
@@ -131,7 +136,7 @@ def main() -> None:
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.95,
     show_default=True,
-    help="Mass of the intervals of csv and json.",
+    help="Mass of the intervals.",
 )
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Save the fit, as fit.nc."
@@ -151,11 +156,13 @@ def fit_command(
     conf_level: float,
     **options: Any,
 ) -> None:
-    """Fit FORMULA, as 'y ~ x + (1 + x | g)', to DATA: a file (csv, tsv, parquet) or the name of a data set.
+    """Fit FORMULA, as 'y ~ x + (1 + x | g)', to DATA: a file (csv, tsv, parquet), - for csv or tsv on standard input, or the name of a
+    data set.
 
     \b
     mixedbayes fit "Reaction ~ Days + (Days | Subject)" sleepstudy
     mixedbayes fit "y | trials(n) ~ x + (1 | g)" data.csv --family binomial --prior "b=normal(0, 1)"
+    grep -v "^#" data.csv | mixedbayes fit "y ~ x + (1 | g)" -
     """  # noqa: D301  # \b is click's mark for text that keeps its lines
     source = click.get_current_context().get_parameter_source("progress")
     if source is ParameterSource.DEFAULT:
@@ -173,7 +180,9 @@ def fit_command(
             click.echo(f"note: {_printable(str(warning.message))}", err=True)
     match shape:
         case "table":
-            click.echo(str(fitted))
+            from mixedbayes.results.report import build_report, terminal_width  # noqa: PLC0415  # ArviZ takes seconds to import
+
+            click.echo(build_report(fitted.spec, fitted.idata, conf_level).text(terminal_width()))
         case "csv":
             click.echo(fitted.tidy(conf_level=conf_level).to_csv(index=False), nl=False)
         case "json":
@@ -197,6 +206,8 @@ def read_data(source: str) -> pd.DataFrame:
     Raises:
         DataError: It is neither, or cannot be read as a table.
     """
+    if source == STDIN:
+        return _read_stdin()
     path = Path(source)
     ending = next((end for end in READERS if path.name.lower().endswith(end)), None)
     if ending is None and not path.is_file():
@@ -222,11 +233,31 @@ def read_data(source: str) -> pd.DataFrame:
         raise DataError(f"{source} cannot be read as a table: {error}") from error
 
 
-def _read_text(path: Path, separator: str) -> pd.DataFrame:
+def _read_stdin() -> pd.DataFrame:
+    """Text with commas or tabs, whichever its first line has; gzipped too."""
+    stream = click.get_binary_stream("stdin")
+    if stream.isatty():
+        raise DataError(
+            "'-' reads the table from standard input, and nothing is sent there: cat data.csv | mixedbayes fit FORMULA -"
+        )
+    content = stream.read()
+    try:
+        content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+        first = content.partition(b"\n")[0]
+        return _read_text(BytesIO(content), "\t" if first.count(b"\t") > first.count(b",") else ",")
+    except MixedBayesError:
+        raise
+    except Exception as error:  # as for files
+        raise DataError(f"Standard input cannot be read as a table: {error}") from error
+
+
+def _read_text(path: Path | BytesIO, separator: str) -> pd.DataFrame:
     header = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0].dropna()
+    if isinstance(path, BytesIO):
+        path.seek(0)
     if not header.is_unique:  # pandas would rename the second in silence
         raise DataError(
-            f"{path} has more than one column named {listed(map(repr, header[header.duplicated()].unique()))}; rename all but one."
+            f"{'Standard input' if isinstance(path, BytesIO) else path} has more than one column named {listed(map(repr, header[header.duplicated()].unique()))}; rename all but one."
         )
     return pd.read_csv(path, sep=separator, low_memory=False)
 
