@@ -156,12 +156,14 @@ def fit_command(
     conf_level: float,
     **options: Any,
 ) -> None:
-    """Fit FORMULA, as 'y ~ x + (1 + x | g)', to DATA: a file (csv, tsv, parquet), - for csv or tsv on standard input, or the name of a
-    data set.
+    """Fit FORMULA, as 'y ~ x + (1 + x | g)', to DATA.
+
+    DATA is a file (csv, tsv, parquet), the name of a data set, or - for csv or tsv from standard input.
 
     \b
     mixedbayes fit "Reaction ~ Days + (Days | Subject)" sleepstudy
-    mixedbayes fit "y | trials(n) ~ x + (1 | g)" data.csv --family binomial --prior "b=normal(0, 1)"
+    mixedbayes fit "y ~ x + (1 | g)" data.csv --prior "b=normal(0, 1)"
+    mixedbayes fit "y | trials(n) ~ x + (1 | g)" data.csv --family binomial
     grep -v "^#" data.csv | mixedbayes fit "y ~ x + (1 | g)" -
     """  # noqa: D301  # \b is click's mark for text that keeps its lines
     source = click.get_current_context().get_parameter_source("progress")
@@ -235,12 +237,11 @@ def read_data(source: str) -> pd.DataFrame:
 
 def _read_stdin() -> pd.DataFrame:
     """Text with commas or tabs, whichever its first line has; gzipped too."""
-    stream = click.get_binary_stream("stdin")
-    if stream.isatty():
+    if sys.stdin.isatty():
         raise DataError(
             "'-' reads the table from standard input, and nothing is sent there: cat data.csv | mixedbayes fit FORMULA -"
         )
-    content = stream.read()
+    content = sys.stdin.buffer.read()
     try:
         content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
         first = content.partition(b"\n")[0]
