@@ -124,7 +124,7 @@ MAX_CHAIN = 150
 MAX_REMEMBERED = 500
 """Characters of the longest expression that is kept once read."""
 
-_DOUBTFUL = re.compile(r"""\\(?![\\'"abfnrtvxuUN0-7\n])""")
+_DOUBTFUL = re.compile(r"""(?<!\\)(?:\\\\)*\\(?![\\'"abfnrtvxuUN0-7\n])""")
 
 MAX_DEPTH = 50
 """Nesting beyond which an expression is refused: nobody writes it, and recursion has its limit."""
@@ -227,7 +227,7 @@ def parse_expression(text: str) -> Expression:
 def _parsed(text: str) -> Expression:
     source, places, names = _pythonic(text)
     if doubtful := _DOUBTFUL.search(source):  # Python would warn, and keep the backslash
-        raise _unreadable(text, places[doubtful.start()])
+        raise _unreadable(text, places[doubtful.end() - 1])
     try:
         tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:

@@ -12,6 +12,7 @@ from mixedbayes.errors import FormulaError
 from mixedbayes.language.expressions import (
     Call,
     Expression,
+    Literal,
     Name,
     Operation,
     functions_in,
@@ -74,9 +75,9 @@ class Response:
 
     @property
     def text(self) -> str:
-        """What stands left of a bar: the expression, in braces if it holds a bar or tilde of its own."""
+        """What stands left of a bar: the expression, in braces where its signs could be read as the formula's."""
         text = text_of(self.expression)
-        return f"{{{text}}}" if _would_be_cut(self.expression) else text
+        return text if _stands_alone(self.expression) else f"{{{text}}}"
 
     def __str__(self) -> str:
         text = self.text
@@ -186,13 +187,18 @@ def factor_text(expression: Expression) -> str:
     return text_of(expression) if isinstance(expression, Name | Call) else f"{{{text_of(expression)}}}"
 
 
-def _would_be_cut(expression: Expression) -> bool:
-    """Whether a bar or tilde stands outside calls and quotes, where a formula is cut."""
+ARITHMETIC = {"+", "-", "*", "/", "//", "**", "==", "!=", "<", "<=", ">", ">="}
+
+
+def _stands_alone(expression: Expression) -> bool:
+    """Whether it is made of columns, calls, numbers and signs that a formula's tokens leave alone."""
     match expression:
-        case Operation("|", _) | Operation("~", _):
+        case Name() | Call():
             return True
-        case Operation(_, operands):
-            return any(map(_would_be_cut, operands))
+        case Literal(value):
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case Operation(symbol, operands):
+            return symbol in ARITHMETIC and all(map(_stands_alone, operands))
     return False
 
 

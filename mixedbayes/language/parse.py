@@ -12,11 +12,13 @@ from formulaic.parser.types import Factor, Term, Token
 from mixedbayes.errors import FormulaError, listed, nearest
 from mixedbayes.language import elsewhere
 from mixedbayes.language.expressions import (
+    Array,
     Call,
     Expression,
     Literal,
     Name,
     Operation,
+    Record,
     functions_in,
     names_in,
     parse_expression,
@@ -55,6 +57,10 @@ NAME, VALUE, CODE, OPERATOR, BRACKET = (
 )
 CLOSERS = {"`": "`", "{": "}", "%": "%"}
 BARS = ("|", "||")
+QUOTED = re.compile(r"""`(?:\\.|[^`\\])*`|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""", re.DOTALL)
+SIGNIFICANT = "()[]{}%`'\""
+HIDDEN = "".join(chr(0xE100 + i) for i in range(len(SIGNIFICANT)))
+HIDE, SHOW = str.maketrans(SIGNIFICANT, HIDDEN), str.maketrans(HIDDEN, SIGNIFICANT)
 SIGNS = ("+", "-")
 
 _TILDE_INSIDE = (
@@ -97,7 +103,7 @@ def scan(text: str) -> list[Token]:
     """Formulaic's tokens, with runs of operators such as `+-` or `~ .` taken apart."""
     tokens: list[Token] = []
     try:
-        raw = list(tokenize(text))
+        raw = [_shown(token, text) for token in tokenize(_hidden(text))]
     except FormulaParsingError as error:
         if "%%" in text:
             raise FormulaError(_REMAINDER, text, text.index("%%")) from None
@@ -123,6 +129,24 @@ def scan(text: str) -> list[Token]:
         else:
             tokens.append(token)
     return tokens
+
+
+def _hidden(text: str) -> str:
+    """The text with signs in quotes as signs of nothing: Formulaic's tokenizer would count a bracket in a level."""
+    if any(sign in text for sign in HIDDEN):
+        return text
+    return QUOTED.sub(lambda found: found[0] if found[0][0] == "`" else _hidden_inside(found[0]), text)
+
+
+def _hidden_inside(quotes: str) -> str:
+    return quotes[0] + quotes[1:-1].translate(HIDE) + quotes[-1]
+
+
+def _shown(token: Token, text: str) -> Token:
+    """The token with what it holds as it is in the text."""
+    if any(sign in text for sign in HIDDEN):
+        return token
+    return token.copy_with_attrs(token=token.token.translate(SHOW), source=text)
 
 
 def sides(tokens: list[Token], text: str) -> tuple[list[Token], int, list[Token]]:
@@ -171,10 +195,26 @@ def read_response(tokens: list[Token], end: int, text: str) -> Response:
     expression = _expression(body, text, place)
     if not (names_in(expression) or functions_in(expression)):
         raise FormulaError("The response is a column, not a constant.", text, start)
+    if _has_list(expression):
+        raise FormulaError(
+            "A response is one column, or computed from some, not a list; cbind(successes, failures) counts trials.",
+            text,
+            start,
+        )
     trials = None if bar is None else _addition(text[stop + 1 : end], text, stop + 1)
     if trials is not None and isinstance(expression, Call) and expression.function == "cbind":
         raise FormulaError("cbind() says the trials itself: leave trials() out.", text, stop)
     return Response(expression, level, trials)
+
+
+def _has_list(expression: Expression) -> bool:
+    """Whether a list stands in it outside calls."""
+    match expression:
+        case Array() | Record():
+            return True
+        case Operation(_, operands):
+            return any(map(_has_list, operands))
+    return False
 
 
 def _first_bar(tokens: list[Token]) -> int | None:
