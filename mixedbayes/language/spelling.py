@@ -13,6 +13,7 @@ LOOKALIKES = str.maketrans(
         **dict.fromkeys("\u223c\u02dc\uff5e", "~"),
         **dict.fromkeys("\u2217\uff0a", "*"),
         **dict.fromkeys("\u2223\uff5c", "|"),
+        **dict.fromkeys("\ufeff\u200b", " "),  # a byte order mark, a blank of no width
         **dict.fromkeys("\u201c\u201d", '"'),
         **dict.fromkeys("\u2018\u2019", "'"),
         **{chr(ord(sign) + 0xFEE0): sign for sign in "+/^:()[],=<>%."},  # as East Asian keyboards have them
