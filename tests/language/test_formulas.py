@@ -32,7 +32,7 @@ def test_a_formula_prints_as_text_that_parses_to_it():
         assert hash(again) == hash(parsed)
         return True
 
-    assert_usually(check, formula, least=0.6)
+    assert_usually(check, formula, least=0.3)
 
 
 def _has_list(expression):
@@ -41,11 +41,17 @@ def _has_list(expression):
     )
 
 
-@given(expression, st.none() | expression)
-def test_any_expression_may_be_a_response_and_its_trials(modelled, trials):
-    assume(names_in(modelled) and not _has_list(modelled))
-    response = Response(modelled, None, trials)
-    assert parse(f"{response} ~ 1").response == response
+def test_any_expression_may_be_a_response_and_its_trials():
+    def check(modelled, trials):
+        if not names_in(modelled) or _has_list(modelled):
+            return False
+        response = Response(modelled, None, trials)
+        assert parse(f"{response} ~ 1").response == response
+        return True
+
+    symbols = st.sampled_from(["+", "-", "*", "/", "**", "%", "&", "|", "//"])
+    computed = st.builds(Operation, symbols, st.tuples(st.builds(Name, column), expression))
+    assert_usually(check, expression | computed, st.none() | expression, least=0.2)
 
 
 LOOKALIKES = {"-": "\u2212\u2010\u2011\u2012\u2013\uff0d", "~": "\u223c\u02dc\uff5e", "*": "\u2217\uff0a", "|": "\u2223\uff5c",
@@ -91,7 +97,7 @@ def test_a_star_is_both_sides_and_their_products():
         assert (star and star.terms) == (written_out and written_out.terms)
         return star is not None
 
-    assert_usually(check, terms, terms, least=0.6)
+    assert_usually(check, terms, terms, least=0.3)
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ PIECES = [
     ("texts", "least"),
     [
         (st.text(CHARACTERS, max_size=40), 0.0),
-        (st.lists(st.sampled_from(PIECES), max_size=6).map("".join), 0.15),
+        (st.lists(st.sampled_from(PIECES), max_size=6).map("".join), 0.05),
     ],
     ids=["characters", "pieces"],
 )
