@@ -206,7 +206,10 @@ def is_bare(name: str) -> bool:
     """Whether a formula writes the name without backticks."""
     parts = name.split(".")
     return name not in CONSTANTS and all(
-        part.isidentifier() and _WORD.fullmatch(part) and part not in SYNTAX and not part.startswith("__")
+        part.isidentifier()
+        and _WORD.fullmatch(part)
+        and (len(parts) > 1 or part not in SYNTAX)
+        and not part.startswith("__")
         for part in parts
     )
 
@@ -342,9 +345,9 @@ def _unreadable(text: str, place: int) -> FormulaError:
 _remembered = lru_cache(maxsize=1024)(_parsed)
 
 
-def _is_plain(word: str) -> bool:
-    """Whether Python's grammar takes the word as it is."""
-    return word.isascii() and (word not in kwlist or word in SYNTAX)
+def _is_plain(word: str, *, dotted: bool) -> bool:
+    """Whether Python's grammar takes the word as it is; in a name with dots, as `is.na`, no word is syntax."""
+    return word.isascii() and (word not in kwlist or (word in SYNTAX and not dotted))
 
 
 def _is_quoted(node: ast.AST, names: dict[str, str]) -> bool:
@@ -372,7 +375,8 @@ def _pythonic(text: str) -> tuple[str, list[int], dict[str, str]]:
     for found in pattern.finditer(text):
         start, piece = found.start(), found.group()
         name = found["word"] if found["name"] is None else unquoted(found["name"])
-        if found["name"] is not None or (name and not _is_plain(name)):
+        dotted = "." in (text[start - 1 : start], text[found.end() : found.end() + 1])
+        if found["name"] is not None or (name and not _is_plain(name, dotted=dotted)):
             alias = f"{prefix}{len(names)}"
             names[alias] = name
             piece = f" {alias} "

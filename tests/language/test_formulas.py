@@ -176,6 +176,7 @@ def test_a_star_is_both_sides_and_their_products():
         ("y ~ `a–b` + C(a, levels=['#', '–'])", "y ~ 1 + `a–b` + C(a, levels=['#', '–'])"),
         ("y ~ as.factor(a) + (1 | as.factor(g))", "y ~ 1 + factor(a) + (1 | g)"),
         ("y ~ Q('my column') + Q(\"z\")", "y ~ 1 + `my column` + z"),
+        ("y ~ is.female + log(in.degree) + `is`", "y ~ 1 + is.female + log(in.degree) + `is`"),
         ("y/z ~ x", "y / z ~ 1 + x"),
         ("y^2 ~ x", "y ** 2 ~ 1 + x"),
         ("y - z ~ x", "y - z ~ 1 + x"),
