@@ -158,7 +158,7 @@ def main() -> None:
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.95,
     show_default=True,
-    help="Mass of the intervals of csv and json.",
+    help="Mass of the intervals.",
 )
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Save the fit, as fit.nc."
@@ -182,11 +182,15 @@ def fit_command(
     conf_level: float,
     **options: Any,
 ) -> None:
-    """Fit FORMULA, as 'y ~ x + (1 + x | g)', to DATA: a file (csv, tsv, parquet) or the name of a data set.
+    """Fit FORMULA, as 'y ~ x + (1 + x | g)', to DATA.
+
+    DATA is a file (csv, tsv, parquet), the name of a data set, or - for csv or tsv from standard input.
 
     \b
     mixedbayes fit "Reaction ~ Days + (Days | Subject)" sleepstudy
-    mixedbayes fit "y | trials(n) ~ x + (1 | g)" data.csv --family binomial --prior "b=normal(0, 1)"
+    mixedbayes fit "y ~ x + (1 | g)" data.csv --prior "b=normal(0, 1)"
+    mixedbayes fit "y | trials(n) ~ x + (1 | g)" data.csv --family binomial
+    grep -v "^#" data.csv | mixedbayes fit "y ~ x + (1 | g)" -
     """  # noqa: D301  # \b is click's mark for text that keeps its lines
     source = click.get_current_context().get_parameter_source("progress")
     if source is ParameterSource.DEFAULT:
@@ -206,7 +210,9 @@ def fit_command(
             click.echo(f"note: {_printable(str(warning.message))}", err=True)
     match shape:
         case "table":
-            click.echo(str(fitted))
+            from mixedbayes.results.report import build_report, terminal_width  # noqa: PLC0415  # ArviZ takes seconds to import
+
+            click.echo(build_report(fitted.spec, fitted.idata, conf_level).text(terminal_width()))
         case "csv":
             tidy = fitted.tidy(conf_level=conf_level)
             shown = tidy.map(_visible) if _is_terminal() else tidy

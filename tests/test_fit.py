@@ -111,7 +111,7 @@ def test_the_usual_draws_of_a_small_model_take_little(monkeypatch):
 def test_fit_refuses_what_the_model_s_fit_does():
     with pytest.raises(ArgumentError, match="draws is a whole number"):
         mb.fit(FORMULA, DATA, draws=-1)
-    with pytest.raises(TypeError, match="drawz"):
+    with pytest.raises(ArgumentError, match=r"no option 'drawz'\. Did you mean 'draws'"):
         mb.fit(FORMULA, DATA, drawz=10)
 
 

@@ -5,6 +5,7 @@
 `build_design` is the stage; it reads as the list of its steps.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
@@ -14,7 +15,7 @@ import pandas as pd
 
 from mixedbayes.design.centring import Centring, at_means, beyond, centre
 from mixedbayes.design.evaluate import Scope, evaluate, unknown_function
-from mixedbayes.design.functions import FUNCTIONS, VALUES
+from mixedbayes.design.functions import CONTRASTS, FUNCTIONS, VALUES
 from mixedbayes.design.groups import Levels, find_levels, texts_of
 from mixedbayes.design.matrices import Recipe, build_matrix
 from mixedbayes.design.rank import dependent_columns
@@ -30,7 +31,7 @@ from mixedbayes.design.table import (
     stray_notes,
     unknown_columns,
 )
-from mixedbayes.errors import ArgumentError, DataError, DesignWarning, counted, listed, warn
+from mixedbayes.errors import ArgumentError, DataError, DesignWarning, FormulaError, counted, listed, warn
 from mixedbayes.language.expressions import Name, functions_in, text_of
 from mixedbayes.language.formula import Formula, GroupTerm
 from mixedbayes.language.parse import parse
@@ -42,6 +43,9 @@ FAR = 3.0
 
 SAME = 1e-6
 """Of the size of a number, up to which two are the same but for rounding."""
+
+ROUNDING = 1e-12
+"""Of the size of a column, up to which arithmetic alone sets it apart from a combination of others."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -91,6 +95,15 @@ class Fixed:
         """The place of the intercept among the columns; None if there is none."""
         place = self.recipe.intercept
         return None if place is None else self.columns.index(self.recipe.columns[place])
+
+    @property
+    def nearly(self) -> tuple[str, ...]:
+        """The columns left out to which the others add up only nearly: a small number beside a large one."""
+        rest = [name for name in self.recipe.columns if name not in self.columns]
+        sizes = np.abs(self.X @ self.combination).max(axis=0, initial=0.0)
+        return tuple(
+            name for name, slack, size in zip(rest, self.slack, sizes, strict=True) if slack > ROUNDING * size
+        )
 
     @property
     def has_intercept(self) -> bool:
@@ -327,6 +340,8 @@ def build_design(
     """
     if env is not None and not isinstance(env, Mapping):
         raise ArgumentError(f"env is a mapping from names to functions and values, not {type(env).__name__}.")
+    if isinstance(data, str | Formula) and not isinstance(formula, str | Formula):
+        raise ArgumentError("The formula comes first and the data second, as in fit('y ~ x', data).")
     env = dict(env or {})
     table = open_table(data)
     parsed = formula if isinstance(formula, Formula) else parse(formula, table.columns)
@@ -341,7 +356,8 @@ def build_design(
     notes = (
         *row_notes(rows),
         *stray_notes(columns, plain),
-        *column_notes(fixed.dropped),
+        *column_notes([name for name in fixed.dropped if name not in fixed.nearly]),
+        *near_notes(fixed.nearly),
         *(note for block in groups for note in column_notes(block.recipe.empty, f" of {block.name}")),
         *(note for term, block in zip(parsed.groups, groups, strict=True) for note in bar_notes(term, block)),
         *independence_notes(groups),
@@ -362,11 +378,20 @@ def column_names(formula: Formula, columns: Sequence[str], env: Mapping[str, Any
     """The columns that the formula uses; every name that is nothing else must be one."""
     names = formula.names()
     grouping = {name for group in formula.groups for name in group.group}
+    alone = {part.name for part in formula.expressions(response=True) if isinstance(part, Name)}
     unknown = [
-        name for name in names if name not in columns and (name in grouping or name not in {*env, *VALUES})
+        name
+        for name in names
+        if name not in columns
+        and (name in grouping or (name not in env and (name in alone or name not in VALUES)))
     ]
+    numbers = [name for name in unknown if re.fullmatch(r"\d+(\.\d*)?[eE]\d+", name)]
+    if numbers:
+        raise FormulaError(
+            f"{numbers[0]} is a number, which is no term; multiply and add in I(...), as I(2 * x)."
+        )
     if unknown:
-        raise unknown_columns(unknown, columns, (*env, *VALUES))
+        raise unknown_columns(unknown, columns, (*env, *CONTRASTS))
     used = [name for name in names if name in columns]
     if not used:
         raise DataError("The formula uses no column of the data.")
@@ -403,7 +428,7 @@ def build_blocks(
         if term.group not in found:
             found[term.group] = find_levels(term.group, columns)
         levels, codes = found[term.group]
-        X, recipe = build_matrix(term.terms, columns, env)
+        X, recipe = build_matrix(term.terms, columns, env, of_group=True)
         group = ":".join(term.group)
         if any(block.group == group and block.factor.columns != term.group for block in blocks):
             raise DataError(f"Two groups would both be named {group!r}; rename a column.")
@@ -450,6 +475,15 @@ def column_notes(dropped: Sequence[str], where: str = "") -> tuple[str, ...]:
     if len(dropped) > 1:
         these, are = ("Columns", "are linear combinations")
     return (f"{these} {listed(dropped)}{where} {are} of the others and left out.",)
+
+
+def near_notes(columns: Sequence[str]) -> tuple[str, ...]:
+    """What to say of columns left out because they vary too little for their size."""
+    return tuple(
+        f"Column {name} differs from a linear combination of the others by less than a ten-millionth of its size and is left "
+        "out, as in R; less its mean, as with center(x), it stays."
+        for name in columns
+    )
 
 
 def bar_notes(term: GroupTerm, block: Block) -> tuple[str, ...]:

@@ -73,8 +73,9 @@ def find_levels(columns: Sequence[str], data: pd.DataFrame) -> tuple[Levels, np.
     """
     levels, codes = find_all_levels(columns, data)
     if len(levels.labels) == 1:
+        label, text = levels.labels[0], texts_of(levels.labels)[0]
         raise DataError(
-            f"The group {':'.join(columns)} has one level, {_plain(data[columns[0]])[0]!r}; nothing varies between levels. Leave the term out."
+            f"The group {':'.join(columns)} has one level, {repr(text) if isinstance(label, str) else text}; nothing varies between levels. Leave the term out."
         )
     return levels, codes
 

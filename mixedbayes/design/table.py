@@ -8,6 +8,7 @@ is a pandas frame of int64 (uint64 where numbers are beyond it), float64, dateti
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from os import PathLike
 from typing import Any, Literal
 
 import narwhals as nw
@@ -111,6 +112,8 @@ def _from_xarray(data: Any) -> pd.DataFrame:
 
 def _remedy_of(data: Any) -> str:
     """What would make a table of it."""
+    if isinstance(data, str | PathLike):
+        return " Read it first, as pd.read_csv(path) or mb.load_dataset(name) do."
     if hasattr(data, "collect"):
         return " Call .collect() first."
     if hasattr(data, "to_frame"):

@@ -13,6 +13,7 @@ from formulaic.parser import DefaultOperatorResolver
 from formulaic.parser.types import Factor, Operator, OrderedSet, Term, Token
 
 from mixedbayes.errors import FormulaError, listed
+from mixedbayes.language import elsewhere
 from mixedbayes.language.expressions import Call, Name
 from mixedbayes.language.formula import INTERCEPT, GroupTerm, calls, column_text, expression_of, term_text
 
@@ -115,6 +116,10 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
             match expression_of(factor):
                 case Name(name) | Call("C" | "factor", (Name(name),), ()):
                     names.append(name)
+                case Call(function) if function in elsewhere.FUNCTIONS:
+                    raise self.refuse(
+                        f"{function}() cannot be a grouping factor: {elsewhere.FUNCTIONS[function]}.", [term]
+                    )
                 case _:
                     raise self.refuse(
                         f"{factor.expr!r} cannot be a grouping factor: right of the bar stand columns, "

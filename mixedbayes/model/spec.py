@@ -13,7 +13,7 @@ import numpy as np
 from mixedbayes.design.centring import Centring, beyond, no_centring, size, spread
 from mixedbayes.design.design import Block, Design, Fixed
 from mixedbayes.design.rank import spans_constant
-from mixedbayes.errors import DataError, FamilyError, PriorError, listed, nearest
+from mixedbayes.errors import DataError, FamilyError, PriorError, listed, nearest_address
 from mixedbayes.model.distributions import CORRELATION, DISTRIBUTIONS, POSITIVE, REAL, Interval
 from mixedbayes.model.families import Family, Link, check_response
 from mixedbayes.model.priors import Prior, Reference
@@ -503,7 +503,7 @@ def _by_address(priors: Mapping[str, Prior], known: Sequence[str]) -> dict[str, 
         key = "".join(address.split())
         if key not in canonical:
             raise PriorError(
-                f"No parameter has the address {address!r}.{nearest(address, known)} Addresses here: {listed(known, 40)}."
+                f"No parameter has the address {address!r}.{nearest_address(address, known)} Addresses here: {listed(known, 40)}."
             )
         if canonical[key] in found:
             raise PriorError(f"{canonical[key]} is given two priors under two spellings; keep one.")

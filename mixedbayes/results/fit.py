@@ -22,7 +22,7 @@ from mixedbayes.results.fit_effects import FitEffects
 from mixedbayes.results.fit_predictions import FitPredictions
 from mixedbayes.results.fit_tables import FitTables
 from mixedbayes.results.log_likelihood import add_log_likelihood
-from mixedbayes.results.report import Report, build_report
+from mixedbayes.results.report import Report, build_report, terminal_width
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,7 +95,7 @@ class Fit(FitTables, FitPredictions, FitEffects, FitComparisons, FitChecks):
         return build_report(self.spec, self.idata)
 
     def __str__(self) -> str:
-        return self.report.text()
+        return self.report.text(terminal_width())
 
     __repr__ = __str__
 

@@ -81,12 +81,6 @@ def check_flag(name: str, value: bool) -> None:
         raise ArgumentError(f"{name} is True or False, not {shown(value)}.")
 
 
-def check_flag(name: str, value: bool) -> None:
-    """Refuse what is neither True nor False."""
-    if not isinstance(value, bool | np.bool_):
-        raise ArgumentError(f"{name} is True or False, not {value!r}.")
-
-
 def check_table(conf_level: float, *, draws: bool) -> None:
     """Refuse options of a table that do not go together: all draws, which have no intervals, and the mass of these."""
     check_level(conf_level)

@@ -368,6 +368,7 @@ REBUILT = "holds a fit that cannot be rebuilt: "
     ("changes", "message"),
     [
         ({"format": 99}, REBUILT + "it was written in format 99, and this version reads 1 to 2"),
+        ({"format": "1"}, REBUILT + "it was written in format '1', and this version reads 1 to 2"),
         ({"formula": 'y ~ __import__("os").system("true")'}, REBUILT + "'__import__' is not available"),
         ({"formula": "y ~ x.__class__"}, REBUILT + "There is no column 'x.__class__'"),
         ({"formula": "y ~ (lambda: 1)()"}, REBUILT + "Nothing stands in these brackets"),
