@@ -75,7 +75,8 @@ class Drawn:
         coefficients: Shape (B, p).
         effects: For each grouping factor, shape (kept, L, q).
         sums: For each grouping factor the sums over the B thetas of the mean that effects were drawn from given
-            what stands above them in the elimination, of its square, and of the variance; shape (3, L, q).
+            what stands above them in the elimination, of its squared distance from the average of the B, and of
+            the variance; shape (3, L, q).
     """
 
     coefficients: np.ndarray
@@ -318,10 +319,11 @@ class Collapsed:
         above: dict[int, np.ndarray] = {}  # of whole stages, (q, B, L)
         for place, i in enumerate(self.crossed):
             L, q = self.moments.own[i].shape[:2]
-            values = x[:, self.ends[place] : self.ends[place + 1]].reshape(B, L, q) @ self.to_zero[i].T
+            values = x[:, self.ends[place] : self.ends[place + 1]].reshape(B, L, q)
+            values = values if _is_one(self.to_zero[i]) else values @ self.to_zero[i].T
             effects[i] = values[wanted]
             if kept is not None:
-                sums[i] = np.stack([values.sum(axis=0), (values**2).sum(axis=0), np.zeros((L, q))])
+                sums[i] = np.stack([*_sums(values, axis=0), np.zeros((L, q))])
         border = np.concatenate(
             [self.shift - x[:, start:] - solved.point.location.T, np.ones((B, 1))], axis=1
         )
@@ -340,18 +342,16 @@ class Collapsed:
                 mean = np.einsum("ab...,b...->a...", stage.V, e)
                 T = self.to_zero[constant.factor]
                 if kept is not None:
-                    at_zero = np.tensordot(T, mean, 1)
-                    variance = np.einsum("ab,ac,bckl,k->al", T, T, stage.V, solved.point.sigma**2)
-                    sums[constant.factor][:, levels] = np.swapaxes(
-                        [at_zero.sum(axis=1), (at_zero**2).sum(axis=1), variance], 1, 2
-                    )
+                    variance = np.einsum("abkl,ab,k->al", _times(T, stage.V), T, solved.point.sigma**2)
+                    at_zero = _sums(_times(T, mean), axis=1)
+                    sums[constant.factor][:, levels] = np.swapaxes([*at_zero, variance], 1, 2)
                 drawn = wanted if place == 0 else np.ones(B, dtype=bool)  # what is below needs all
                 noise = rng.standard_normal((q, int(drawn.sum()), mean.shape[-1]))
                 moved = np.einsum("acbl,abl->cbl", stage.half[:, :, drawn], noise)
                 values = mean[:, drawn] + solved.point.sigma[drawn, None] * moved
                 if place:
                     above[constant.factor], values = values, values[:, wanted]
-                effects[constant.factor][:, levels] = np.moveaxis(np.tensordot(T, values, 1), 0, -1)
+                effects[constant.factor][:, levels] = np.moveaxis(_times(T, values), 0, -1)
         order = range(len(self.moments.groups))
         return Drawn(
             (x[:, start:] + solved.point.location.T) @ self.moments.frame.fixed.T,
@@ -413,6 +413,21 @@ class Collapsed:
                 front[q:, q:] = N_bar
                 N_bar = front[..., self.stages[place - 1].parent]
         return total
+
+
+def _is_one(T: np.ndarray) -> bool:
+    """Whether it is the identity."""
+    return bool((np.eye(len(T)) == T).all())
+
+
+def _times(T: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """T times the vectors along the first axis."""
+    return values if _is_one(T) else np.tensordot(T, values, 1)
+
+
+def _sums(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """The sum, and the sum of squared distances from the average: squares about zero lose digits."""
+    return values.sum(axis=axis), np.square(values - values.mean(axis=axis, keepdims=True)).sum(axis=axis)
 
 
 def _contract(rest: np.ndarray, vectors: np.ndarray) -> np.ndarray:

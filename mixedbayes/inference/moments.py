@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from mixedbayes.design.design import Block, Design
-from mixedbayes.errors import ArgumentError
+from mixedbayes.errors import ArgumentError, listed
 
 CHUNK = 2**22
 """Numbers in memory at once, about, while rows are read."""
@@ -76,6 +76,9 @@ class Moments:
 
         Args:
             levels: For each factor all levels wanted; they hold the present ones.
+
+        Raises:
+            ArgumentError: They do not.
         """
         if all(wanted is own for wanted, own in zip(levels, self.levels, strict=True)):
             return self
@@ -83,6 +86,11 @@ class Moments:
             pd.Index(wanted).get_indexer(pd.Index(own))
             for wanted, own in zip(levels, self.levels, strict=True)
         ]
+        for place, own, group in zip(places, self.levels, self.groups, strict=True):
+            if (place < 0).any():
+                raise ArgumentError(
+                    f"The levels wanted of {group} lack {listed(own[place < 0].tolist())}, which have rows."
+                )
         if all(
             np.array_equal(place, np.arange(len(wanted)))
             for place, wanted in zip(places, levels, strict=True)
@@ -207,7 +215,7 @@ def _rows(
 
 
 def _times(X: np.ndarray, A: np.ndarray) -> np.ndarray:
-    """X A, without a copy where A is one."""
+    """X A, without a copy where A is the identity."""
     return X if (np.eye(len(A)) == A).all() else X @ A
 
 

@@ -111,6 +111,12 @@ def test_levels_keep_their_order_where_they_are_the_same():
     assert both.levels[0].tolist() == ["low", "mid", "high"]
 
 
+def test_levels_that_lack_present_ones_are_refused():
+    one = moments(mb.design("y ~ x + (1 | g) + (1 | h)", DATA))
+    with pytest.raises(mb.ArgumentError, match="The levels wanted of h lack mid, which have rows"):
+        one.among((one.levels[0], np.array(["low", "high", "other"], dtype=object)))
+
+
 def test_moments_of_different_things_do_not_add():
     one = moments(mb.design("y ~ x + (1 | g)", DATA))
     with pytest.raises(mb.ArgumentError, match="Moments of different models do not add"):

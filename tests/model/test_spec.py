@@ -325,6 +325,7 @@ CLASHES = [
     ("y ~ x + (1 | g) + (1 | g_effect)", ["g_effect"]),
     ("y ~ x + (1 + x | g) + (1 | g_effect_other)", ["g_effect_other"]),
     ("y ~ x + (1 | g) + (0 + x | g) + (1 | `g.2`)", ["g.2"]),
+    ("y ~ x + (1 | `g.2`) + (1 | g) + (0 + x | g) + (0 + z | g)", ["g.2"]),
     ("y ~ x + (1 | g) + (1 | sd_g) + (1 | r_g)", ["sd_g", "r_g"]),
     ("y ~ x + (1 | `größe (cm)`) + (1 | `a b`)", ["größe (cm)", "a b"]),
 ]
@@ -397,6 +398,7 @@ def test_names_derived_from_groups_do_not_clash(formula, columns):
     names = all_names(spec)
     assert len(names) == len(set(names)), names
     assert not [name for name in names if "/" in name]
+    assert len({block.block.name for block in spec.blocks}) == len(spec.blocks)
 
 
 def test_pymc_takes_every_name():
@@ -418,6 +420,7 @@ def test_pymc_takes_every_response(name):
 
 # printing ------------------------------------------------------------------------------------------------
 
+# made by this package, and read by a person: it holds the layout still; the priors are tested above
 PRINTED = """\
 Family:   gaussian
 Links:    mu = identity; sigma = identity
