@@ -23,7 +23,6 @@ import mixedbayes as mb
 from mixedbayes.inference.exact import collapse, evidence
 from mixedbayes.inference.importance import MAX_K
 from mixedbayes.inference.variances import variances_of
-from mixedbayes.model.spec import ModelSpec
 
 QUANTILES = (0.1, 0.5, 0.9)
 ENOUGH = 300
@@ -55,10 +54,6 @@ class Made:
     data: pd.DataFrame
     priors: dict[str, str]
     twists: list[str]
-
-    @property
-    def spec(self) -> ModelSpec:
-        return mb.model(self.formula, self.data, priors=self.priors).spec
 
     def __str__(self) -> str:
         twists = ", ".join(self.twists)
