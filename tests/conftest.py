@@ -1,11 +1,13 @@
 import os
 
-# Where tests share the processors, threads of BLAS wait for each other, and small problems take eight times as long.
-# It is read when NumPy is imported, which nothing may do before.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+import pytest
+from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits  # with scikit-learn
 
-import pytest  # noqa: E402
-from hypothesis import HealthCheck, settings  # noqa: E402
+# Where tests share the processors, threads of BLAS wait for each other, and small problems take eight times as long:
+# of NumPy's, which plugins have imported, and of SciPy's and those of processes that tests start, which read this.
+threadpool_limits(1)
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 settings.register_profile("mixedbayes", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mixedbayes")
@@ -20,9 +22,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    # here, for in pyproject.toml they would import the package, and NumPy, before this file
-    for category in ("ignore::mixedbayes.errors.ConvergenceWarning", "default::monte_carlo.MonteCarloAlert"):
-        config.addinivalue_line("filterwarnings", category)  # tests fit with few draws; alerts are printed
+    config.addinivalue_line("filterwarnings", "default::monte_carlo.MonteCarloAlert")
 
 
 @pytest.fixture(scope="session")
