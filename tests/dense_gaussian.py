@@ -4,6 +4,8 @@ Of the model it takes the design, the priors and their addresses; where a parame
 correlation matrix's density is, it says itself.
 """
 
+from collections.abc import Sequence
+
 import lkj
 import numpy as np
 from scipy import stats
@@ -19,9 +21,9 @@ def log_posterior(
     variances: Variances,
     theta: np.ndarray,
     weights: np.ndarray | None = None,
-    means: np.ndarray | None = None,
+    rows: slice | np.ndarray = slice(None),
 ) -> float:
-    """log p(theta | y) + constant: a multivariate normal of n dimensions, and priors by scipy.stats.
+    """log p(theta | y) + constant, of some rows: a multivariate normal of n dimensions, and priors by scipy.stats.
 
     A flat coefficient is one of enormous variance, whose normalising constant is taken off.
 
@@ -29,7 +31,7 @@ def log_posterior(
         variances: What the coordinates of theta are called.
         theta: Shape (d,).
         weights: Of the rows.
-        means: Of the predictors, at which the intercept is; those of the rows, if not given.
+        rows: Those that are looked at; predictors are about the means of all.
     """
     spec, design = variances.spec, variances.spec.design
     u = dict(zip(variances.names, theta, strict=True))
@@ -48,8 +50,8 @@ def log_posterior(
         covariance += Z @ np.kron(np.eye(L), np.diag(sd) @ R @ np.diag(sd)) @ Z.T
     total += sum(place(p, u[p.address], values) for p in spec.auxiliary)
     covariance += values["sigma"] ** 2 * np.diag(1 / w)
-    X = centred(spec, means)
-    mean = design.offset.copy()
+    X = at_means(design.fixed.X, variances.coefficients)[0][rows]
+    mean, covariance = design.offset[rows].copy(), covariance[rows][:, rows]
     flat = []
     for j, p in enumerate(variances.coefficients):
         if p.prior.distribution == "flat":
@@ -58,7 +60,8 @@ def log_posterior(
         mu, sd = (values[a.address] if isinstance(a, Reference) else a for a in p.prior.arguments)
         mean += mu * X[:, j]
         covariance += sd**2 * np.outer(X[:, j], X[:, j])
-    y = design.response.values
+    y = design.response.values[rows]
+    n = len(y)
     if not flat:
         return total + stats.multivariate_normal(mean, covariance).logpdf(y)
     # a flat prior: the density of y's components outside the span of X, times |X'X|^-1/2
@@ -69,20 +72,23 @@ def log_posterior(
     return total + inside - 0.5 * np.linalg.slogdet(F.T @ F)[1]
 
 
-def centred(spec: ModelSpec, means: np.ndarray | None = None) -> np.ndarray:
-    """The columns, about their means if there is an intercept that has not been given a prior at zero."""
-    X = spec.design.fixed.X.copy()
-    if "Intercept" in spec.design.fixed.columns and "b[Intercept]" not in spec.priors:
-        X[:, 1:] -= X[:, 1:].mean(axis=0) if means is None else means
-    return X
-
-
 def dense(block: BlockSpec) -> np.ndarray:
     """Z with a column for each effect of each level, shape (n, L q)."""
     n, q = block.block.X.shape
     Z = np.zeros((n, len(block.block.levels), q))
-    Z[np.arange(n), block.block.codes] = block.block.X
+    Z[np.arange(n), block.block.codes] = at_means(block.block.X, block.sds)[0]
     return Z.reshape(n, -1)
+
+
+def at_means(X: np.ndarray, parameters: Sequence[Parameter]) -> tuple[np.ndarray, np.ndarray]:
+    """Columns after a first one of ones about their means, if by its address the first's prior is of what is there.
+
+    And what brings their coefficients to zero, shape (q, q).
+    """
+    T = np.eye(X.shape[1])
+    if parameters and (parameters[0].address == "Intercept" or parameters[0].address.startswith("centred.")):
+        T[0, 1:] = -X[:, 1:].mean(axis=0)
+    return X @ T, T
 
 
 def correlation(block: BlockSpec, u: dict[str, float], values: dict[str, float]) -> tuple[np.ndarray, float]:
@@ -123,7 +129,7 @@ SCIPY = {  # lambdas show the arguments' names
 def is_positive(address: str) -> bool:
     """Whether a parameter is a standard deviation, or an argument of a prior and not its place: `b.sigma`, not `b.mu`."""
     argument = address.rpartition(".")[2]
-    return address.startswith("sd[") if argument == address and address != "sigma" else argument in POSITIVE
+    return "sd[" in address if argument == address and address != "sigma" else argument in POSITIVE
 
 
 POSITIVE = {"sigma", "beta", "alpha", "nu", "eta"}

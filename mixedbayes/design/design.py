@@ -5,6 +5,7 @@
 `build_design` is the stage; it reads as the list of its steps.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
@@ -12,10 +13,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from mixedbayes.design.centring import Centring, at_means, beyond, centre
 from mixedbayes.design.evaluate import Scope, evaluate, unknown_function
-from mixedbayes.design.functions import FUNCTIONS, VALUES
+from mixedbayes.design.functions import CONTRASTS, FUNCTIONS, VALUES
 from mixedbayes.design.groups import Levels, find_levels, texts_of
 from mixedbayes.design.matrices import Recipe, build_matrix
+from mixedbayes.design.rank import dependent_columns
 from mixedbayes.design.response import ResponseValues, read_response, trials_of
 from mixedbayes.design.table import (
     Missing,
@@ -25,20 +28,24 @@ from mixedbayes.design.table import (
     index_of,
     open_table,
     read_columns,
+    stray_notes,
     unknown_columns,
 )
-from mixedbayes.errors import ArgumentError, DataError, DesignWarning, counted, listed, warn
-from mixedbayes.language.expressions import functions_in, text_of
+from mixedbayes.errors import ArgumentError, DataError, DesignWarning, FormulaError, counted, listed, warn
+from mixedbayes.language.expressions import Name, functions_in, text_of
 from mixedbayes.language.formula import Formula, GroupTerm
 from mixedbayes.language.parse import parse
 
 type Covariance = Literal["full", "diagonal"]
 
+FAR = 3.0
+"""Spreads of a predictor, from which on zero lies far outside its values."""
+
 SAME = 1e-6
 """Of the size of a number, up to which two are the same but for rounding."""
 
-RANK_TOLERANCE = 1e-7
-"""A column is a combination of earlier ones if less than this part of it is its own (as R's `qr`)."""
+ROUNDING = 1e-12
+"""Of the size of a column, up to which arithmetic alone sets it apart from a combination of others."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -46,9 +53,10 @@ class Fixed:
     """Population-level predictors.
 
     Attributes:
-        columns: Names, `Intercept` first where there is one.
+        columns: Names, the intercept first where there is one.
         X: The matrix, shape (n, p).
         dropped: Columns left out because earlier ones add up to them, and factors with one level.
+        centring: What coefficients are at the predictors' means.
         combination: How the columns of X add up to those left out of the recipe's, shape (p, recipe's - p).
         slack: By how much they do not, at most, shape (recipe's - p,).
     """
@@ -57,6 +65,7 @@ class Fixed:
     X: np.ndarray
     dropped: tuple[str, ...]
     recipe: Recipe
+    centring: Centring
     combination: np.ndarray
     slack: np.ndarray
 
@@ -82,9 +91,29 @@ class Fixed:
         return X
 
     @property
+    def intercept(self) -> int | None:
+        """The place of the intercept among the columns; None if there is none."""
+        place = self.recipe.intercept
+        return None if place is None else self.columns.index(self.recipe.columns[place])
+
+    @property
+    def nearly(self) -> tuple[str, ...]:
+        """The columns left out to which the others add up only nearly: a small number beside a large one."""
+        rest = [name for name in self.recipe.columns if name not in self.columns]
+        sizes = np.abs(self.X @ self.combination).max(axis=0, initial=0.0)
+        return tuple(
+            name for name, slack, size in zip(rest, self.slack, sizes, strict=True) if slack > ROUNDING * size
+        )
+
+    @property
     def has_intercept(self) -> bool:
-        """Whether the first column is the intercept."""
-        return self.columns[:1] == ("Intercept",)
+        """Whether there is an intercept, the first column."""
+        return self.intercept is not None
+
+    @property
+    def slopes(self) -> tuple[str, ...]:
+        """Names of the columns but the intercept."""
+        return tuple(name for j, name in enumerate(self.columns) if j != self.intercept)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -99,6 +128,7 @@ class Block:
         levels: The observed levels, shape (L,), in category or sorted order.
         codes: Each row's place in `levels`, shape (n,).
         covariance: `"full"`, or `"diagonal"` for `||`.
+        centring: What effects are at the predictors' means.
     """
 
     name: str
@@ -108,8 +138,14 @@ class Block:
     levels: np.ndarray
     codes: np.ndarray
     covariance: Covariance
+    centring: Centring
     recipe: Recipe
     factor: Levels
+
+    @property
+    def intercept(self) -> int | None:
+        """The place of the intercept among the columns; None if there is none."""
+        return self.recipe.intercept
 
     @property
     def has_correlation(self) -> bool:
@@ -235,7 +271,7 @@ class Design:
         """New data by the same recipe: the states of `poly`, `scale` and splines, and the levels, learned here.
 
         Args:
-            data: A table with the predictors and groups; it needs no response.
+            data: A table with the predictors and groups; it needs no response, and no complete row.
             missing: As in `design`.
             groups: Names of the blocks wanted; columns of others are not asked for. None for all.
             trials: Whether those of the response are wanted.
@@ -243,13 +279,22 @@ class Design:
         Raises:
             DataError: A column is not there, or a population-level factor has a new level.
         """
-        table = open_table(data)
+        table = open_table(data, may_be_empty=True)
         names = [block.name for block in self.groups] if groups is None else groups
         needed = self.columns_of(names, trials=trials)
         absent = [name for name in needed if name not in table.columns]
         if absent:
             raise unknown_columns(absent, table.columns, ())
-        columns, rows = read_columns(table, needed, missing)
+        columns, rows = read_columns(table, needed, missing, may_be_empty=True)
+        if not len(rows.kept):
+            nothing = self.only(np.arange(0)).encoded
+            return replace(
+                nothing,
+                groups={name: nothing.groups[name] for name in names},
+                trials=nothing.trials if trials else None,
+                index=index_of(table),
+                missing=rows.missing,
+            )
         columns = alike(columns, self.data)
         encoded = {
             block.name: EncodedBlock(block.recipe.encode(columns, self.env), *block.factor.encode(columns))
@@ -295,6 +340,8 @@ def build_design(
     """
     if env is not None and not isinstance(env, Mapping):
         raise ArgumentError(f"env is a mapping from names to functions and values, not {type(env).__name__}.")
+    if isinstance(data, str | Formula) and not isinstance(formula, str | Formula):
+        raise ArgumentError("The formula comes first and the data second, as in fit('y ~ x', data).")
     env = dict(env or {})
     table = open_table(data)
     parsed = formula if isinstance(formula, Formula) else parse(formula, table.columns)
@@ -305,11 +352,15 @@ def build_design(
     groups = build_blocks(parsed.groups, columns, env)
     states: tuple[dict[str, Any], ...] = tuple({} for _ in parsed.offsets)
     offset = build_offset(parsed, columns, env, states)
+    plain = [each.name for each in parsed.expressions(response=False) if isinstance(each, Name)]
     notes = (
         *row_notes(rows),
-        *column_notes(fixed.dropped),
+        *stray_notes(columns, plain),
+        *column_notes([name for name in fixed.dropped if name not in fixed.nearly]),
+        *near_notes(fixed.nearly),
         *(note for block in groups for note in column_notes(block.recipe.empty, f" of {block.name}")),
         *(note for term, block in zip(parsed.groups, groups, strict=True) for note in bar_notes(term, block)),
+        *independence_notes(groups),
     )
     batches = (len(rows.kept),)
     return Design(parsed, response, fixed, offset, groups, rows, notes, columns, env, states, batches)
@@ -327,11 +378,20 @@ def column_names(formula: Formula, columns: Sequence[str], env: Mapping[str, Any
     """The columns that the formula uses; every name that is nothing else must be one."""
     names = formula.names()
     grouping = {name for group in formula.groups for name in group.group}
+    alone = {part.name for part in formula.expressions(response=True) if isinstance(part, Name)}
     unknown = [
-        name for name in names if name not in columns and (name in grouping or name not in {*env, *VALUES})
+        name
+        for name in names
+        if name not in columns
+        and (name in grouping or (name not in env and (name in alone or name not in VALUES)))
     ]
+    numbers = [name for name in unknown if re.fullmatch(r"\d+(\.\d*)?[eE]\d+", name)]
+    if numbers:
+        raise FormulaError(
+            f"{numbers[0]} is a number, which is no term; multiply and add in I(...), as I(2 * x)."
+        )
     if unknown:
-        raise unknown_columns(unknown, columns, (*env, *VALUES))
+        raise unknown_columns(unknown, columns, (*env, *CONTRASTS))
     used = [name for name in names if name in columns]
     if not used:
         raise DataError("The formula uses no column of the data.")
@@ -341,41 +401,20 @@ def column_names(formula: Formula, columns: Sequence[str], env: Mapping[str, Any
 def build_fixed(formula: Formula, columns: pd.DataFrame, env: Mapping[str, Any]) -> Fixed:
     """The population-level matrix, without columns that earlier ones add up to."""
     X, recipe = build_matrix(formula.terms, columns, env)
-    dependent = dependent_columns(X)
+    moved = at_means(formula.terms, X, columns, env)
+    dependent = dependent_columns(moved)
     kept = [j for j in range(X.shape[1]) if j not in dependent]
     combination, slack = np.zeros((len(kept), 0)), np.zeros(0)
     if dependent:
         combination = np.linalg.lstsq(X[:, kept], X[:, dependent], rcond=None)[0]
         slack = np.abs(X[:, dependent] - X[:, kept] @ combination).max(axis=0)
-        X = X[:, kept]
+        as_written, X = X, X[:, kept]
+        moved = X if moved is as_written else moved[:, kept]
         X.flags.writeable = False
     names = recipe.columns
     dropped = (*recipe.empty, *(names[j] for j in dependent))
-    return Fixed(tuple(names[j] for j in kept), X, dropped, recipe, combination, slack)
-
-
-def dependent_columns(X: np.ndarray) -> list[int]:
-    """Columns that are linear combinations of columns before them, in order."""
-    n, p = X.shape
-    peaks = np.abs(X).max(axis=0, initial=0.0)
-    scaled = X / np.where(peaks > 0, peaks, 1.0)  # first, for the square of 1e200 is infinite
-    norms = np.linalg.norm(scaled, axis=0)
-    scaled /= np.where(norms > 0, norms, 1.0)
-    if p <= n and (np.abs(np.diag(np.linalg.qr(scaled, mode="r"))) >= RANK_TOLERANCE).all():
-        return []
-    dependent: list[int] = []
-    basis = np.empty((n, min(n, p)), order="F")
-    for j in range(p):
-        kept = basis[:, : j - len(dependent)]
-        own = scaled[:, j]
-        for _ in range(2):  # the second time for what the first left by rounding
-            own = own - kept @ (kept.T @ own)
-        size = np.linalg.norm(own)
-        if size < RANK_TOLERANCE or kept.shape[1] == n:
-            dependent.append(j)
-        else:
-            basis[:, j - len(dependent)] = own / size
-    return dependent
+    centring = centre(X, moved, None if recipe.intercept is None else kept.index(recipe.intercept))
+    return Fixed(tuple(names[j] for j in kept), X, dropped, recipe, centring, combination, slack)
 
 
 def build_blocks(
@@ -383,19 +422,27 @@ def build_blocks(
 ) -> tuple[Block, ...]:
     """One block a bar term; each grouping factor's levels are found once."""
     found: dict[tuple[str, ...], tuple[Levels, np.ndarray]] = {}
+    named = {":".join(term.group) for term in groups}
     blocks: list[Block] = []
     for term in groups:
         if term.group not in found:
             found[term.group] = find_levels(term.group, columns)
         levels, codes = found[term.group]
-        X, recipe = build_matrix(term.terms, columns, env)
+        X, recipe = build_matrix(term.terms, columns, env, of_group=True)
         group = ":".join(term.group)
         if any(block.group == group and block.factor.columns != term.group for block in blocks):
             raise DataError(f"Two groups would both be named {group!r}; rename a column.")
-        before = sum(block.group == group for block in blocks)
-        name = f"{group}.{before + 1}" if before else group
+        name, number = group, sum(block.group == group for block in blocks)
+        while number and (name == group or name in named):  # another group may be called g.2
+            number += 1
+            name = f"{group}.{number}"
+        named.add(name)
         covariance: Covariance = "full" if term.correlated else "diagonal"
-        blocks.append(Block(name, group, recipe.columns, X, levels.labels, codes, covariance, recipe, levels))
+        moved = at_means(term.terms, X, columns, env)
+        centring = centre(X, X if dependent_columns(moved) else moved, recipe.intercept)
+        blocks.append(
+            Block(name, group, recipe.columns, X, levels.labels, codes, covariance, centring, recipe, levels)
+        )
     return tuple(blocks)
 
 
@@ -430,6 +477,15 @@ def column_notes(dropped: Sequence[str], where: str = "") -> tuple[str, ...]:
     return (f"{these} {listed(dropped)}{where} {are} of the others and left out.",)
 
 
+def near_notes(columns: Sequence[str]) -> tuple[str, ...]:
+    """What to say of columns left out because they vary too little for their size."""
+    return tuple(
+        f"Column {name} differs from a linear combination of the others by less than a ten-millionth of its size and is left "
+        "out, as in R; less its mean, as with center(x), it stays."
+        for name in columns
+    )
+
+
 def bar_notes(term: GroupTerm, block: Block) -> tuple[str, ...]:
     """What to say where lme4 reads `||` otherwise: it leaves the effects of a factor correlated."""
     factors = block.recipe.factors
@@ -438,3 +494,30 @@ def bar_notes(term: GroupTerm, block: Block) -> tuple[str, ...]:
     return (
         f"{term!r}: all effects are independent, those of the factor {listed(factors)} too; lme4 would leave these correlated.",
     )
+
+
+def independence_notes(groups: Sequence[Block]) -> tuple[str, ...]:
+    """What to say where a group's intercept and slopes are independent at a zero that is far from the data."""
+    notes = []
+    for block in groups:
+        if block.intercept is None:
+            continue
+        for name, x in independent_of(block, groups):
+            if beyond(x) > FAR:
+                notes.append(
+                    f"In {block.group}, the intercept and the effect of {name} are independent where {name} is 0, far from its values "
+                    f"({x.min():.6g} to {x.max():.6g}): write (1 + {name} | {block.group}), or take the mean {x.mean():.6g} off {name} first."
+                )
+    return tuple(notes)
+
+
+def independent_of(block: Block, groups: Sequence[Block]) -> list[tuple[str, np.ndarray]]:
+    """The effects that are declared independent of a block's intercept: its own by `||`, and those of `(0 + x | g)` beside it."""
+    return [
+        (name, x)
+        for other in groups
+        if other.group == block.group
+        and ((other is block and block.covariance == "diagonal") or other.intercept is None)
+        for j, (name, x) in enumerate(zip(other.columns, other.X.T, strict=True))
+        if j != other.intercept
+    ]

@@ -69,13 +69,14 @@ class Solved:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Drawn:
-    """One draw of all that is integrated out at each of B thetas.
+    """One draw of all that is integrated out at each of B thetas, at zero of all predictors.
 
     Attributes:
-        coefficients: Shape (B, p), the intercept where the moments' X has it.
+        coefficients: Shape (B, p).
         effects: For each grouping factor, shape (kept, L, q).
         sums: For each grouping factor the sums over the B thetas of the mean that effects were drawn from given
-            what stands above them in the elimination, of its square, and of the variance; shape (3, L, q).
+            what stands above them in the elimination, of its squared distance from the average of the B, and of
+            the variance; shape (3, L, q).
     """
 
     coefficients: np.ndarray
@@ -90,12 +91,23 @@ class Collapsed:
     Attributes:
         variances: The coordinates of theta.
         moments: Of the same model.
-        shift: What the moments' origin took off y, in coefficients, shape (p,): b0 is measured from it.
     """
 
     variances: Variances
     moments: Moments
-    shift: np.ndarray
+
+    @cached_property
+    def shift(self) -> np.ndarray:
+        """What the moments' frame took off y, in coefficients, shape (p,): b0 is measured from it."""
+        shift = np.zeros(len(self.flat))
+        if self.variances.spec.intercept is not None:
+            shift[0] = self.moments.frame.location
+        return shift
+
+    @cached_property
+    def to_zero(self) -> tuple[np.ndarray, ...]:
+        """For each grouping factor what brings its effects from where their priors live to zero, shape (q, q)."""
+        return tuple(side_by_side([self.moments.frame.groups[i] for i in blocks]) for blocks in self.blocks)
 
     @cached_property
     def blocks(self) -> tuple[tuple[int, ...], ...]:
@@ -294,9 +306,10 @@ class Collapsed:
         for place, i in enumerate(self.crossed):
             L, q = self.moments.own[i].shape[:2]
             values = x[:, self.ends[place] : self.ends[place + 1]].reshape(B, L, q)
+            values = values if _is_one(self.to_zero[i]) else values @ self.to_zero[i].T
             effects[i] = values[wanted]
             if kept is not None:
-                sums[i] = np.stack([values.sum(axis=0), (values**2).sum(axis=0), np.zeros((L, q))])
+                sums[i] = np.stack([*_sums(values, axis=0), np.zeros((L, q))])
         border = np.concatenate(
             [self.shift - x[:, start:] - solved.point.location.T, np.ones((B, 1))], axis=1
         )
@@ -313,21 +326,21 @@ class Collapsed:
                 if self.coupling is not None:
                     e = e - np.moveaxis((self.coupling @ x[:, :start].T).reshape(L, q, -1), 0, -1)
                 mean = np.einsum("ab...,b...->a...", stage.V, e)
+                T = self.to_zero[constant.factor]
                 if kept is not None:
-                    variance = np.einsum("aabl,b->al", stage.V, solved.point.sigma**2)
-                    sums[constant.factor][:, levels] = np.swapaxes(
-                        [mean.sum(axis=1), (mean**2).sum(axis=1), variance], 1, 2
-                    )
+                    variance = np.einsum("abkl,ab,k->al", _times(T, stage.V), T, solved.point.sigma**2)
+                    at_zero = _sums(_times(T, mean), axis=1)
+                    sums[constant.factor][:, levels] = np.swapaxes([*at_zero, variance], 1, 2)
                 drawn = wanted if place == 0 else np.ones(B, dtype=bool)  # what is below needs all
                 noise = rng.standard_normal((q, int(drawn.sum()), mean.shape[-1]))
                 moved = np.einsum("acbl,abl->cbl", stage.half[:, :, drawn], noise)
                 values = mean[:, drawn] + solved.point.sigma[drawn, None] * moved
                 if place:
                     above[constant.factor], values = values, values[:, wanted]
-                effects[constant.factor][:, levels] = np.moveaxis(values, 0, -1)
+                effects[constant.factor][:, levels] = np.moveaxis(_times(T, values), 0, -1)
         order = range(len(self.moments.groups))
         return Drawn(
-            x[:, start:] + solved.point.location.T,
+            (x[:, start:] + solved.point.location.T) @ self.moments.frame.fixed.T,
             tuple(effects[i] for i in order),
             tuple(sums[i] for i in order) if kept is not None else (),
         )
@@ -386,6 +399,21 @@ class Collapsed:
                 front[q:, q:] = N_bar
                 N_bar = front[..., self.stages[place - 1].parent]
         return total
+
+
+def _is_one(T: np.ndarray) -> bool:
+    """Whether it is the identity."""
+    return bool((np.eye(len(T)) == T).all())
+
+
+def _times(T: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """T times the vectors along the first axis."""
+    return values if _is_one(T) else np.tensordot(T, values, 1)
+
+
+def _sums(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """The sum, and the sum of squared distances from the average: squares about zero lose digits."""
+    return values.sum(axis=axis), np.square(values - values.mean(axis=axis, keepdims=True)).sum(axis=axis)
 
 
 def _contract(rest: np.ndarray, vectors: np.ndarray) -> np.ndarray:

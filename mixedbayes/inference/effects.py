@@ -70,8 +70,8 @@ class Effects:
         seed: Of the normal noise.
         keeping: What is kept.
         draws: For each factor the draws kept, shape (chains, kept, L, q).
-        sums: For each factor the sums over all draws of conditional mean, its square, and variance, shape
-            (3, L, q); unused where all draws are kept.
+        sums: For each factor the sums over all draws of conditional mean, its squared distance from its average,
+            and variance, shape (3, L, q); unused where all draws are kept.
         ready: Draws already made, by the place of their theta among those weighed.
         weighed: How many thetas were.
     """
@@ -140,7 +140,10 @@ class Effects:
             for store, each in zip(self.draws, drawn.effects, strict=True):
                 store[chain[start:stop][kept], slots[start:stop][kept]] = each
             if drawn.sums:
-                self.sums = [total + each for total, each in zip(self.sums, drawn.sums, strict=True)]
+                self.sums = [
+                    _added(total, start, each, stop - start)
+                    for total, each in zip(self.sums, drawn.sums, strict=True)
+                ]
             start = stop
         return coefficients
 
@@ -153,10 +156,7 @@ class Effects:
         spec, keeping = self.density.variances.spec, self.keeping
         total = keeping.chains * keeping.draws
         means = [each[0] / total for each in self.sums]
-        sds = [
-            np.sqrt(each[2] / total + np.maximum(each[1] / total - mean**2, 0.0))
-            for each, mean in zip(self.sums, means, strict=True)
-        ]
+        sds = [np.sqrt((each[1] + each[2]) / total) for each in self.sums]
         dims = spec.dims
         coords: dict[str, np.ndarray] = {}
         for block in spec.blocks:
@@ -196,6 +196,14 @@ class Effects:
     def _draw(self, piece: "_Piece") -> Drawn:
         kept = None if self.keeping.is_all else piece.kept
         return self.density.draw(self.density.solve(piece.theta), np.random.default_rng(piece.seed), kept)
+
+
+def _added(one: np.ndarray, n: int, other: np.ndarray, m: int) -> np.ndarray:
+    """The sums over n draws and m others. Source: Chan, Golub & LeVeque (1983), eq. 2.1."""
+    total = one + other
+    if n:  # the squares are about averages of their own
+        total[1] += (other[0] / m - one[0] / n) ** 2 * (n * m / (n + m))
+    return total
 
 
 @dataclass(frozen=True, eq=False, slots=True)

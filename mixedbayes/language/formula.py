@@ -12,7 +12,9 @@ from mixedbayes.errors import FormulaError
 from mixedbayes.language.expressions import (
     Call,
     Expression,
+    Literal,
     Name,
+    Operation,
     functions_in,
     is_bare,
     names_in,
@@ -23,6 +25,9 @@ from mixedbayes.language.expressions import (
 )
 
 INTERCEPT = Term([Factor("1", eval_method="literal")])
+
+INTERCEPT_LABEL = "Intercept"
+"""What formulaic calls the intercept's column; no other column has this label."""
 
 
 class GroupTerm(Term):  # type: ignore[misc]  # formulaic is typed loosely
@@ -71,8 +76,14 @@ class Response:
             return names_in(self.expression)
         return names_in(self.trials) if self.trials is not None else ()
 
+    @property
+    def text(self) -> str:
+        """What stands left of a bar: the expression, in braces where its signs could be read as the formula's."""
+        text = text_of(self.expression)
+        return text if _stands_alone(self.expression) else f"{{{text}}}"
+
     def __str__(self) -> str:
-        text = factor_text(self.expression)
+        text = self.text
         if self.level is not None:
             text = f"{text}[{self.level!r}]"
         return text if self.trials is None else f"{text} | trials({text_of(self.trials)})"
@@ -143,8 +154,11 @@ class Formula:
 def column_text(name: str) -> str:
     """The text of a column's factor, and so its label: the name, in backticks if it could be misread.
 
-    Formulaic tells factors apart by their text; a column named `1` is not the intercept.
+    Formulaic tells factors apart by their text; a column named `1` is not the intercept, and one named
+    `Intercept` would be labelled as that is.
     """
+    if name == INTERCEPT_LABEL:
+        return f"`{name}`"
     try:
         misread = name.startswith(("`", "(")) or (
             not is_bare(name) and text_of(parse_expression(name)) == name
@@ -177,6 +191,21 @@ def ordered(terms: Iterable[Term]) -> tuple[Term, ...]:
 def factor_text(expression: Expression) -> str:
     """An expression as a factor of a term: arithmetic outside a call stands in braces."""
     return text_of(expression) if isinstance(expression, Name | Call) else f"{{{text_of(expression)}}}"
+
+
+ARITHMETIC = {"+", "-", "*", "/", "//", "**", "==", "!=", "<", "<=", ">", ">="}
+
+
+def _stands_alone(expression: Expression) -> bool:
+    """Whether it is made of columns, calls, numbers and signs that a formula's tokens leave alone."""
+    match expression:
+        case Name() | Call():
+            return True
+        case Literal(value):
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case Operation(symbol, operands):
+            return symbol in ARITHMETIC and all(map(_stands_alone, operands))
+    return False
 
 
 def term_text(term: Term) -> str:

@@ -1,11 +1,11 @@
 """The operators of a formula: formulaic's, and the two bars of lme4.
 
 Each operator takes sets of terms and gives a set of terms. Formulaic's own are kept where their
-meaning is R's; what changes: `b %in% a` is `b:a` (formulaic adds `a`), a bar yields `GroupTerm`s, `+` refuses the same bar term twice, products
-refuse bar terms, and no operator may yield more than `MAX_TERMS` terms.
+meaning is R's; what changes: `b %in% a` is `b:a` (formulaic adds `a`), a bar yields `GroupTerm`s, `+` refuses the same bar term twice, `-`
+refuses what does not stand before it, products refuse bar terms, and no operator may yield more than `MAX_TERMS` terms.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import reduce
 from typing import Any
 
@@ -13,8 +13,9 @@ from formulaic.parser import DefaultOperatorResolver
 from formulaic.parser.types import Factor, Operator, OrderedSet, Term, Token
 
 from mixedbayes.errors import FormulaError, listed
+from mixedbayes.language import elsewhere
 from mixedbayes.language.expressions import Call, Name
-from mixedbayes.language.formula import INTERCEPT, GroupTerm, calls, column_text, expression_of
+from mixedbayes.language.formula import INTERCEPT, GroupTerm, calls, column_text, expression_of, term_text
 
 type Terms = OrderedSet[Term]
 
@@ -33,12 +34,14 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
     Args:
         text: The formula, for messages.
         columns: What `.` stands for; None where no data are at hand.
+        spared: What it never stands for, and may yet be taken away from it: the response's and grouping columns.
     """
 
-    def __init__(self, text: str, columns: tuple[str, ...] | None) -> None:
+    def __init__(self, text: str, columns: tuple[str, ...] | None, spared: Collection[str] = ()) -> None:
         super().__init__()
         self.text = text
         self.columns = columns
+        self.spared = spared
 
     @property
     def operators(self) -> list[Operator]:
@@ -113,6 +116,10 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
             match expression_of(factor):
                 case Name(name) | Call("C" | "factor", (Name(name),), ()):
                     names.append(name)
+                case Call(function) if function in elsewhere.FUNCTIONS:
+                    raise self.refuse(
+                        f"{function}() cannot be a grouping factor: {elsewhere.FUNCTIONS[function]}.", [term]
+                    )
                 case _:
                     raise self.refuse(
                         f"{factor.expr!r} cannot be a grouping factor: right of the bar stand columns, "
@@ -129,13 +136,23 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
         return self.bounded(left | right)
 
     def subtract(self, left: Terms, right: Terms) -> Terms:
-        """The terms of the left that are not in the right; a bar term taken away must be there."""
-        absent = [term for term in right if isinstance(term, GroupTerm) and term not in left]
+        """The terms of the left that are not in the right; a term taken away must be there."""
+        absent = [term for term in right if term not in left and not self.is_spared(term)]
         if absent:
+            said = repr(absent[0]) if isinstance(absent[0], GroupTerm) else term_text(absent[0])
+            hint = " To subtract it, write offset(-(...))." if calls(absent[0], "offset") else ""
             raise self.refuse(
-                f"{absent[0]!r} cannot be taken away: it does not stand before the minus.", absent
+                f"{said} cannot be taken away: it does not stand before the minus.{hint}", absent
             )
         return left - right
+
+    def is_spared(self, term: Term) -> bool:
+        """Whether a term can be taken away where it does not stand."""
+        if term == INTERCEPT:
+            return True
+        if isinstance(term, GroupTerm):
+            return False
+        return all(isinstance(e := expression_of(f), Name) and e.name in self.spared for f in term.factors)
 
     def cross(self, left: Terms, right: Terms) -> Terms:
         """Every product of a term of the left and one of the right."""

@@ -29,6 +29,7 @@ class Likelihood:
         mean, variance: Of y.
         draw: One random y for each set of arguments.
         is_discrete: Whether y takes whole numbers only.
+        is_homoscedastic: Whether the variance is the same whatever the mean.
     """
 
     log_density: Callable[[np.ndarray, Arguments], np.ndarray]
@@ -37,6 +38,7 @@ class Likelihood:
     variance: Callable[[Arguments], np.ndarray]
     draw: Callable[[Generator, Arguments], np.ndarray]
     is_discrete: bool
+    is_homoscedastic: bool = False
 
 
 LOG_ODDS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -146,6 +148,7 @@ LIKELIHOODS: dict[str, Likelihood] = {
         variance=lambda a: np.square(a["sigma"]),
         draw=lambda rng, a: a["mu"] + a["sigma"] * rng.standard_normal(np.broadcast_shapes(*_shapes(a))),
         is_discrete=False,
+        is_homoscedastic=True,
     ),
     "Bernoulli": Likelihood(
         log_density=lambda y, a: _binomial_log_density(y, _as_binomial(a)),

@@ -14,7 +14,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mixedbayes.errors import ArgumentError, PictureWarning, counted, listed, nearest, warn
+from mixedbayes.errors import (
+    ArgumentError,
+    PictureWarning,
+    counted,
+    listed,
+    nearest,
+    shown,
+    warn,
+    whole_number,
+)
 from mixedbayes.model.spec import ModelSpec
 from mixedbayes.results import check_plots
 from mixedbayes.results.calibration import is_binary, loo_means, loo_places
@@ -148,6 +157,10 @@ def _rootogram(asked: Asked) -> "PlotCollection":
 def _calibration(asked: Asked) -> "PlotCollection":
     spec, idata, predictor = asked.spec, asked.idata, asked.predictor
     if not is_binary(spec, predictor):
+        if asked.n is not None:
+            raise ArgumentError(
+                f"kind='calibration' of {spec.design.response.name} needs no replicated data, of which n= says how many: leave it out."
+            )
         return check_plots.places(loo_places(spec, idata, predictor), spec.design.response.name)
     means = np.clip(loo_means(spec, idata, predictor), 0.0, 1.0)
     rng = np.random.default_rng(predictor.seed.spawn(1)[0])
@@ -193,12 +206,12 @@ def _check(asked: Asked) -> None:
     """Refuse what is unknown or does not go together."""
     if not isinstance(asked.kind, str) or asked.kind not in KINDS:
         raise ArgumentError(
-            f"kind is one of {listed(map(repr, KINDS))}, not {asked.kind!r}.{nearest(str(asked.kind), KINDS)}"
+            f"kind is one of {listed(map(repr, KINDS))}, not {shown(asked.kind)}.{nearest(shown(asked.kind), KINDS)}"
         )
     check_draws(asked.n)
     limit = asked.max_levels
-    if limit is not None and (isinstance(limit, bool) or not hasattr(limit, "__index__") or limit < 1):
-        raise ArgumentError(f"max_levels is a whole number of at least 1, not {limit!r}.")
+    if limit is not None and (whole_number(limit) or 0) < 1:
+        raise ArgumentError(f"max_levels is a whole number of at least 1, not {shown(limit)}.")
     spec = asked.spec
     if asked.kind == "grouped" and asked.by is None:
         known = dict.fromkeys([*(block.block.group for block in spec.blocks), *spec.design.data.columns])
@@ -208,6 +221,8 @@ def _check(asked: Asked) -> None:
     kind = KINDS[asked.kind]
     if asked.by is not None and not kind.by_levels:
         raise ArgumentError(f"by= goes with {_kinds('by_levels')}, not with {asked.kind!r}.")
+    if limit is not None and asked.by is None:
+        raise ArgumentError("max_levels= is of the levels of by=, which names no factor.")
     if not kind.statistics and not (isinstance(asked.stat, str) and asked.stat == "mean"):
         raise ArgumentError(f"stat= goes with {_kinds('statistics')}, not with {asked.kind!r}.")
     if asked.by is not None and not isinstance(asked.by, str):

@@ -6,7 +6,7 @@ Every number is computed for each draw and then summarised.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, product
 from math import comb, prod
 from numbers import Real
@@ -16,9 +16,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mixedbayes.design.design import Encoded
 from mixedbayes.design.groups import texts_of
-from mixedbayes.errors import ArgumentError, listed, nearest
+from mixedbayes.errors import ArgumentError, is_one_of, listed, nearest, shown
 from mixedbayes.language.expressions import Call, Expression, Name, parts_of
 from mixedbayes.model.spec import CHAIN, DRAW, ModelSpec
 from mixedbayes.results.predict import COLUMNS, MAX_DRAWS, Kind, encode, predictions, summarise_rows
@@ -36,16 +35,13 @@ FEW = 10
 POINTS = 25
 """Cells of a number with more values than that, evenly spaced over its range."""
 
-STEP = 1e-4
-"""Of a slope, in ranges of the predictor."""
-
 TAKEN = (*COLUMNS, CHAIN, DRAW, "cell")
 """Names in every result, which no column of the data can have there."""
 
 OWN: Mapping[Verb, tuple[str, ...]] = {"effects": (), "slopes": ("term",), "contrasts": ("contrast",)}
 """Names in the results of one verb."""
 
-type Move = Callable[[pd.DataFrame], tuple[pd.DataFrame, np.ndarray]]
+type OfFrame = Callable[[pd.DataFrame], Iterator[np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -109,48 +105,39 @@ class Question:
     base: pd.DataFrame
     kind: Kind
 
-    def grid(self, move: Move | None = None) -> Grid:
-        """Predictions for each cell, averaged over the rows of the base.
+    def grid(self, of: OfFrame | None = None) -> Grid:
+        """Numbers for each cell, averaged over the rows of the base.
 
         Args:
-            move: Changes the rows of a cell, and gives each row a weight.
+            of: Rows -> their numbers over all draws, piece by piece; None for predictions.
 
         Raises:
             ArgumentError: There are too many cells to hold.
         """
         check_size(prod(map(len, self.focal.values())), self.predictor.S)
+        of = self.predictions if of is None else of
         cells = list(product(*self.focal.values()))
         if len(self.base) == 1:  # the cells are the rows
             frame = self.base.loc[np.zeros(len(cells), dtype=int)].reset_index(drop=True)
             frame = frame.assign(**{name: [cell[i] for cell in cells] for i, name in enumerate(self.focal)})
-            return full_grid(self.focal, np.concatenate(list(self._rows(frame, move))), self.predictor)
+            return full_grid(self.focal, np.concatenate(list(of(frame))), self.predictor)
         values = np.empty((len(cells), self.predictor.S))
         with Work(watched=somebody_watches()) as work:
 
             def average(i: int) -> None:
                 cell = dict(zip(self.focal, cells[i], strict=True))
                 frame = self.base.assign(**{name: [value] * len(self.base) for name, value in cell.items()})
-                values[i] = sum(piece.sum(axis=0) for piece in self._rows(frame, move)) / len(frame)
+                values[i] = sum(piece.sum(axis=0) for piece in of(frame)) / len(frame)
 
             for _ in work.each("Averaging over the data", average, range(len(cells))):
                 pass
         return full_grid(self.focal, values, self.predictor)
 
-    def _rows(self, frame: pd.DataFrame, move: Move | None) -> Iterator[np.ndarray]:
+    def predictions(self, frame: pd.DataFrame) -> Iterator[np.ndarray]:
         """Predictions for the rows of a frame, piece by piece."""
-        weights = np.ones(len(frame))
         rows = encode(self.spec, self.predictor, frame, trials=self.kind == "response", missing="error")
-        if move is not None:
-            moved, weights = move(frame)
-            rows = self._within_groups(moved, rows)
-        for at, values in predictions(self.predictor, rows, self.kind).pieces("Predicting"):
-            yield values * weights[at, None]
-
-    def _within_groups(self, moved: pd.DataFrame, rows: Encoded) -> Encoded:
-        """Moved rows in the groups in which they were: a predictor that moves may also be what groups them."""
-        there = self.spec.design.encode(moved, "error", groups=tuple(self.predictor.blocks))
-        groups = {name: rows.groups[name]._replace(X=block.X) for name, block in there.groups.items()}
-        return replace(there, groups=groups)
+        for _, values in predictions(self.predictor, rows, self.kind).pieces("Predicting"):
+            yield values
 
 
 def ask(
@@ -174,13 +161,13 @@ def ask(
         ArgumentError: A predictor that the model does not have, or an unknown option.
     """
     if at is not None and not isinstance(at, Mapping):
-        raise ArgumentError(f"at is a mapping from predictors to values, {{'x': 1.0}}, not {at!r}.")
+        raise ArgumentError(f"at is a mapping from predictors to values, {{'x': 1.0}}, not {shown(at)}.")
     at = {name: given(name, values) for name, values in (at or {}).items()}
     trials = trial_columns(spec) if kind == "response" else ()
     check_predictors([x, *by, *at], dict.fromkeys([*predictors(spec), *trials]))
-    if over not in ("reference", "data"):
+    if not is_one_of(over, ("reference", "data")):
         raise ArgumentError(
-            f"over is 'reference' or 'data', not {over!r}.{nearest(str(over), ('reference', 'data'))}"
+            f"over is 'reference' or 'data', not {shown(over)}.{nearest(shown(over), ('reference', 'data'))}"
         )
     if pairs is not None:
         check_pairs(pairs)
@@ -245,7 +232,7 @@ def check_pairs(pairs: Any) -> None:
         ArgumentError: It shows how one is written.
     """
     if isinstance(pairs, str) or not isinstance(pairs, Sequence):
-        raise ArgumentError(f"pairs is a list of pairs of values, [('b', 'a')], not {pairs!r}.")
+        raise ArgumentError(f"pairs is a list of pairs of values, [('b', 'a')], not {shown(pairs)}.")
     if not pairs:
         raise ArgumentError("pairs is empty: give one or more, [('b', 'a')], or leave it out for all.")
     for pair in pairs:
@@ -350,42 +337,15 @@ def reference_row(
     return pd.DataFrame({name: [value] for name, value in row.items()}, index=pd.RangeIndex(1))
 
 
-def slopes(question: Question, name: str) -> Grid:
-    """The derivative by a number, at each row's own value, averaged over rows: differences within the range of the data.
-
-    Raises:
-        ArgumentError: The predictor has levels and no slope, or one value.
-    """
-    column = question.spec.design.data[name]
-    if not is_number(question.spec, name):
-        raise ArgumentError(f"{name} holds levels, which have no slope: contrasts({name!r}) compares them.")
-    low, high = float(column.min()), float(column.max())
-    if low == high:
-        raise ArgumentError(f"{name} is {low:g} in all rows: the model knows no slope of what does not vary.")
-    step = STEP * (high - low)
-
-    def end(side: int) -> Move:
-        def move(frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-            x = frame[name].to_numpy(dtype=float)
-            before = np.where(x >= low, np.maximum(x - step, low), x - step)  # splines end with the data
-            after = np.where(x <= high, np.minimum(x + step, high), x + step)
-            return frame.assign(**{name: after if side > 0 else before}), side / (after - before)
-
-        return move
-
-    one, other = question.grid(end(1)), question.grid(end(-1))
-    return full_grid(question.focal, one.values + other.values, question.predictor)  # noqa: PD011
-
-
 def contrasts(question: Question, pairs: Pairs, compare: Comparison) -> Grid:
     """Pairs of values of the first focal predictor, one less (or over) the other, in each cell of the others.
 
     Raises:
         ArgumentError: Nothing to compare, or a pair of values that are not there.
     """
-    if compare not in ("difference", "ratio"):
+    if not is_one_of(compare, ("difference", "ratio")):
         raise ArgumentError(
-            f"compare is 'difference' or 'ratio', not {compare!r}.{nearest(str(compare), ('difference', 'ratio'))}"
+            f"compare is 'difference' or 'ratio', not {shown(compare)}.{nearest(shown(compare), ('difference', 'ratio'))}"
         )
     name, *others = question.focal
     levels = list(question.focal[name])

@@ -4,7 +4,7 @@ Each returns an `Elpd`: ArviZ's record, which its functions take, with tidy tabl
 groups) of log predictive densities; higher is better.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,17 @@ from arviz_stats.utils import ELPDDataLOO
 from scipy import sparse
 from scipy.special import logsumexp
 
-from mixedbayes.design.design import dependent_columns
-from mixedbayes.errors import ArgumentError, ConvergenceWarning, DataError, counted, listed, warn
+from mixedbayes.design.rank import dependent_columns
+from mixedbayes.errors import (
+    ArgumentError,
+    ConvergenceWarning,
+    DataError,
+    counted,
+    listed,
+    shown,
+    warn,
+    whole_number,
+)
 from mixedbayes.model.spec import OBSERVATION, ModelSpec
 from mixedbayes.results.engine import Engine
 from mixedbayes.results.group_density import log_predictive
@@ -36,12 +45,14 @@ class Elpd(ELPDDataLOO):  # type: ignore[misc]  # ArviZ is typed loosely
         p_i: Of each row (or group) its part of the effective number of parameters; None where that is not known.
         index: What the rows (or groups) are called.
         data: What was predicted: response, trials, and the group of each row.
+        folds: With which others each row was left out, by numbers; None but for k folds.
     """
 
     criterion: str
     p_i: np.ndarray | None
     index: pd.Index
     data: tuple[np.ndarray, ...]
+    folds: np.ndarray | None = None
 
     @property
     def kind(self) -> str:
@@ -152,13 +163,15 @@ def kfold(
     check_seed(seed)
     predictor, y = predictor_of(spec, idata), _response(spec)
     folds = _folds(spec, k, groups, np.random.default_rng(seed))
-    elpd = np.empty(spec.design.n)
+    elpd, numbers = np.empty(spec.design.n), np.empty(spec.design.n, dtype=np.int64)
+    for i, rows in enumerate(folds):
+        numbers[rows] = i
     with Work(watched=somebody_watches()) as work:
         refit = _refitted(spec, engine, seed)
         for i, values in work.each("Fitting folds", refit, list(enumerate(folds))):
             elpd[folds[i]] = values
     full = _log_mean_exp(log_likelihood_of(predictor, spec.design.encoded, y))
-    return _elpd("kfold", spec, predictor.S, elpd, p=full - elpd)
+    return replace(_elpd("kfold", spec, predictor.S, elpd, p=full - elpd), folds=pd.factorize(numbers)[0])
 
 
 def logo(spec: ModelSpec, idata: xr.DataTree, engine: Engine, *, group: Any, seed: int | None) -> Elpd:
@@ -241,8 +254,8 @@ def _refitted(spec: ModelSpec, engine: Engine, seed: int | None) -> Any:
 
 def _folds(spec: ModelSpec, k: int, groups: Any, rng: np.random.Generator) -> list[np.ndarray]:
     """Rows in k folds of nearly equal size, at random; those of a group all in one."""
-    if isinstance(k, bool) or not hasattr(k, "__index__") or k < 2:
-        raise ArgumentError(f"k is a whole number of at least 2, not {k!r}.")
+    if (whole_number(k) or 0) < 2:
+        raise ArgumentError(f"k is a whole number of at least 2, not {shown(k)}.")
     n = spec.design.n
     several = groups if isinstance(groups, list | tuple) else [groups]
     units = (

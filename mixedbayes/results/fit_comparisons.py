@@ -4,9 +4,11 @@ from typing import Any
 
 import pandas as pd
 
+from mixedbayes.errors import ArgumentError
 from mixedbayes.results import elpd, variance
 from mixedbayes.results.elpd import Elpd
 from mixedbayes.results.fitted import Fitted
+from mixedbayes.results.summary import check_flag
 
 
 class FitComparisons(Fitted):
@@ -20,7 +22,7 @@ class FitComparisons(Fitted):
                 data, `radon["county"]`: leave out one level at a time, and predict its rows jointly. None leaves out
                 one row at a time.
             reloo: Whether rows whose importance weights are not to be trusted are left out by fitting the model
-                again without each of them.
+                again without each of them. Groups are, without being asked for.
             seed: Of what is drawn again.
 
         Returns:
@@ -29,10 +31,15 @@ class FitComparisons(Fitted):
             where the model is Gaussian given its variances; else the model is fitted again without each of them.
 
         Raises:
-            ArgumentError: An unknown group.
+            ArgumentError: An unknown group; or reloo with groups.
         """
+        check_flag("reloo", reloo)
         if groups is None:
             return elpd.loo(self.spec, self.idata, self.engine, reloo=reloo, seed=seed)
+        if reloo:
+            raise ArgumentError(
+                "reloo=True is for rows left out one by one; loo(groups=) draws anew where it must, unasked. Leave reloo out."
+            )
         return elpd.logo(self.spec, self.idata, self.engine, group=groups, seed=seed)
 
     def kfold(self, k: int = 10, groups: Any = None, seed: int | None = None) -> Elpd:

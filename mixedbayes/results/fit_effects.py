@@ -6,15 +6,15 @@ from typing import Any, Literal
 import pandas as pd
 import xarray as xr
 
-from mixedbayes.errors import ArgumentError
-from mixedbayes.results import effects, hypothesis
+from mixedbayes.errors import ArgumentError, shown
+from mixedbayes.results import effects, hypothesis, slopes
 from mixedbayes.results.addresses import Addresses
 from mixedbayes.results.effects import Comparison, Over, Pairs, Question, Verb
 from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.poststratify import poststratify
 from mixedbayes.results.predict import Kind
 from mixedbayes.results.predictor import Groups, NewLevels
-from mixedbayes.results.summary import check_level
+from mixedbayes.results.summary import check_table
 
 
 class FitEffects(Fitted):
@@ -59,7 +59,7 @@ class FitEffects(Fitted):
             ArgumentError: A predictor that the model does not have, or an unknown option.
             DataError: A value that the model has not learned.
         """
-        check_level(conf_level)
+        check_table(conf_level, draws=draws)
         question = self._ask("effects", x, by, None, over, at, kind, groups, new_levels, seed)
         found = question.grid()
         return found.array(kind) if draws else found.table(conf_level)
@@ -78,6 +78,9 @@ class FitEffects(Fitted):
         seed: int | None = None,
     ) -> pd.DataFrame | xr.DataArray:
         """The derivative of the prediction by a number: how much it rises for one more.
+
+        Steps, as `I(x > 0)` and `floor(x)` make them, are no slopes: what changes in steps alone is refused, and a
+        warning says where slopes leave steps out.
 
         Args:
             x: The predictor, a number: where each row has it, or at its mean over `"reference"`, or at the values
@@ -98,11 +101,11 @@ class FitEffects(Fitted):
         Raises:
             ArgumentError: A predictor that has levels, or that the model does not have; an unknown option.
         """
-        check_level(conf_level)
+        check_table(conf_level, draws=draws)
         if kind == "response":
             raise ArgumentError("Slopes are of kind 'mean' or 'linear': responses have noise, and no slope.")
         question = self._ask("slopes", x, by, None, over, at, kind, groups, new_levels, seed)
-        found = effects.slopes(question, x)
+        found = slopes.slopes(question, x)
         if draws:
             return found.array("slope")
         table = found.table(conf_level)
@@ -147,7 +150,7 @@ class FitEffects(Fitted):
         Raises:
             ArgumentError: A predictor or a value that is not there, or an unknown option.
         """
-        check_level(conf_level)
+        check_table(conf_level, draws=draws)
         question = self._ask("contrasts", x, by, pairs, over, at, kind, groups, new_levels, seed)
         found = effects.contrasts(question, pairs, compare)
         return found.array(compare) if draws else found.table(conf_level)
@@ -204,7 +207,7 @@ class FitEffects(Fitted):
             DataError: The cells lack columns or values, or have weights that are no weights.
             ArgumentError: An unknown option.
         """
-        check_level(conf_level)
+        check_table(conf_level, draws=draws)
         predictor = self._predictor(groups, new_levels, seed)
         found = poststratify(self.spec, predictor, cells, weight, _several(by), kind)
         return found.array("poststratified") if draws else found.table(conf_level)
@@ -223,7 +226,7 @@ class FitEffects(Fitted):
         seed: int | None,
     ) -> Question:
         if not isinstance(x, str):
-            raise ArgumentError(f"x is the name of one predictor, not {x!r}.")
+            raise ArgumentError(f"x is the name of one predictor, not {shown(x)}.")
         return effects.ask(
             self.spec,
             self.idata,
@@ -246,5 +249,5 @@ def _several(names: str | Sequence[str] | None) -> list[str]:
         return []
     found = [names] if isinstance(names, str) else names
     if not isinstance(found, Collection) or not all(isinstance(name, str) for name in found):
-        raise ArgumentError(f"by is the name of a column or a list of names, not {names!r}.")
+        raise ArgumentError(f"by is the name of a column or a list of names, not {shown(names)}.")
     return list(found)

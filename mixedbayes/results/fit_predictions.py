@@ -5,11 +5,12 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from mixedbayes.errors import ArgumentError, listed, nearest
+from mixedbayes.errors import ArgumentError
 from mixedbayes.results import predict
 from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.predict import Kind, ResidualKind
 from mixedbayes.results.predictor import Groups, NewLevels
+from mixedbayes.results.summary import LEVEL, check_table
 
 
 class FitPredictions(Fitted):
@@ -48,6 +49,8 @@ class FitPredictions(Fitted):
             DataError: `newdata` lacks columns, or holds what the model has not learned.
             ArgumentError: An unknown option; or more draws than memory can hold.
         """
+        check_table(conf_level, draws=draws)
+        predict.check_kind(kind, predict.KINDS)
         predictor = self._predictor(groups, new_levels, seed)
         rows = predict.encode(self.spec, predictor, newdata, trials=kind == "response")
         found = predict.predictions(predictor, rows, kind)
@@ -66,7 +69,7 @@ class FitPredictions(Fitted):
             kind: `"response"`, the response less its mean; `"pearson"`, that over the standard deviation of the
                 response; `"quantile"`, the normal score of the response's place in its posterior predictive
                 distribution, near standard normal if the model is right, for discrete responses too.
-            conf_level: Mass of the equal-tailed interval.
+            conf_level: Mass of the equal-tailed interval; quantile residuals have none.
             draws: All draws in place of their summaries; quantile residuals have none.
             seed: Of the places of discrete responses between their neighbours.
 
@@ -74,12 +77,13 @@ class FitPredictions(Fitted):
             Columns estimate, std_error, conf_low, conf_high (only estimate for quantiles), by row.
 
         Raises:
-            ArgumentError: An unknown kind.
+            ArgumentError: An unknown kind; or draws or intervals of quantile residuals, which have none.
         """
-        known = predict.RESIDUALS
-        if kind not in known or (draws and kind == "quantile"):
+        check_table(conf_level, draws=draws)
+        predict.check_kind(kind, predict.RESIDUALS)
+        if kind == "quantile" and (draws or conf_level != LEVEL):
             raise ArgumentError(
-                f"kind is one of {listed(map(repr, known))}, the last without draws, not {kind!r}.{nearest(str(kind), known)}"
+                "A quantile residual is one number for all draws, without an interval: leave draws and conf_level out."
             )
         predictor = self._predictor(seed=seed)
         if kind == "quantile":

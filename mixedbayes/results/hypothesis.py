@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mixedbayes.errors import ArgumentError, FormulaError, listed
+from mixedbayes.errors import ArgumentError, FormulaError, listed, shown
 from mixedbayes.language.expressions import (
     Call,
     Expression,
@@ -71,7 +71,7 @@ def weigh(addresses: Addresses, hypotheses: str | Sequence[str], conf_level: flo
     texts = [hypotheses] if isinstance(hypotheses, str) else hypotheses
     if not isinstance(texts, Sequence) or not texts or not all(isinstance(text, str) for text in texts):
         raise ArgumentError(
-            f"A hypothesis is a text such as 'sigma > 1', or a list of them, not {hypotheses!r}."
+            f"A hypothesis is a text such as 'sigma > 1', or a list of them, not {shown(hypotheses)}."
         )
     check_level(conf_level)
     return pd.DataFrame([_row(addresses, text, conf_level) for text in texts], columns=list(COLUMNS))
@@ -183,8 +183,8 @@ class Aliases:
     """Names that stand for addresses while the rest of a hypothesis is read.
 
     Attributes:
-        sign: What they begin with, which stands nowhere in the text.
-        found: Addresses as they are written; the first has the name `sign` and 0.
+        sign: What they begin and end with, which stands nowhere in the text.
+        found: Addresses as they are written; the first has the number 0 between two signs for a name.
     """
 
     sign: str
@@ -192,13 +192,13 @@ class Aliases:
 
     def name(self, address: str) -> str:
         """The name of an address."""
-        return self.found.setdefault(address, f"{self.sign}{len(self.found)}")
+        return self.found.setdefault(address, f"{self.sign}{len(self.found)}{self.sign}")
 
     def said(self, text: str) -> str:
         """A text of names, as it is or escaped, with the addresses in their place."""
         addresses = list(self.found)
-        signs = f"{re.escape(self.sign)}|{re.escape(repr(self.sign)[1:-1])}"
-        return re.sub(rf"`?(?:{signs})(\d+)`?", lambda m: addresses[int(m[1])], text)
+        sign = f"(?:{re.escape(self.sign)}|{re.escape(repr(self.sign)[1:-1])})"
+        return re.sub(rf"`?{sign}(\d+){sign}`?", lambda m: addresses[int(m[1])], text)
 
 
 def read(addresses: Addresses, text: str) -> Statement:
@@ -234,7 +234,7 @@ def read(addresses: Addresses, text: str) -> Statement:
     draws = {alias: addresses.draws(address) for address, alias in aliases.found.items()}
     for name in names_in(expression):
         if name not in draws:  # in backticks, or unknown
-            draws[name] = addresses.draws(name)
+            draws[name] = addresses.draws(aliases.said(name))
     if not draws:
         raise ArgumentError(
             f"The hypothesis {cut(text)!r} names no parameter. Addresses here: {addresses.shown}."

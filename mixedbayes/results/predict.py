@@ -3,7 +3,7 @@
 Each row's numbers are summaries of what every draw predicts for it; rows are worked on in pieces.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,17 @@ from scipy.special import ndtri
 from mixedbayes.design.design import Encoded
 from mixedbayes.design.response import Others
 from mixedbayes.design.table import Missing
-from mixedbayes.errors import ArgumentError, DesignWarning, counted, listed, nearest, warn
+from mixedbayes.errors import (
+    ArgumentError,
+    DesignWarning,
+    counted,
+    is_one_of,
+    listed,
+    nearest,
+    shown,
+    warn,
+    whole_number,
+)
 from mixedbayes.model.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
 from mixedbayes.results.predictor import Predictor
 from mixedbayes.results.summary import STATISTICS, check_level
@@ -119,10 +129,7 @@ def predictions(predictor: Predictor, rows: Encoded, kind: Kind) -> RowDraws:
     Raises:
         ArgumentError: An unknown kind.
     """
-    if kind not in KINDS:
-        raise ArgumentError(
-            f"kind is one of {listed(map(repr, KINDS))}, not {kind!r}.{nearest(str(kind), KINDS)}"
-        )
+    check_kind(kind, KINDS)
     of: dict[str, OfRows] = {
         "linear": lambda at, _: predictor.eta(rows, at),
         "mean": lambda at, _: predictor.mean(rows, at),
@@ -185,8 +192,9 @@ def simulate(spec: ModelSpec, predictor: Predictor, rows: Encoded, n: int) -> pd
     Raises:
         ArgumentError: n is no number of data sets, or they are too many to hold.
     """
-    if isinstance(n, bool) or not hasattr(n, "__index__") or n < 1:
-        raise ArgumentError(f"n is a whole number of at least 1, not {n!r}.")
+    if (whole_number(n) or 0) < 1:
+        raise ArgumentError(f"n is a whole number of at least 1, not {shown(n)}.")
+    n = int(n)
     m = len(rows.index)
     check_size(n, "data sets", m)
     rng = np.random.default_rng(predictor.seed.spawn(1)[0])
@@ -236,6 +244,14 @@ def summarise_rows(values: np.ndarray, conf_level: float) -> np.ndarray:
     share = places - below
     result[:, 2:] = ordered[:, below] * (1 - share) + ordered[:, above] * share
     return result
+
+
+def check_kind(kind: str, known: Sequence[str]) -> None:
+    """Refuse an unknown kind."""
+    if not is_one_of(kind, known):
+        raise ArgumentError(
+            f"kind is one of {listed(map(repr, known))}, not {shown(kind)}.{nearest(shown(kind), known)}"
+        )
 
 
 def check_size(S: int, what: str, rows: int, otherwise: str = "") -> None:

@@ -14,7 +14,8 @@ import numpy as np
 import xarray as xr
 
 from mixedbayes.design.design import Encoded, EncodedBlock
-from mixedbayes.errors import ArgumentError, DataError, listed, nearest
+from mixedbayes.errors import ArgumentError, DataError, is_one_of, listed, nearest, shown, whole_number
+from mixedbayes.model.covariances import covariance_of, factor_at_zero
 from mixedbayes.model.likelihoods import Arguments, Likelihood, arguments_of, likelihood_of
 from mixedbayes.model.spec import BlockSpec, ModelSpec
 from mixedbayes.results.quantities import effects_draws, posterior_of
@@ -36,7 +37,7 @@ class BlockDraws:
     Attributes:
         name: The block's.
         r: Of the levels seen, shape (L, q, S).
-        factor: The Cholesky factor of the effects' covariance, shape (q, q, S).
+        factor: F with F F' the effects' covariance, shape (q, q, S).
         seed: Of the unseen levels' draws.
         drawn: Unseen levels' effects, by label.
     """
@@ -228,8 +229,8 @@ def predictor_of(
         ArgumentError: An unknown group or option; or no draws of the effects were kept.
     """
     check_seed(seed)
-    if new_levels not in (known := ("sample", "population", "error")):
-        raise ArgumentError(f"new_levels is one of {listed(map(repr, known))}, not {new_levels!r}.")
+    if not is_one_of(new_levels, known := ("sample", "population", "error")):
+        raise ArgumentError(f"new_levels is one of {listed(map(repr, known))}, not {shown(new_levels)}.")
     source = np.random.SeedSequence(seed)
     entropy = int.from_bytes(source.generate_state(8, np.uint32).tobytes(), "little")
     names = block_names(spec, groups)
@@ -284,8 +285,8 @@ def block_names(spec: ModelSpec, groups: Groups) -> tuple[str, ...]:
         return tuple(block.name for block in blocks)
     asked = [groups] if isinstance(groups, str) else groups
     known = dict.fromkeys(name for block in blocks for name in (block.group, block.name))
-    if not isinstance(asked, Collection):
-        raise ArgumentError(f"groups is 'all', None or a list of names, not {groups!r}.")
+    if not isinstance(asked, Collection) or getattr(asked, "ndim", 1) != 1:
+        raise ArgumentError(f"groups is 'all', None or a list of names, not {shown(groups)}.")
     for name in asked:
         if not isinstance(name, str) or name not in known:
             has = f"they are {listed(known)}" if known else "it has none"
@@ -295,33 +296,19 @@ def block_names(spec: ModelSpec, groups: Groups) -> tuple[str, ...]:
 
 def check_seed(seed: int | None) -> None:
     """Refuse what is no seed."""
-    if seed is not None and (isinstance(seed, bool) or not hasattr(seed, "__index__") or seed < 0):
-        raise ArgumentError(f"seed is a whole number of at least 0, not {seed!r}.")
+    if seed is not None and ((number := whole_number(seed)) is None or number < 0):
+        raise ArgumentError(f"seed is a whole number of at least 0, not {shown(seed)}.")
 
 
 def _factor(
     block: BlockSpec, posterior: xr.Dataset, flat: Callable[[xr.DataArray], np.ndarray]
 ) -> np.ndarray:
-    """diag(sd) times the Cholesky factor of the correlations, shape (q, q, S)."""
+    """F with F F' the covariance of the effects, shape (q, q, S)."""
     sd = flat(posterior[block.sd])
-    q, S = sd.shape
     if not block.cor:
-        factor = np.zeros((q, q, S))
-        factor[range(q), range(q)] = sd
+        factor = np.zeros((len(sd), *sd.shape))
+        factor[range(len(sd)), range(len(sd))] = sd
         return factor
-    correlation = np.moveaxis(
-        flat(posterior[block.correlation].transpose(block.effect, block.other, ...)), -1, 0
-    )
-    return np.asarray(sd[:, None] * np.moveaxis(_cholesky(correlation), 0, -1))
-
-
-def _cholesky(matrices: np.ndarray) -> np.ndarray:
-    """Lower Cholesky factors, shape (S, q, q), also of matrices that are singular by rounding."""
-    try:
-        return np.linalg.cholesky(matrices)
-    except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(matrices)
-        half = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
-        upper = np.linalg.qr(np.swapaxes(half, 1, 2), mode="r")
-        signs = np.where(np.einsum("saa->sa", upper) < 0, -1.0, 1.0)
-        return np.swapaxes(upper * signs[:, :, None], 1, 2)
+    correlation = flat(posterior[block.correlation].transpose(block.effect, block.other, ...))
+    covariance = covariance_of(sd.T, np.moveaxis(correlation, -1, 0))
+    return np.ascontiguousarray(np.moveaxis(factor_at_zero(covariance, block.centring), 0, -1))

@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mixedbayes.model.spec import BlockSpec, ModelSpec
+from mixedbayes.model.spec import BlockSpec, ModelSpec, Parameter
 
 RESIDUAL = "Residual"
+"""What tables call the residual, as they call a group; see `apart`."""
+
 PRIOR = "(prior)"
+"""The same of hyperparameters."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -20,7 +23,7 @@ class Quantities:
 
     Attributes:
         effect: broom.mixed's word: `fixed`, `ran_pars` or `ran_vals`.
-        group: The grouping factor, `Residual`, or None at the population level.
+        group: The grouping factor, `Residual`, `(prior)`, or None at the population level.
         levels: For each its level; None but for `ran_vals`.
         terms: For each broom.mixed's term, `sd__Intercept`.
         labels: For each what a printed table calls it, `sd(Intercept)`.
@@ -68,16 +71,31 @@ def fixed(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
 
 def ran_pars(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
     """Standard deviations and correlations of each block, then the residual's, then hyperparameters."""
-    posterior = posterior_of(idata)
     for block in spec.blocks:
         yield block_pars(block, idata)
+    yield from residual_pars(spec, idata)
+    yield from hyper_pars(spec, idata)
+
+
+def residual_pars(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
+    """The family's parameters beside the mean."""
     for parameter in spec.auxiliary:
-        name = parameter.address
-        group, term = (RESIDUAL, "sd__Observation") if name == "sigma" else (RESIDUAL, name)
-        yield Quantities("ran_pars", group, [None], [term], [name], _array(posterior[name])[..., None])
+        term = "sd__Observation" if parameter.address == "sigma" else parameter.address
+        yield _single(apart(RESIDUAL, spec), term, parameter, idata)
+
+
+def hyper_pars(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
+    """Parameters of priors."""
     for parameter in spec.hyper:
-        name = parameter.address
-        yield Quantities("ran_pars", PRIOR, [None], [name], [name], _array(posterior[name])[..., None])
+        yield _single(apart(PRIOR, spec), parameter.address, parameter, idata)
+
+
+def apart(name: str, spec: ModelSpec) -> str:
+    """What is no group, as tables call it: with underscores after it where a group has that name."""
+    taken = {text for block in spec.blocks for text in (block.block.name, block.block.group)}
+    while name in taken:
+        name += "_"
+    return name
 
 
 def block_pars(block: BlockSpec, idata: xr.DataTree) -> Quantities:
@@ -131,6 +149,12 @@ def coefs(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
             deviation = own.get(name, np.zeros((1, 1, n)))
             population = b[name][..., None] if name in b else np.zeros((1, 1, 1))
             yield Quantities("coef", group, levels[group], [name] * n, levels[group], population + deviation)
+
+
+def _single(group: str, term: str, parameter: Parameter, idata: xr.DataTree) -> Quantities:
+    """One number that is in a variable of its own."""
+    draws = _array(posterior_of(idata)[parameter.address])[..., None]
+    return Quantities("ran_pars", group, [None], [term], [parameter.address], draws)
 
 
 def _array(variable: xr.DataArray) -> np.ndarray:

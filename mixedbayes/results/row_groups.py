@@ -49,7 +49,7 @@ def _labelled_rows(spec: ModelSpec, column: Any) -> tuple[pd.Index, np.ndarray]:
     if isinstance(column, pd.Series) and column.index.is_unique and rows.index.isin(column.index).all():
         values = column.loc[rows.index]
     elif len(column) in (rows.total, len(rows.kept)):
-        values = pd.Series(list(column))
+        values = column.reset_index(drop=True) if isinstance(column, pd.Series) else pd.Series(list(column))
         values = values if len(values) == len(rows.kept) else values.iloc[rows.kept]
     else:
         raise ArgumentError(f"{one_for_each}, not {len(column):,}.")

@@ -8,9 +8,10 @@ import pandas as pd
 import xarray as xr
 
 from mixedbayes.model.families import Link
+from mixedbayes.model.likelihoods import likelihood_of
 from mixedbayes.model.spec import BlockSpec, ModelSpec
 from mixedbayes.results.predictor import Predictor, predictor_of
-from mixedbayes.results.quantities import RESIDUAL, posterior_of
+from mixedbayes.results.quantities import RESIDUAL, apart, posterior_of
 from mixedbayes.results.summary import estimate
 
 
@@ -29,20 +30,25 @@ def bayes_r2(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataF
     trials = spec.design.response.trials
     tried = np.arange(spec.design.n) if trials is None else np.flatnonzero(trials)  # no trial, no share
     rows = spec.design.only(tried).encoded
-    sums = np.zeros((7, predictor.S))
+    centres: list[np.ndarray] = []  # of the first rows: squares about zero lose the digits of a large mean
+    sums, squares, noise = np.zeros((3, predictor.S)), np.zeros((3, predictor.S)), np.zeros(predictor.S)
     for at in predictor.pieces(len(rows)):
         trials = None if rows.trials is None else rows.trials[at]
         many = 1.0 if trials is None else trials[:, None]
         arguments = predictor.arguments(predictor.eta(rows, at), trials)
         f = predictor.likelihood.mean(arguments) / many
         f0 = population.mean(rows, at)
-        v = np.broadcast_to(predictor.likelihood.variance(arguments) / many**2, f.shape)
-        sums += [x.sum(axis=0) for x in (f, f**2, f0, f0**2, f - f0, (f - f0) ** 2, v)]
-    sums /= len(rows)
-    to_sample = len(rows) / max(len(rows) - 1, 1)
-    fitted, fixed, random = (to_sample * np.maximum(sums[i + 1] - sums[i] ** 2, 0.0) for i in (0, 2, 4))
+        noise += np.broadcast_to(predictor.likelihood.variance(arguments) / many**2, f.shape).sum(axis=0)
+        parts = (f, f0, f - f0)
+        centres = centres or [part.mean(axis=0) for part in parts]
+        apart = [part - centre for part, centre in zip(parts, centres, strict=True)]
+        sums += [x.sum(axis=0) for x in apart]
+        squares += [np.square(x).sum(axis=0) for x in apart]
+    n = len(rows)
+    fitted, fixed, random = np.maximum(squares - sums**2 / n, 0.0) / max(n - 1, 1)
+    noise /= n
     with np.errstate(invalid="ignore"):
-        shares = [fitted / (fitted + sums[6]), fixed / (fixed + random + sums[6])]
+        shares = [fitted / (fitted + noise), fixed / (fixed + random + noise)]
     return _table(["conditional", "marginal"], shares, conf_level).rename_axis("r2")
 
 
@@ -50,11 +56,12 @@ def icc(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataFrame:
     """The share of each group in the variance that the fixed effects leave, on the scale of the linear predictor.
 
     Effects of a predictor count with its values: a block's variance is the mean of z'Sigma z over rows. The
-    residual variance is that of the latent variable where the link has one (pi^2/3 for logit), else that of the
-    response over the squared slope of the inverse link, at the mean of the response. Source: Nakagawa, Johnson &
+    residual variance is that of the latent variable where the response counts signs of one (pi^2/3 for logit), else
+    that of the response over the squared slope of the inverse link, at the mean of the response. Source: Nakagawa, Johnson &
     Schielzeth (2017); Johnson (2014).
     """
-    needs_mean = spec.link.latent_variance is None and spec.link.name != "identity"
+    constant = spec.link.name == "identity" and likelihood_of(spec.family).is_homoscedastic
+    needs_mean = spec.latent_variance is None and not constant
     predictor = predictor_of(spec, idata, groups="all" if needs_mean else None)
     groups: dict[str, Any] = {}
     for block_spec in spec.blocks:
@@ -63,9 +70,9 @@ def icc(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataFrame:
         covariance = _covariance(block_spec, posterior_of(idata).sel(draw=predictor.draws))
         variance = np.einsum("abs,ab->s", covariance, squares)
         groups[block.group] = groups.get(block.group, 0.0) + variance
-    residual = _residual(spec.link, predictor)
-    total = residual + sum(groups.values())
-    shares = {name: variance / total for name, variance in {**groups, RESIDUAL: residual}.items()}
+    groups[apart(RESIDUAL, spec)] = _residual(spec.link, predictor)
+    total = sum(groups.values())
+    shares = {name: variance / total for name, variance in groups.items()}
     return _table(shares, shares.values(), conf_level).rename_axis("group")
 
 
@@ -82,8 +89,8 @@ def _covariance(block: BlockSpec, posterior: xr.Dataset) -> np.ndarray:
 
 def _residual(link: Link, predictor: Predictor) -> np.ndarray:
     """The residual variance on the scale of the linear predictor, shape (S,)."""
-    if link.latent_variance is not None:
-        return np.full(predictor.S, link.latent_variance)
+    if (latent := predictor.spec.latent_variance) is not None:
+        return np.full(predictor.S, latent)
     rows = predictor.spec.design.encoded
     sums = [predictor.mean(rows, at).sum(axis=0) for at in predictor.pieces(len(rows))]
     mean = np.sum(sums, axis=0) / len(rows)

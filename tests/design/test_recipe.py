@@ -117,7 +117,6 @@ def test_a_combination_not_seen_of_levels_seen_is_unseen():
         ("y ~ log(z)", {"z": -1.0}, "log(z) is not finite in 1 row, the first being row 0"),
         ("y ~ bs(z, df=5)", {"z": 100.0}, "bs(z, df=5) cannot be computed"),
         ("y ~ x", {"x": np.inf}, "'x' is infinite in 1 row"),
-        ("y ~ x", {"x": np.nan}, "No row is complete"),
     ],
 )
 def test_new_data_that_do_not_fit_are_refused(formula, changes, message):

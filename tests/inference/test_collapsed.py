@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from gaussian_cases import DATA, FORMULAS, PRIORS, WEIGHTS
 from monte_carlo import assert_near
-from scipy import stats
+from scipy import linalg, stats
 
 import mixedbayes as mb
 from mixedbayes.inference import collapsed, dense, elimination
@@ -57,7 +57,7 @@ def assert_slope(density, theta):
 
 
 COORDINATES = {
-    ("y ~ x + (x | g)", ""): ["sd[g, Intercept]", "sd[g, x]", "partial[g, Intercept, x]", "sigma"],
+    ("y ~ x + (x | g)", ""): ["centred.sd[g, Intercept]", "sd[g, x]", "partial[g, Intercept, x]", "sigma"],
     ("y ~ x + (x || g) + (1 | h)", ""): ["sd[g, Intercept]", "sd[g, x]", "sd[h, Intercept]", "sigma"],
     ("y ~ x + w + (1 | g) + (0 + x + w | g)", ""): [
         *("sd[g, Intercept]", "sd[g.2, x]", "sd[g.2, w]", "partial[g.2, x, w]", "sigma"),
@@ -72,9 +72,9 @@ COORDINATES = {
 
 @pytest.mark.parametrize(("formula", "priors"), COORDINATES)
 def test_coordinates_are_named_after_parameters(formula, priors):
-    names = density_of(formula, priors=PRIORS.get(priors)).variances.names
-    first = names.index("sd[g, Intercept]")
-    assert [*sorted(names[:first]), *names[first:]] == COORDINATES[formula, priors]
+    density = density_of(formula, priors=PRIORS.get(priors))
+    names, hyper = density.variances.names, len(density.variances.spec.hyper)
+    assert [*sorted(names[:hyper]), *names[hyper:]] == COORDINATES[formula, priors]
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["equal", "weighted"])
@@ -119,8 +119,8 @@ def test_which_path_is_which(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "shift"),
     [
-        ("sds near zero", {"sd[g, Intercept]": -20.0, "sd[g, x]": -18.0}),
-        ("sds enormous", {"sd[g, Intercept]": 9.0, "sd[g, x]": 9.0}),
+        ("sds near zero", {"centred.sd[g, Intercept]": -20.0, "sd[g, x]": -18.0}),
+        ("sds enormous", {"centred.sd[g, Intercept]": 9.0, "sd[g, x]": 9.0}),
         ("sigma near zero", {"sigma": -4.0}),
         ("correlations near one", {"partial[g, Intercept, x]": 9.0}),
         ("correlations near minus one", {"partial[g, Intercept, x]": -9.0}),
@@ -180,17 +180,19 @@ def test_draws_are_from_the_dense_conditional(name, path, seed):
     ):
         size = u[0].size
         average = sums[0].ravel() / n
-        variance = sums[2].ravel() / n + sums[1].ravel() / n - average**2
+        variance = sums[2].ravel() / n + sums[1].ravel() / n
         exact = variances[at : at + size]
         assert_near(average, mean[at : at + size], np.sqrt(exact / n))
         assert_near(variance, exact, exact * np.sqrt(2 / n))
 
 
 def conditional(density, theta):
-    """The mean and covariance of (coefficients, effects) given theta, by dense matrices."""
+    """The mean and covariance of (coefficients, effects) at zero given theta, by dense matrices."""
     variances, spec = density.variances, density.variances.spec
     design, point = spec.design, variances.at(theta[None])
-    parts, prior = [dense_gaussian.centred(spec)], [point.scale[:, 0] ** 2]
+    X, T = dense_gaussian.at_means(design.fixed.X, variances.coefficients)
+    to_zero = [T]
+    parts, prior = [X], [point.scale[:, 0] ** 2]
     means = [point.location[:, 0]]
     covariances = [np.diag(prior[0])]
     for group in density.moments.groups:
@@ -198,7 +200,9 @@ def conditional(density, theta):
         L = len(spec.blocks[blocks[0]].block.levels)
         Z = np.zeros((design.n, L, sum(len(spec.blocks[i].sds) for i in blocks)))
         codes = spec.blocks[blocks[0]].block.codes
-        Z[np.arange(design.n), codes] = np.column_stack([spec.blocks[i].block.X for i in blocks])
+        taken = [dense_gaussian.at_means(spec.blocks[i].block.X, spec.blocks[i].sds) for i in blocks]
+        Z[np.arange(design.n), codes] = np.column_stack([X for X, _ in taken])
+        to_zero.append(np.kron(np.eye(L), linalg.block_diag(*(T for _, T in taken))))
         parts.append(Z.reshape(design.n, -1))
         q = Z.shape[2]
         C, start = np.zeros((q, q)), 0
@@ -217,7 +221,8 @@ def conditional(density, theta):
     marginal = A @ P @ A.T + sigma2 * np.eye(design.n)
     gain = np.linalg.solve(marginal, A @ P).T
     y = design.response.values - design.offset  # noqa: PD011
-    return m0 + gain @ (y - A @ m0), P - gain @ A @ P
+    T = linalg.block_diag(*to_zero)
+    return T @ (m0 + gain @ (y - A @ m0)), T @ (P - gain @ A @ P) @ T.T
 
 
 @pytest.mark.parametrize(

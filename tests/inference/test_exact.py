@@ -323,7 +323,7 @@ def assert_moments_of_effects(table, full):
     draws = draws_by_address(full)
     kept = [draws[f"r[{group}, {level}, {term}]"] for group, level, term in table.index]
     expected = [(own.mean(), own.std()) for own in kept]
-    assert_near(table[["estimate", "std_error"]], expected, [errors(own) for own in kept])
+    assert_near(table[["estimate", "std_error"]].to_numpy(), expected, [errors(own) for own in kept])
 
 
 @pytest.mark.parametrize("budget", ["fewer", "single", "none"])
@@ -358,6 +358,20 @@ def test_effects_are_kept_within_the_memory_given(model, fit, budget, tmp_path, 
             thin.coef()
         with pytest.warns(mb.PartialDrawsWarning), pytest.raises(mb.ArgumentError, match="memory="):
             thin.ranef(robust=True)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e9])
+def test_moments_of_draws_add_wherever_they_lie(size):
+    """In batches and at once: sums of squares are about averages, and keep their digits."""
+    draws = np.random.default_rng(3).normal(size, 1.0, (50, 4, 2))
+    sums, start = np.zeros((3, 4, 2)), 0
+    for stop in (1, 8, 30, 50):
+        batch = draws[start:stop]
+        own = [batch.sum(axis=0), batch.var(axis=0) * len(batch), np.ones((4, 2))]
+        sums, start = effects._added(sums, start, np.stack(own), stop - start), stop
+    np.testing.assert_allclose(sums[0] / 50, draws.mean(axis=0))
+    np.testing.assert_allclose(sums[1] / 50, draws.var(axis=0), rtol=1e-6)
+    assert (sums[2] == 4).all()
 
 
 def test_moments_of_nested_and_crossed_effects_are_over_all_draws(seed):

@@ -45,9 +45,8 @@ def test_density_distribution_function_and_moments_are_scipys(family, link):
     log_density = peer.logpmf if likelihood.is_discrete else peer.logpdf
     for y in (-1.0, 0.0, 1.0, 2.0, 7.0) if likelihood.is_discrete else (-3.3, 0.0, 1.7):
         here = np.full_like(eta, y)
-        possible = np.isfinite(log_density(here))
-        ours = likelihood.log_density(here, arguments)
-        np.testing.assert_allclose(ours[possible], log_density(here)[possible], rtol=1e-9, atol=1e-12)
+        ours = likelihood.log_density(here, arguments)  # minus infinity of what is impossible
+        np.testing.assert_allclose(ours, log_density(here), rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(likelihood.cdf(here, arguments), peer.cdf(here), rtol=1e-9, atol=1e-14)
     np.testing.assert_allclose(np.broadcast_to(likelihood.mean(arguments), eta.shape), peer.mean())
     np.testing.assert_allclose(np.broadcast_to(likelihood.variance(arguments), eta.shape), peer.var())

@@ -94,7 +94,15 @@ def test_the_tree_holds_replicated_and_observed_responses_of_the_same_rows(famil
     assert replicated.shape == (4, 25, N)
     np.testing.assert_array_equal(data, fit.spec.design.response.values)
     np.testing.assert_array_equal(replicated["observation"], tree["log_likelihood"]["observation"])
-    np.testing.assert_array_equal(replicated, fit.predict(kind="response", draws=True, seed=1).to_numpy())
+    mean = fit.predict(draws=True).to_numpy() * (1 if family != "binomial" else DATA["n"].to_numpy())
+    variance = {
+        "gaussian": lambda: (fit.posterior["sigma"].to_numpy() ** 2)[..., None],
+        "poisson": lambda: mean,
+        "bernoulli": lambda: mean * (1 - mean),
+        "binomial": lambda: mean * (1 - mean / DATA["n"].to_numpy()),
+    }[family]()
+    z = (replicated.to_numpy() - mean).sum(axis=(0, 1)) / np.sqrt((variance + 0 * mean).sum(axis=(0, 1)))
+    assert np.abs(z).max() < 5
     assert {replicated.dtype.kind, data.dtype.kind} == {"f" if family == "gaussian" else "i"}
 
 
@@ -186,15 +194,25 @@ ARVIZ = {
 )
 @pytest.mark.parametrize("function", ARVIZ)
 @pytest.mark.parametrize("family", ["gaussian", "poisson", "binomial"])
-def test_arviz_takes_fits_and_trees_unchanged(family, function):
-    ARVIZ[function](fit_of(family))
+def test_arviz_takes_fits_and_trees_and_leaves_them_unchanged(family, function):
+    fit = fit_of(family)
+    before = fit.idata.copy(deep=True)
+    assert ARVIZ[function](fit) is not None
+    xr.testing.assert_identical(fit.idata, before)
 
 
 @pytest.mark.parametrize(
     ("family", "function"), [("poisson", az.plot_ppc_rootogram), ("bernoulli", az.plot_ppc_pava)]
 )
 def test_arviz_knows_counts_and_binary_responses(family, function):
-    function(fit_of(family).posterior_predictive(seed=1))
+    tree = fit_of(family).posterior_predictive(seed=1)
+    picture = function(tree)
+    assert any(axes.lines or axes.collections for axes in picture.viz["figure"].item().axes)
+    kinds = [
+        tree[group][fit_of(family).spec.response].dtype.kind
+        for group in ("posterior_predictive", "observed_data")
+    ]
+    assert kinds == ["i", "i"]  # by which it knows them
 
 
 def test_a_density_shows_each_replicated_data_set_and_the_data():
@@ -602,6 +620,8 @@ def test_a_response_that_is_a_call_has_a_picture():
             "The statistic 'sort' takes the responses of a data set and returns one number",
         ),
         ({"n": 2.5}, "n is a whole number of at least 1, or None, not 2.5"),
+        ({"max_levels": 3}, "max_levels= is of the levels of by=, which names no factor."),
+        ({"kind": "calibration", "n": 9}, "kind='calibration' of y needs no replicated data, of which n="),
         ({"max_levels": 0}, "max_levels is a whole number of at least 1, not 0"),
         ({"seed": "x"}, "seed is a whole number of at least 0, not 'x'"),
     ],

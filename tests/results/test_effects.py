@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from synthetic import synthetic_fit
 
-from mixedbayes.errors import ArgumentError, DataError
+from mixedbayes.errors import ArgumentError, DataError, DesignWarning
 
 RNG = np.random.default_rng(21)
 N = 60
@@ -141,6 +141,84 @@ def test_slopes_of_a_probability_are_averages_of_its_derivative():
     assert at["estimate"].iloc[1] == pytest.approx((mean * (1 - mean) * b).mean(), rel=1e-4)
 
 
+SKEWED = DATA.assign(m=np.exp(np.linspace(-12.0, 12.0, N)))
+DERIVATIVES = [
+    ("y ~ log(m)", "m", lambda m: 1 / m),
+    ("y ~ sqrt(m)", "m", lambda m: 0.5 / np.sqrt(m)),
+    ("y ~ I(m^2)", "m", lambda m: 2 * m),
+    ("y ~ I(1 / m)", "m", lambda m: -1 / m**2),
+    ("y ~ exp(x)", "x", np.exp),
+    ("y ~ abs(x)", "x", np.sign),
+    ("y ~ I((x - 1) * (x > 1))", "x", lambda x: 1.0 * (x > 1)),
+    ("y ~ sin(30 * x)", "x", lambda x: 30 * np.cos(30 * x)),
+]
+
+
+@pytest.mark.parametrize(("formula", "name", "derivative"), DERIVATIVES)
+def test_slopes_are_the_derivative_where_it_is_steep_and_where_it_is_flat(formula, name, derivative):
+    fit = synthetic_fit(formula, SKEWED)
+    b = fit.fixef()["estimate"].iloc[1]
+    x = SKEWED[name].to_numpy()
+    assert fit.slopes(name)["estimate"].iloc[0] == pytest.approx(b * derivative(x).mean(), rel=1e-5)
+    values = np.quantile(x, [0.0, 0.1, 0.5, 0.9, 1.0]).tolist()
+    table = fit.slopes(name, at={name: values})
+    np.testing.assert_allclose(table["estimate"], b * derivative(np.array(values)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shift", [1e6, 1e9])
+def test_slopes_are_the_same_wherever_the_response_lies(shift):
+    fit = fit_of("y ~ x * f + (x | g)")
+    expected = fit.slopes("x", by="f", groups="all")
+    b = fit.posterior["b"]
+    fit.idata["posterior"] = xr.DataTree(
+        fit.posterior.assign(b=b + shift * (b["coefficient"] == "Intercept"))
+    )
+    np.testing.assert_allclose(
+        fit.slopes("x", by="f", groups="all")[COLUMNS], expected[COLUMNS], rtol=1e-9, atol=1e-9
+    )
+
+
+def jump(x):
+    return np.where(x > 1.5, 1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ I(x > 1)",
+        "y ~ floor(x)",
+        "y ~ I(k // 2)",
+        "y ~ z + sign(x - 1)",
+        "y ~ jump(x) * f",
+        "y ~ z + (0 + floor(x) | g)",
+    ],
+)
+def test_what_changes_in_steps_alone_has_no_slope(formula):
+    name = "k" if "k" in formula else "x"
+    fit = fit_of(formula, env={"jump": jump})
+    with pytest.raises(ArgumentError, match=f"Predictions change with {name} in steps alone"):
+        fit.slopes(name, groups="all")
+
+
+def test_slopes_leave_out_the_steps_beside_them_and_say_so():
+    fit = fit_of("y ~ x + I(x > 1)")
+    with pytest.warns(
+        DesignWarning, match=r"I\(x > 1\)\[T.True\] has steps along x: slopes are those between"
+    ):
+        table = fit.slopes("x")
+    assert table["estimate"].iloc[0] == pytest.approx(fit.fixef()["estimate"]["x"])
+
+
+@pytest.mark.parametrize(
+    ("formula", "value"), [("y ~ x + I(x > 1)", 1.0), ("y ~ floor(x) * x", 2.0), ("y ~ sqrt(x - 0.5)", 0.5)]
+)
+@pytest.mark.filterwarnings("ignore:.*has steps along x")
+def test_there_is_no_slope_where_predictions_jump(formula, value):
+    fit = synthetic_fit(formula, DATA.assign(x=DATA["x"] - DATA["x"].min() + 0.5))
+    with pytest.raises(ArgumentError, match="has no slope at the x of 1 row, where it jumps or is vertical"):
+        fit.slopes("x", at={"x": [0.75, value, 2.75]}, over="reference")
+
+
 def test_slopes_of_a_spline_stay_within_the_data():
     fit = fit_of("y ~ bs(x, df=5)")
     assert np.isfinite(fit.slopes("x")["estimate"]).all()
@@ -222,6 +300,9 @@ def test_contrasts_of_numbers_are_of_the_values_chosen():
         ("effects", {"x": "x", "conf_level": 95}, "conf_level lies between 0 and 1, not 95."),
         ("slopes", {"x": "x", "conf_level": 95}, "conf_level lies between 0 and 1, not 95."),
         ("contrasts", {"x": "f", "conf_level": 95}, "conf_level lies between 0 and 1, not 95."),
+        ("effects", {"x": "x", "conf_level": 0.5, "draws": True}, "draws=True returns all draws, of which"),
+        ("slopes", {"x": "x", "conf_level": 0.5, "draws": True}, "draws=True returns all draws, of which"),
+        ("contrasts", {"x": "f", "conf_level": 0.5, "draws": True}, "draws=True returns all draws, of which"),
         ("effects", {"x": "x", "at": {"g": "g1"}, "groups": None}, "at has 'g', which changes nothing here"),
         ("contrasts", {"x": "f", "at": {"f": "a"}}, "f has one value here, 'a'; a contrast takes two."),
         ("contrasts", {"x": "f", "compare": "odds"}, "compare is 'difference' or 'ratio', not 'odds'."),
@@ -318,14 +399,17 @@ def test_a_model_without_predictors_says_so():
 def test_responses_are_of_the_mean_number_of_trials_or_of_that_in_at():
     fit = fit_of("s | trials(n) ~ x", "binomial")
     at = {"x": [1.0]}
-    mean = round(DATA["n"].mean())
-    for chosen, trials in ({}, mean), ({"n": 20}, 20):
-        counts = fit.effects("x", at=at | chosen, kind="response", draws=True, seed=3)
-        rows = pd.DataFrame({"x": [1.0], "n": trials})
-        xr.testing.assert_equal(
-            counts.isel(x=0, drop=True),
-            fit.predict(rows, kind="response", draws=True, seed=3).isel(observation=0, drop=True),
+    p = 1 / (1 + np.exp(-fit.posterior["b"].to_numpy().sum(axis=-1).ravel()))
+    for chosen, trials in ({}, round(DATA["n"].mean())), ({"n": 20}, 20):
+        counts = np.stack(
+            [
+                fit.effects("x", at=at | chosen, kind="response", draws=True, seed=seed).to_numpy().ravel()
+                for seed in range(200)
+            ]
         )
+        assert set(np.unique(counts)) <= set(range(trials + 1))
+        error = np.sqrt(trials * p * (1 - p) / len(counts))
+        assert np.abs((counts.mean(axis=0) - trials * p) / error).max() < 5
     assert fit.effects("n", kind="response")["n"].tolist() == [3, 8]
     with pytest.raises(ArgumentError, match="The model has no predictor 'n'"):
         fit.effects("x", at={"n": 20})
@@ -444,6 +528,7 @@ def test_cells_that_are_no_population_are_refused(cells, options, message):
     [
         ({"kind": "response"}, "Poststratification is of kind 'mean' or 'linear'"),
         ({"weight": None}, "weight is the name of a column of the cells, not None."),
+        ({"conf_level": 0.5, "draws": True}, "draws=True returns all draws, of which conf_level=0.5"),
         ({"conf_level": 0}, "conf_level lies between 0 and 1, not 0."),
         ({"by": "draw"}, "'draw' is the name of a column or dim of the result itself"),
         ({"by": 3}, "by is the name of a column or a list of names, not 3."),

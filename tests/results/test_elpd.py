@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from dataclasses import replace
 
 import arviz as az
 import numpy as np
@@ -14,6 +15,7 @@ from synthetic import NoEngine, synthetic_fit
 
 import mixedbayes as mb
 from mixedbayes.errors import ArgumentError, ConvergenceWarning, DataError
+from mixedbayes.model.families import FAMILIES
 from mixedbayes.results import psis, row_groups
 from mixedbayes.results.fit import Fit
 from mixedbayes.results.group_density import log_predictive
@@ -255,6 +257,10 @@ def test_groups_that_are_no_groups_are_refused():
         fit.kfold(groups="school")
     with pytest.raises(ArgumentError, match="k is a whole number of at least 2, not 1"):
         fit.kfold(1)
+    with pytest.raises(ArgumentError, match="reloo=True is for rows left out one by one"):
+        fit.loo(groups="school", reloo=True)
+    with pytest.raises(ArgumentError, match="reloo is True or False, not 'yes'"):
+        fit.loo(reloo="yes")
 
 
 def test_a_column_that_the_model_does_not_know_groups_rows_too():
@@ -306,6 +312,8 @@ def test_fits_of_different_data_do_not_compare():
             mb.compare({"a": fit, "b": other})
         with pytest.raises(ArgumentError, match="'a' is by loo and 'b' by waic"):
             mb.compare({"a": fit.loo(), "b": fit.waic()})
+        with pytest.raises(ArgumentError, match="by='waic' is for fits, and 'b' has its criterion, loo"):
+            mb.compare({"a": fit, "b": fit.loo()}, by="waic")
     with pytest.raises(ArgumentError, match="compare takes two fits or more by name"):
         mb.compare([fit, fit])
     with pytest.raises(ArgumentError, match="by is one of 'loo', 'waic', 'dic', 'kfold', not 'aic'"):
@@ -314,6 +322,40 @@ def test_fits_of_different_data_do_not_compare():
         mb.compare({1: fit, "1": fit})
     with pytest.raises(ArgumentError, match="'b' is no fit"):
         mb.compare({"a": fit, "b": 3})
+
+
+FOLDS = [
+    {"k": 6, "seed": 1},
+    {"k": 5, "seed": 2},
+    {"k": 5, "seed": 1, "groups": "school"},
+    {"k": 5, "seed": 1, "groups": DATA["school"]},
+]
+
+
+@pytest.mark.parametrize("options", FOLDS)
+def test_only_predictions_by_the_same_folds_compare(options):
+    one, two = small(), small(formula="y ~ x + (1 | school)", seed=3)
+    one, two = (Fit(fit.spec, fit.idata, Same(fit.idata)) for fit in (one, two))
+    with pytest.raises(ArgumentError, match="'one' and 'two' are by different folds: give kfold"):
+        mb.compare({"one": one.kfold(5, seed=1), "two": two.kfold(**options)})
+    assert len(mb.compare({"one": one.kfold(**options), "two": two.kfold(**options)})) == 2
+
+
+def test_folds_of_a_group_are_the_same_however_it_is_named():
+    """By the model's own factor, in the order of its categories, or by the column."""
+    data = DATA.assign(school=pd.Categorical(DATA["school"], ["s4", "s6", "s1", "s2", "s5", "s3"]))
+    fit = synthetic_fit("y ~ x + (1 | school)", data)
+    fit = Fit(fit.spec, fit.idata, Same(fit.idata))
+    found = [
+        fit.kfold(3, groups=group, seed=1).folds
+        for group in ("school", data["school"], data["school"].to_numpy())
+    ]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    assert len(mb.compare({"one": fit.kfold(3, seed=1), "two": fit.kfold(3, seed=1)})) == 2
+    np.testing.assert_array_equal(
+        row_groups.group_rows(fit.spec, "school")[1], row_groups.group_rows(fit.spec, data["school"])[1]
+    )
 
 
 @pytest.mark.parametrize("by", ["loo", "waic", "dic"])
@@ -348,6 +390,16 @@ def test_r2_is_arvizs_and_its_parts_add_up():
         population.var(-1, ddof=1) + (f - population).var(-1, ddof=1) + sigma2
     )
     assert table.loc["marginal", "estimate"] == pytest.approx(marginal.mean())
+
+
+@pytest.mark.parametrize("shift", [1e6, 1e9, -1e9])
+def test_r2_is_the_same_wherever_the_response_lies(shift):
+    fit = small(draws=100)
+    tree = fit.idata.copy()
+    b = fit.posterior["b"]
+    tree["posterior"] = xr.DataTree(fit.posterior.assign(b=b + shift * (b["coefficient"] == "Intercept")))
+    moved = Fit(fit.spec, tree, NoEngine())
+    np.testing.assert_allclose(moved.bayes_r2(), fit.bayes_r2(), rtol=1e-5)
 
 
 def test_r2_of_successes_is_of_their_part_of_the_trials():
@@ -387,6 +439,38 @@ def test_icc_of_links_without_a_residual():
     assert counts.icc().loc["school", "estimate"] == pytest.approx(expected, rel=1e-6)
 
 
+def test_icc_takes_a_latent_variance_only_of_responses_that_are_signs():
+    """A share between 0 and 1 has the logit link too, and no latent variable."""
+    shares = replace(FAMILIES["bernoulli"], name="shares", counts_signs=False)
+    fit = small("bernoulli")
+    other = Fit(replace(fit.spec, family=shares), fit.idata, NoEngine())
+    sd2, mean = fit.posterior["sd_school"][..., 0] ** 2, fit.predict(draws=True).mean("observation")
+    expected = float((sd2 / (sd2 + 1 / (mean * (1 - mean)))).mean())
+    assert other.icc().loc["school", "estimate"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_icc_of_counts_with_the_identity_link_is_at_the_mean_of_all():
+    data = DATA.assign(count=DATA["count"] + 5)
+    fit = synthetic_fit("count ~ x + (1 | school)", data, "poisson", link="identity")
+    sd2, mean = fit.posterior["sd_school"][..., 0] ** 2, fit.predict(draws=True).mean("observation")
+    assert fit.icc().loc["school", "estimate"] == pytest.approx(float((sd2 / (sd2 + mean)).mean()))
+
+
+@pytest.mark.parametrize("name", ["Residual", "Residual_", "(prior)", "sigma", "sample", "estimate", "group"])
+def test_a_group_of_any_name_has_its_share_in_tables(name):
+    formula, priors = "y ~ x + (1 | {g}) + (1 | class)", {"sd": "exponential(gamma(2, 1))"}
+    plain = synthetic_fit(formula.format(g="school"), DATA, priors=priors)
+    named = synthetic_fit(formula.format(g=f"`{name}`"), DATA.rename(columns={"school": name}), priors=priors)
+    for table in ("icc", "varcorr", "tidy", "ranef", "coef"):
+        ours, theirs = getattr(named, table)().reset_index(), getattr(plain, table)().reset_index()
+        pd.testing.assert_frame_equal(ours.drop(columns="group"), theirs.drop(columns="group"))
+        known = theirs["group"].replace("school", name)
+        apart = known.mask(theirs["group"].isin(["Residual", "(prior)"]), ours["group"])
+        assert list(ours["group"].dropna()) == list(apart.dropna())
+        assert ours["group"].nunique() == theirs["group"].nunique()
+    pd.testing.assert_frame_equal(named.predict(), plain.predict())
+
+
 @pytest.fixture(scope="module")
 def sleep():
     return mb.fit(FORMULA, SLEEP, seed=1, draws=2000)
@@ -394,23 +478,33 @@ def sleep():
 
 @pytest.mark.slow
 def test_loo_agrees_with_leaving_each_row_out(sleep):
-    """All 180 refits of the variances, by the collapsed density; and five by whole refits."""
+    """Every third by refits of the variances, by the collapsed density, to a hundredth; and three by whole refits."""
     with pytest.warns(ConvergenceWarning, match="Pareto k"):
         found = sleep.loo()
     closed = sleep.engine.leave_out(sleep.spec, sleep.idata)
     exact = np.array([closed.exactly(np.array([i]))[0] for i in range(0, 180, 3)])
-    good = np.asarray(found.pareto_k)[::3] < 0.5
-    difference = np.asarray(found.elpd_i)[::3] - exact
-    assert np.abs(difference[good]).max() < 0.1
-    assert abs(difference.sum()) < 0.1 * found.se
+    k = np.asarray(found.pareto_k)
+    good = k[::3] < 0.5  # so that inverse densities have a variance
+    inverse = np.exp(-sleep.idata["log_likelihood"]["Reaction"].to_numpy().reshape(-1, 180)[:, ::3][:, good])
+    error = np.hypot(inverse.std(axis=0) / inverse.mean(axis=0) / np.sqrt(len(inverse)), 0.01)
+    difference = (np.asarray(found.elpd_i)[::3] - exact)[good]
+    assert (np.abs(difference) < 4.5 * error).all()
+    assert abs(difference.sum()) < 4.5 * np.sqrt((error**2).sum())
     for i in (0, 60, 120):
         spec = sleep.spec.only(np.setdiff1d(np.arange(180), [i]))
         refit = Fit(sleep.spec, sleep.engine.redraw(spec, seed=5), sleep.engine)
-        values = refit.idata["log_likelihood"]["Reaction"].to_numpy()[..., i]
-        assert abs(np.log(np.exp(values).mean()) - exact[i // 3]) < 0.05
-    again = sleep.loo(reloo=True, seed=2)
-    assert abs(again.elpd - found.elpd) < 1.5
-    assert not again.warning
+        density = np.exp(refit.idata["log_likelihood"]["Reaction"].to_numpy()[..., i].ravel())
+        error = np.hypot(density.std() / density.mean() / np.sqrt(len(density)), 0.01)
+        assert abs(np.log(density.mean()) - exact[i // 3]) < 4.5 * error
+    again = [sleep.loo(reloo=True, seed=seed) for seed in (2, 3, 4)]
+    bad = ~(k <= found.good_k)
+    assert bad.any()
+    assert not again[0].warning
+    np.testing.assert_array_equal(np.asarray(again[0].elpd_i)[~bad], np.asarray(found.elpd_i)[~bad])
+    refits = np.array([np.asarray(one.elpd_i)[bad] for one in again])
+    exact = np.array([closed.exactly(np.array([i]))[0] for i in np.flatnonzero(bad)])
+    error = np.hypot(refits.std(axis=0, ddof=1) / np.sqrt(3), 0.01)  # of three repeats: t with 2 degrees
+    assert (np.abs(refits.mean(axis=0) - exact) < 10 * error).all()
 
 
 @pytest.mark.slow
@@ -444,10 +538,17 @@ def test_leaving_a_subject_out_by_refits_agrees_with_the_closed_form(sleep):
         def leave_out(self, spec, idata):
             return None
 
-    closed = sleep.loo(groups="Subject")
-    refitted = Fit(sleep.spec, sleep.idata, ByRefit()).loo(groups="Subject", seed=4)
-    assert np.abs(closed.elpd_i - refitted.elpd_i).max() < 0.35
-    assert abs(closed.elpd - refitted.elpd) < 0.5
+    others = [mb.fit(FORMULA, SLEEP, seed=seed, draws=2000) for seed in (2, 3, 4)]
+    closed = np.array([fit.loo(groups="Subject").elpd_i for fit in (sleep, *others)])
+    by_refit = Fit(sleep.spec, sleep.idata, ByRefit())
+    refitted = np.array([by_refit.loo(groups="Subject", seed=seed).elpd_i for seed in (4, 5, 6, 7)])
+    for one, other in ((closed, refitted), (closed.sum(1, keepdims=True), refitted.sum(1, keepdims=True))):
+        error = np.hypot(one.std(axis=0, ddof=1), other.std(axis=0, ddof=1)) / 2
+        difference = np.abs(one.mean(axis=0) - other.mean(axis=0))
+        assert (difference < 6 * error + 0.02).all(), (
+            difference,
+            error,
+        )  # of four repeats: t with about 6 degrees
 
 
 @pytest.mark.slow
@@ -458,7 +559,8 @@ def test_the_three_classic_models_compare(sleep):
         table = mb.compare({"complete": complete, "none": none, "partial": sleep})
     assert list(table.index) == ["partial", "none", "complete"]
     assert table.loc["complete", "elpd_diff"] < -4 * table.loc["complete", "dse"]
-    assert abs(table.loc["partial", "elpd"] - -861.6) < 1
+    with pytest.warns(ConvergenceWarning, match="Pareto k"):
+        assert table.loc["partial", "elpd"] == pytest.approx(sleep.loo().elpd)
 
 
 def test_the_efficiency_of_draws_is_arvizs():

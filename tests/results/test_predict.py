@@ -73,21 +73,33 @@ def test_the_mean_is_that_of_the_pymc_model_at_its_own_draws(formula, family, li
 
 
 @pytest.mark.parametrize(("formula", "family", "link"), CASES)
-def test_new_responses_are_those_of_pymcs_posterior_predictive(formula, family, link):
-    """In their moments, at one draw of the parameters."""
+def test_new_responses_are_scipys_of_the_linear_predictor(formula, family, link):
+    """At one draw of the parameters: their places in SciPy's distribution are uniform, and rows independent."""
+    S = 4000
     fit = synthetic_fit(formula, DATA, family, link=link, chains=1, draws=1)
     one = fit.posterior * 0.1
     fit.idata["posterior"] = xr.DataTree(
-        one.sel(draw=np.zeros(4000, dtype=int)).assign_coords(draw=np.arange(4000))
+        one.sel(draw=np.zeros(S, dtype=int)).assign_coords(draw=np.arange(S))
     )
     found = fit.predict(kind="response", draws=True, seed=1).to_numpy()[0]
-    predictor = fit._predictor()
-    rows = fit.spec.design.encoded
-    arguments = predictor.arguments(predictor.eta(rows), rows.trials)
-    mean, variance = predictor.likelihood.mean(arguments), predictor.likelihood.variance(arguments)
-    mean, variance = (np.broadcast_to(x, (N, 4000))[:, 0] for x in (mean, variance))
-    z = (found.mean(axis=0) - mean) / np.sqrt(np.maximum(variance, 1e-12) / 4000)
-    assert np.abs(z).max() < 4.5
+    inverse = {
+        "log": np.exp,
+        "probit": stats.norm.cdf,
+        "cloglog": lambda eta: 1 - np.exp(-np.exp(eta)),
+        None: np.exp if family == "poisson" else lambda eta: eta,
+    }
+    mean = inverse[link](fit.predict(kind="linear")["estimate"].to_numpy())
+    distribution = {
+        "gaussian": lambda: stats.norm(mean, float(one["sigma"].item()) if "sigma" in one else None),
+        "poisson": lambda: stats.poisson(mean),
+        "bernoulli": lambda: stats.bernoulli(mean),
+        "binomial": lambda: stats.binom(DATA["n"].to_numpy(), mean),
+    }[family]()
+    upper = distribution.cdf(found)
+    lower = upper if family == "gaussian" else distribution.cdf(found - 1)
+    places = lower + np.random.default_rng(2).random(found.shape) * (upper - lower)
+    assert min(stats.kstest(row, "uniform").pvalue for row in places.T) > 1e-4 / N
+    assert np.abs(np.corrcoef(places.T)[np.triu_indices(N, 1)]).max() < 5.5 / np.sqrt(S)
 
 
 def test_summaries_are_those_of_the_draws():
@@ -237,6 +249,35 @@ def test_rows_that_lack_a_value_are_nan_and_told():
         assert np.isnan(fit.predict(gaps, draws=True).to_numpy()[..., 3]).all()
 
 
+EMPTY = [DATA.iloc[:0], {"x": [], "school": []}, pl.DataFrame(DATA[["x", "school"]]).clear()]
+
+
+@pytest.mark.parametrize("new", EMPTY)
+def test_of_no_rows_there_are_no_predictions(new):
+    fit = synthetic_fit("s | trials(n) ~ x + (1 | school)", DATA, "binomial")
+    for kind in ("mean", "linear"):
+        table = fit.predict(new, kind=kind)
+        assert table.shape == (0, 4)
+        assert fit.predict(new, kind=kind, draws=True).shape == (4, 25, 0)
+    rows = DATA.iloc[:0]
+    assert fit.predict(rows, kind="response", draws=True, seed=1).shape == (4, 25, 0)
+    assert fit.simulate(3, rows).shape == (0, 3)
+    assert fit.posterior_predictive(newdata=rows)["posterior_predictive"]["s"].shape == (4, 25, 0)
+
+
+@pytest.mark.parametrize("rows", [[3], [3, 5], [3, 4]])
+def test_a_row_with_a_gap_is_nan_alone_as_among_others(rows):
+    fit = synthetic_fit("y ~ x + (1 | school)", DATA)
+    gaps = DATA.assign(x=DATA["x"].where(~np.isin(np.arange(N), [3, 5])))
+    with pytest.warns(DesignWarning, match="The new data lack values"):
+        whole = fit.predict(gaps)
+    with pytest.warns(DesignWarning, match="The new data lack values"):
+        pd.testing.assert_frame_equal(fit.predict(gaps.iloc[rows]), whole.iloc[rows])
+    with pytest.warns(DesignWarning, match="The new data lack values"):
+        lost = fit.simulate(2, gaps.iloc[rows], seed=1).isna().all(axis=1)
+    assert list(lost) == [row in (3, 5) for row in rows]
+
+
 def test_fitted_values_are_of_the_rows_kept():
     gaps = DATA.assign(x=DATA["x"].where(np.arange(N) % 5 != 3))
     with pytest.warns(DesignWarning, match="dropped"):
@@ -250,8 +291,7 @@ def test_fitted_values_are_of_the_rows_kept():
         (DATA[["w"]], "There are no columns 'x', 'f', 'school' in the data"),
         (DATA.assign(x="a"), "x holds text or categories, where the model has learned numbers"),
         (DATA.assign(f="z"), "f has 1 level that the model has not seen: 'z'. It knows 'a', 'b', 'c'."),
-        (DATA.iloc[:0], "The data have no rows"),
-        (DATA.assign(x=np.nan), "No row is complete"),
+        (DATA.iloc[:0][["x"]], "There are no columns 'f', 'school' in the data"),
         (DATA.assign(x=np.inf), "'x' is infinite"),
         ([1, 2], "must be a pandas, polars or Arrow table, not list"),
     ],
@@ -270,6 +310,11 @@ def test_bad_new_data_are_refused_with_a_sentence(new, message):
         ({"groups": 3}, "groups is 'all', None or a list of names, not 3"),
         ({"new_levels": "zero"}, "new_levels is one of 'sample', 'population', 'error', not 'zero'"),
         ({"conf_level": 95}, "conf_level lies between 0 and 1, not 95"),
+        ({"draws": 10}, "draws is True or False, not 10"),
+        (
+            {"draws": True, "conf_level": 0.9},
+            "draws=True returns all draws, of which conf_level=0.9 says nothing",
+        ),
         ({"seed": -1}, "seed is a whole number of at least 0, not -1"),
     ],
 )
@@ -331,9 +376,15 @@ def test_quantile_residuals_of_counts_lie_between_the_neighbouring_places():
 
 def test_bad_kinds_of_residuals_are_refused():
     fit = synthetic_fit("y ~ x", DATA)
-    for options in ({"kind": "deviance"}, {"kind": "quantile", "draws": True}):
-        with pytest.raises(ArgumentError, match="kind is one of 'response', 'pearson', 'quantile'"):
-            fit.residuals(**options)
+    with pytest.raises(
+        ArgumentError, match="kind is one of 'response', 'pearson', 'quantile', not 'deviance'"
+    ):
+        fit.residuals("deviance")
+    for options in ({"draws": True}, {"conf_level": 0.5}):
+        with pytest.raises(ArgumentError, match="A quantile residual is one number for all draws"):
+            fit.residuals("quantile", **options)
+    with pytest.raises(ArgumentError, match="draws=True returns all draws, of which conf_level="):
+        fit.residuals("pearson", draws=True, conf_level=0.5)
 
 
 def test_simulated_responses_are_each_of_one_draw():
