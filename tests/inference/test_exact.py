@@ -343,7 +343,7 @@ def test_effects_are_kept_within_the_memory_given(model, fit, budget, tmp_path, 
         table = thin.ranef()
     assert_moments_of_effects(table, fit)
     assert ((table["conf_low"] < table["estimate"]) & (table["estimate"] < table["conf_high"])).all()
-    assert "were kept, for want of memory" in str(thin)
+    assert "were kept, for want of memory" in " ".join(str(thin).split())  # wherever lines are broken
     path = tmp_path / "fit.nc"
     thin.to_netcdf(path)
     loaded = mb.load(path)
