@@ -191,6 +191,7 @@ def _loaded(lazy: xr.DataTree, path: str | PathLike[str]) -> xr.DataTree:
 
 def _look_over(place: Path) -> None:
     """Refuse a file that reads from others, is built in a circle, or unpacks to far more than it holds."""
+    _check_superblock(place)
     bound = max(SMALL, MAX_UNPACKING * place.stat().st_size)
     total = sets = attributes = 0
     with h5py.File(place) as file:  # h5netcdf would leave an unraisable exception behind what is no HDF5
@@ -206,6 +207,18 @@ def _look_over(place: Path) -> None:
                     raise FileError(
                         f"{place} unpacks to {total / 2**30:,.1f} GiB or more, far more than it can hold."
                     )
+
+
+def _check_superblock(place: Path) -> None:
+    """Refuse a file with a block for a driver: HDF5 would take as much memory as it asks for, and no fit has one.
+
+    Source: HDF5 File Format Specification 3.0, section II.A, superblocks of versions 0 and 1.
+    """
+    with place.open("rb") as file:
+        start = file.read(64)
+    driver = {0: slice(48, 56), 1: slice(52, 60)}.get(start[8] if len(start) == 64 else -1)
+    if start.startswith(b"\x89HDF") and driver and start[driver] != b"\xff" * 8:
+        raise FileError(f"{place} cannot be read as a netCDF file: it asks for a driver.")
 
 
 def _items(file: h5py.File, place: Path) -> Iterator[h5py.Group | h5py.Dataset]:
