@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from mixedbayes.errors import ArgumentError, listed, nearest
+from mixedbayes.errors import ArgumentError, is_one_of, listed, nearest, shown
 from mixedbayes.results import predict
 from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.predict import Kind, ResidualKind
@@ -77,9 +77,9 @@ class FitPredictions(Fitted):
             ArgumentError: An unknown kind.
         """
         known = predict.RESIDUALS
-        if kind not in known or (draws and kind == "quantile"):
+        if not is_one_of(kind, known) or (draws and kind == "quantile"):
             raise ArgumentError(
-                f"kind is one of {listed(map(repr, known))}, the last without draws, not {kind!r}.{nearest(str(kind), known)}"
+                f"kind is one of {listed(map(repr, known))}, the last without draws, not {shown(kind)}.{nearest(shown(kind), known)}"
             )
         predictor = self._predictor(seed=seed)
         if kind == "quantile":
