@@ -134,11 +134,16 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
         return self.bounded(left | right)
 
     def subtract(self, left: Terms, right: Terms) -> Terms:
-        """The terms of the left that are not in the right; a bar term taken away must be there."""
-        absent = [term for term in right if isinstance(term, GroupTerm) and term not in left]
+        """The terms of the left that are not in the right, which must be there, but for the intercept."""
+        absent = [term for term in right if term not in left and term != INTERCEPT]
         if absent:
+            negative = (
+                ""
+                if isinstance(absent[0], GroupTerm)
+                else " A difference is computed in I(...), as I(x - z)."
+            )
             raise self.refuse(
-                f"{absent[0]!r} cannot be taken away: it does not stand before the minus.", absent
+                f"{absent[0]!r} cannot be taken away: it does not stand before the minus.{negative}", absent
             )
         return left - right
 
