@@ -165,6 +165,7 @@ def _weigh(
         both = list(effects.work.each("Looking for the modes", density.log_posterior_and_gradient, pieces))
         return np.concatenate([value for value, _ in both]), np.concatenate([slope for _, slope in both])
 
+    check_flat_priors(density)
     modes, values = importance.find_modes(climb, _starts(density, rng))
     if not np.isfinite(values).any():
         raise DataError(
@@ -172,7 +173,6 @@ def _weigh(
             "large or very small. method='nuts' may get further."
         )
     check_residual(density, modes[np.argmax(values)])
-    check_flat_priors(density, modes[np.argmax(values)])
     first = importance.at_modes(climb, modes, values)
     at_once = min(FIRST_ROUND, max(100, wanted // 4))
     return importance.sample(

@@ -6,7 +6,7 @@ from scipy.sparse.linalg import lsmr
 
 from mixedbayes.errors import DataError, PriorError, listed
 from mixedbayes.inference.collapsed import Collapsed
-from mixedbayes.inference.starts import units_of
+from mixedbayes.inference.starts import starts, units_of
 from mixedbayes.inference.variances import is_flat
 
 LEAST = 2.0
@@ -29,14 +29,10 @@ LEAST_FALL = 0.5
 """Of the log density with the log of an sd: it falls as a whole power of the sd, or not at all."""
 
 
-def check_flat_priors(density: Collapsed, mode: np.ndarray) -> None:
+def check_flat_priors(density: Collapsed) -> None:
     """Refuse flat priors of standard deviations of which the data do not say how large they are at most.
 
     With L levels and a flat prior of the mean too, the density of the log of an sd s falls as s^(2 - L).
-
-    Args:
-        density: Of the model.
-        mode: The highest place found, shape (d,).
 
     Raises:
         PriorError: The density of one of them, or of all at once, does not fall to infinity.
@@ -44,10 +40,14 @@ def check_flat_priors(density: Collapsed, mode: np.ndarray) -> None:
     variances, spec, units = density.variances, density.variances.spec, units_of(density)
     sds = [p for block in spec.blocks for p in block.sds] + list(spec.auxiliary)
     flat = [p.address for p in sds if is_flat(p)]
+    if not flat:
+        return
+    known = starts(density)
+    base = known[np.argmax(density.log_posterior(known))]
     for names in [[name] for name in flat] + ([flat] if len(flat) > 1 else []):
         places = [variances.names.index(name) for name in names]
-        theta = np.stack([mode, mode])
-        begin = np.maximum(mode[places], np.log([units[name] for name in names]))
+        theta = np.stack([base, base])
+        begin = np.maximum(base[places], np.log([units[name] for name in names]))
         theta[:, places] = begin + np.array(FAR)[:, None]
         values = density.log_posterior(theta)
         if not (values[0] - values[1]) / (FAR[1] - FAR[0]) > LEAST_FALL:
