@@ -28,7 +28,7 @@ import mixedbayes as mb
 from mixedbayes.errors import FileError
 from mixedbayes.results import files
 
-SECONDS, MEMORY = 10, 2**28
+SECONDS, MEMORY = 60, 2**28
 """That one file may take at most."""
 
 FOLDER = tempfile.TemporaryDirectory()
