@@ -1,5 +1,7 @@
 """The density of a Gaussian mixed model with dense matrices and SciPy: the oracle of the collapsed engine."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import stats
 from scipy.special import expit
@@ -10,8 +12,13 @@ from mixedbayes.model.priors import Prior, Reference
 from mixedbayes.model.spec import BlockSpec, ModelSpec, Parameter
 
 
-def log_posterior(variances: Variances, theta: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """log p(theta | y) + constant: a multivariate normal of n dimensions, and priors by scipy.stats.
+def log_posterior(
+    variances: Variances,
+    theta: np.ndarray,
+    weights: np.ndarray | None = None,
+    rows: slice | np.ndarray = slice(None),
+) -> float:
+    """log p(theta | y) + constant, of some rows: a multivariate normal of n dimensions, and priors by scipy.stats.
 
     A flat coefficient is one of enormous variance, whose normalising constant is taken off.
     """
@@ -32,10 +39,8 @@ def log_posterior(variances: Variances, theta: np.ndarray, weights: np.ndarray |
         covariance += Z @ np.kron(np.eye(L), np.diag(sd) @ R @ np.diag(sd)) @ Z.T
     total += sum(place(p, u[p.address], values) for p in spec.auxiliary)
     covariance += values["sigma"] ** 2 * np.diag(1 / w)
-    X = design.fixed.X.copy()
-    if spec.centred:
-        X[:, 1:] -= spec.means
-    mean = design.offset.copy()
+    X = at_means(design.fixed.X, variances.coefficients)[0][rows]
+    mean, covariance = design.offset[rows].copy(), covariance[rows][:, rows]
     flat = []
     for j, p in enumerate(variances.coefficients):
         if p.prior.distribution == "flat":
@@ -44,7 +49,8 @@ def log_posterior(variances: Variances, theta: np.ndarray, weights: np.ndarray |
         mu, sd = (values[a.address] if isinstance(a, Reference) else a for a in p.prior.arguments)
         mean += mu * X[:, j]
         covariance += sd**2 * np.outer(X[:, j], X[:, j])
-    y = design.response.values
+    y = design.response.values[rows]
+    n = len(y)
     if not flat:
         return total + stats.multivariate_normal(mean, covariance).logpdf(y)
     # a flat prior: the density of y's components outside the span of X, times |X'X|^-1/2
@@ -59,8 +65,19 @@ def dense(block: BlockSpec) -> np.ndarray:
     """Z with a column for each effect of each level, shape (n, L q)."""
     n, q = block.block.X.shape
     Z = np.zeros((n, len(block.block.levels), q))
-    Z[np.arange(n), block.block.codes] = block.block.X
+    Z[np.arange(n), block.block.codes] = at_means(block.block.X, block.sds)[0]
     return Z.reshape(n, -1)
+
+
+def at_means(X: np.ndarray, parameters: Sequence[Parameter]) -> tuple[np.ndarray, np.ndarray]:
+    """Columns after a first one of ones about their means, if by its address the first's prior is of what is there.
+
+    And what brings their coefficients to zero, shape (q, q).
+    """
+    T = np.eye(X.shape[1])
+    if parameters and (parameters[0].address == "Intercept" or parameters[0].address.startswith("centred.")):
+        T[0, 1:] = -X[:, 1:].mean(axis=0)
+    return X @ T, T
 
 
 def correlation(block: BlockSpec, u: dict[str, float], values: dict[str, float]) -> tuple[np.ndarray, float]:

@@ -12,10 +12,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from mixedbayes.design.centring import Centring, at_means, centre
 from mixedbayes.design.evaluate import Scope, evaluate, unknown_function
 from mixedbayes.design.functions import FUNCTIONS, VALUES
 from mixedbayes.design.groups import Levels, find_levels, texts_of
 from mixedbayes.design.matrices import Recipe, build_matrix
+from mixedbayes.design.rank import dependent_columns
 from mixedbayes.design.response import ResponseValues, read_response, trials_of
 from mixedbayes.design.table import (
     Missing,
@@ -37,9 +39,6 @@ type Covariance = Literal["full", "diagonal"]
 SAME = 1e-6
 """Of the size of a number, up to which two are the same but for rounding."""
 
-RANK_TOLERANCE = 1e-7
-"""A column is a combination of earlier ones if less than this part of it is its own (as R's `qr`)."""
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Fixed:
@@ -49,6 +48,7 @@ class Fixed:
         columns: Names, the intercept first where there is one.
         X: The matrix, shape (n, p).
         dropped: Columns left out because earlier ones add up to them, and factors with one level.
+        centring: What coefficients are at the predictors' means.
         combination: How the columns of X add up to those left out of the recipe's, shape (p, recipe's - p).
         slack: By how much they do not, at most, shape (recipe's - p,).
     """
@@ -57,6 +57,7 @@ class Fixed:
     X: np.ndarray
     dropped: tuple[str, ...]
     recipe: Recipe
+    centring: Centring
     combination: np.ndarray
     slack: np.ndarray
 
@@ -110,6 +111,7 @@ class Block:
         levels: The observed levels, shape (L,), in category or sorted order.
         codes: Each row's place in `levels`, shape (n,).
         covariance: `"full"`, or `"diagonal"` for `||`.
+        centring: What effects are at the predictors' means.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Block:
     levels: np.ndarray
     codes: np.ndarray
     covariance: Covariance
+    centring: Centring
     recipe: Recipe
     factor: Levels
 
@@ -366,41 +369,20 @@ def column_names(formula: Formula, columns: Sequence[str], env: Mapping[str, Any
 def build_fixed(formula: Formula, columns: pd.DataFrame, env: Mapping[str, Any]) -> Fixed:
     """The population-level matrix, without columns that earlier ones add up to."""
     X, recipe = build_matrix(formula.terms, columns, env)
-    dependent = dependent_columns(X)
+    moved = at_means(formula.terms, X, columns, env)
+    dependent = dependent_columns(moved)
     kept = [j for j in range(X.shape[1]) if j not in dependent]
     combination, slack = np.zeros((len(kept), 0)), np.zeros(0)
     if dependent:
         combination = np.linalg.lstsq(X[:, kept], X[:, dependent], rcond=None)[0]
         slack = np.abs(X[:, dependent] - X[:, kept] @ combination).max(axis=0)
-        X = X[:, kept]
+        as_written, X = X, X[:, kept]
+        moved = X if moved is as_written else moved[:, kept]
         X.flags.writeable = False
     names = recipe.columns
     dropped = (*recipe.empty, *(names[j] for j in dependent))
-    return Fixed(tuple(names[j] for j in kept), X, dropped, recipe, combination, slack)
-
-
-def dependent_columns(X: np.ndarray) -> list[int]:
-    """Columns that are linear combinations of columns before them, in order."""
-    n, p = X.shape
-    peaks = np.abs(X).max(axis=0, initial=0.0)
-    scaled = X / np.where(peaks > 0, peaks, 1.0)  # first, for the square of 1e200 is infinite
-    norms = np.linalg.norm(scaled, axis=0)
-    scaled /= np.where(norms > 0, norms, 1.0)
-    if p <= n and (np.abs(np.diag(np.linalg.qr(scaled, mode="r"))) >= RANK_TOLERANCE).all():
-        return []
-    dependent: list[int] = []
-    basis = np.empty((n, min(n, p)), order="F")
-    for j in range(p):
-        kept = basis[:, : j - len(dependent)]
-        own = scaled[:, j]
-        for _ in range(2):  # the second time for what the first left by rounding
-            own = own - kept @ (kept.T @ own)
-        size = np.linalg.norm(own)
-        if size < RANK_TOLERANCE or kept.shape[1] == n:
-            dependent.append(j)
-        else:
-            basis[:, j - len(dependent)] = own / size
-    return dependent
+    centring = centre(X, moved, None if recipe.intercept is None else kept.index(recipe.intercept))
+    return Fixed(tuple(names[j] for j in kept), X, dropped, recipe, centring, combination, slack)
 
 
 def build_blocks(
@@ -424,7 +406,11 @@ def build_blocks(
             name = f"{group}.{number}"
         named.add(name)
         covariance: Covariance = "full" if term.correlated else "diagonal"
-        blocks.append(Block(name, group, recipe.columns, X, levels.labels, codes, covariance, recipe, levels))
+        moved = at_means(term.terms, X, columns, env)
+        centring = centre(X, X if dependent_columns(moved) else moved, recipe.intercept)
+        blocks.append(
+            Block(name, group, recipe.columns, X, levels.labels, codes, covariance, centring, recipe, levels)
+        )
     return tuple(blocks)
 
 

@@ -76,21 +76,32 @@ class Recipe:
 
 
 def build_matrix(
-    terms: Sequence[Term], columns: pd.DataFrame, env: Mapping[str, Any]
+    terms: Sequence[Term], columns: pd.DataFrame, env: Mapping[str, Any], *, about_means: bool = False
 ) -> tuple[np.ndarray, Recipe]:
     """The matrix of the terms, shape (n, p), and its recipe.
+
+    Args:
+        terms: Of a formula's population level, or of a bar's left side.
+        columns: Of the data.
+        env: Functions and values by name.
+        about_means: Whether each numeric factor is taken about its mean before products are formed.
 
     Raises:
         DataError: A factor that cannot be computed, is not finite, or has too many columns.
     """
     formula = SimpleFormula(list(terms), _ordering="none")
-    return _matrix(ModelSpec(formula=formula, output="numpy", na_action="ignore"), columns, env)
+    spec = ModelSpec(formula=formula, output="numpy", na_action="ignore")
+    return _matrix(spec, columns, env, about_means=about_means)
 
 
-def _matrix(spec: ModelSpec, columns: pd.DataFrame, env: Mapping[str, Any]) -> tuple[np.ndarray, Recipe]:
+def _matrix(
+    spec: ModelSpec, columns: pd.DataFrame, env: Mapping[str, Any], *, about_means: bool = False
+) -> tuple[np.ndarray, Recipe]:
+    materializer = Materializer(columns, env)
+    materializer.about_means = about_means
     try:
         with np.errstate(all="ignore"):
-            matrix = Materializer(columns, env).get_model_matrix(spec)
+            matrix = materializer.get_model_matrix(spec)
     except FormulaicError as error:
         if isinstance(error.__cause__, DataError):
             raise error.__cause__ from None
@@ -112,18 +123,21 @@ class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is ty
 
     width = 0
     evaluated = 0
+    about_means = False
 
     @override
     def _lookup(self, name: str) -> tuple[Any, set[Any]]:
         column = expression_of(Factor(name, eval_method="lookup"))
-        return _usable(evaluate(column, Scope(self.data, self.context)), name, self.data.index), set()
+        value = _usable(evaluate(column, Scope(self.data, self.context)), name, self.data.index)
+        return _about_mean(value) if self.about_means else value, set()
 
     @override
     def _evaluate(self, expr: str, metadata: Any, spec: ModelSpec) -> tuple[Any, set[Any]]:  # noqa: ARG002  # formulaic gives it
         expression = expression_of(Factor(expr, eval_method="python"))
         value = evaluate(expression, Scope(self.data, self.context, spec.transform_state))
         self.evaluated += self._check_size(expr, _columns_of(value), self.evaluated)
-        return _usable(value, expr, self.data.index), set()
+        usable = _usable(value, expr, self.data.index)
+        return _about_mean(usable) if self.about_means else usable, set()
 
     @override
     def _is_categorical(self, values: Any) -> bool:
@@ -204,6 +218,13 @@ class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is ty
                 f"{name} would make {columns:,} columns over {len(self.data):,} rows, too many to hold; is it a group, (1 | {name})?"
             )
         return columns
+
+
+def _about_mean(value: Any) -> Any:
+    """Numbers about their mean; bases and categories as they are."""
+    if getattr(getattr(value, "dtype", None), "kind", "O") in "iuf" and np.ndim(value) == 1:
+        return value - value.mean()
+    return value
 
 
 def _columns_of(value: Any) -> int:

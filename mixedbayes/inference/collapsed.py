@@ -69,10 +69,10 @@ class Solved:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Drawn:
-    """One draw of all that is integrated out at each of B thetas.
+    """One draw of all that is integrated out at each of B thetas, at zero of all predictors.
 
     Attributes:
-        coefficients: Shape (B, p), the intercept where the moments' X has it.
+        coefficients: Shape (B, p).
         effects: For each grouping factor, shape (kept, L, q).
         sums: For each grouping factor the sums over the B thetas of the mean that effects were drawn from given
             what stands above them in the elimination, of its squared distance from the average of the B, and of
@@ -91,12 +91,23 @@ class Collapsed:
     Attributes:
         variances: The coordinates of theta.
         moments: Of the same model.
-        shift: What the moments' origin took off y, in coefficients, shape (p,): b0 is measured from it.
     """
 
     variances: Variances
     moments: Moments
-    shift: np.ndarray
+
+    @cached_property
+    def shift(self) -> np.ndarray:
+        """What the moments' frame took off y, in coefficients, shape (p,): b0 is measured from it."""
+        shift = np.zeros(len(self.flat))
+        if self.variances.spec.intercept is not None:
+            shift[0] = self.moments.frame.location
+        return shift
+
+    @cached_property
+    def to_zero(self) -> tuple[np.ndarray, ...]:
+        """For each grouping factor what brings its effects from where their priors live to zero, shape (q, q)."""
+        return tuple(side_by_side([self.moments.frame.groups[i] for i in blocks]) for blocks in self.blocks)
 
     @cached_property
     def blocks(self) -> tuple[tuple[int, ...], ...]:
@@ -294,7 +305,7 @@ class Collapsed:
         above: dict[int, np.ndarray] = {}  # of whole stages, (q, B, L)
         for place, i in enumerate(self.crossed):
             L, q = self.moments.own[i].shape[:2]
-            values = x[:, self.ends[place] : self.ends[place + 1]].reshape(B, L, q)
+            values = x[:, self.ends[place] : self.ends[place + 1]].reshape(B, L, q) @ self.to_zero[i].T
             effects[i] = values[wanted]
             if kept is not None:
                 sums[i] = np.stack([*_sums(values, axis=0), np.zeros((L, q))])
@@ -314,19 +325,21 @@ class Collapsed:
                 if self.coupling is not None:
                     e = e - np.moveaxis((self.coupling @ x[:, :start].T).reshape(L, q, -1), 0, -1)
                 mean = np.einsum("ab...,b...->a...", stage.V, e)
+                T = self.to_zero[constant.factor]
                 if kept is not None:
-                    variance = np.einsum("aabl,b->al", stage.V, solved.point.sigma**2)
-                    sums[constant.factor][:, levels] = np.swapaxes([*_sums(mean, axis=1), variance], 1, 2)
+                    at_zero = np.tensordot(T, mean, 1)
+                    variance = np.einsum("ab,ac,bckl,k->al", T, T, stage.V, solved.point.sigma**2)
+                    sums[constant.factor][:, levels] = np.swapaxes([*_sums(at_zero, axis=1), variance], 1, 2)
                 drawn = wanted if place == 0 else np.ones(B, dtype=bool)  # what is below needs all
                 noise = rng.standard_normal((q, int(drawn.sum()), mean.shape[-1]))
                 moved = np.einsum("acbl,abl->cbl", stage.half[:, :, drawn], noise)
                 values = mean[:, drawn] + solved.point.sigma[drawn, None] * moved
                 if place:
                     above[constant.factor], values = values, values[:, wanted]
-                effects[constant.factor][:, levels] = np.moveaxis(values, 0, -1)
+                effects[constant.factor][:, levels] = np.moveaxis(np.tensordot(T, values, 1), 0, -1)
         order = range(len(self.moments.groups))
         return Drawn(
-            x[:, start:] + solved.point.location.T,
+            (x[:, start:] + solved.point.location.T) @ self.moments.frame.fixed.T,
             tuple(effects[i] for i in order),
             tuple(sums[i] for i in order) if kept is not None else (),
         )

@@ -14,9 +14,10 @@ from mixedbayes.inference import importance
 from mixedbayes.inference.chains import sample_by_chains
 from mixedbayes.inference.collapsed import Collapsed
 from mixedbayes.inference.effects import Effects, Keeping
-from mixedbayes.inference.moments import Moments, moments
+from mixedbayes.inference.moments import Frame, Moments, moments
 from mixedbayes.inference.options import GIB, Options
 from mixedbayes.inference.variances import variances_of
+from mixedbayes.model.covariances import sds_and_correlations
 from mixedbayes.model.families import Density
 from mixedbayes.model.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
 from mixedbayes.work import Work
@@ -66,36 +67,26 @@ def collapse(spec: ModelSpec, weights: np.ndarray | None = None) -> Collapsed:
         spec: A model for which `why_not` is None.
         weights: Of the rows, as in `moments`.
     """
-    origin, shift = origin_of(spec)
-    return Collapsed(variances_of(spec), moments(spec.design, origin, weights), shift)
+    frame = frame_of(spec)
+    return Collapsed(variances_of(spec), moments(spec.design, frame, weights))
 
 
 def extended(known: Moments, spec: ModelSpec, new: np.ndarray) -> Collapsed:
     """The density of a model some of whose rows' moments are known.
 
     Args:
-        known: Of the other rows, about the model's origin; levels that they lack come last.
+        known: Of the other rows, in the model's frame; levels that they lack come last.
         spec: The model of all rows.
         new: Places of the rows to be added.
     """
-    origin, shift = origin_of(spec)
-    more = moments(spec.design.only(new), origin)
-    return Collapsed(variances_of(spec), known.among(more.levels) + more, shift)
+    more = moments(spec.design.only(new), frame_of(spec))
+    return Collapsed(variances_of(spec), known.among(more.levels) + more)
 
 
-def origin_of(spec: ModelSpec) -> tuple[np.ndarray, np.ndarray]:
-    """What is taken off [X, y] before multiplying, shape (p + 1,), and what coefficients that amounts to, (p,).
-
-    The predictors' means where the model centres, and with an intercept the place of its prior: sums of
-    squares then keep the digits of data that are far from zero.
-    """
-    p = len(spec.design.fixed.columns)
-    origin, shift = np.zeros(p + 1), np.zeros(p)
-    if spec.intercept is not None:
-        shift[0] = origin[p] = spec.intercept.location
-        if spec.centred:
-            origin[1:p] = spec.means
-    return origin, shift
+def frame_of(spec: ModelSpec) -> Frame:
+    """Columns at the predictors' means where priors live there, and with an intercept y about the place of its prior."""
+    location = spec.intercept.location if spec.intercept else 0.0
+    return Frame(location, spec.centring.to_zero, tuple(block.centring.to_zero for block in spec.blocks))
 
 
 def too_large(density: Collapsed) -> str | None:
@@ -252,11 +243,13 @@ def _tree(
     """Draws under the names and dims of the specification."""
     spec, chains = density.variances.spec, effects.keeping.chains
     point = density.variances.at(theta)
-    arrays: dict[str, np.ndarray] = {"b": _at_zero(spec, coefficients)} if coefficients.shape[1] else {}
-    for block, correlation in zip(spec.blocks, point.correlations, strict=True):
-        arrays[block.sd] = np.stack([point.values[p.address] for p in block.sds], axis=-1)
-        if correlation is not None:
-            arrays[block.correlation] = np.moveaxis(correlation, -1, 0)
+    arrays: dict[str, np.ndarray] = {"b": coefficients} if coefficients.shape[1] else {}
+    for block, factor in zip(spec.blocks, point.factors, strict=True):
+        at_zero = block.centring.to_zero @ np.moveaxis(factor, -1, 0)
+        sd, correlation = sds_and_correlations(at_zero @ np.swapaxes(at_zero, 1, 2))
+        arrays[block.sd] = sd
+        if block.cor:
+            arrays[block.correlation] = correlation
     arrays |= {p.address: point.values[p.address] for p in (*spec.auxiliary, *spec.hyper)}
     kept = effects.by_block()
     groups: dict[str, xr.Dataset] = {}
@@ -284,12 +277,3 @@ def _tree(
             **groups,
         }
     )
-
-
-def _at_zero(spec: ModelSpec, coefficients: np.ndarray) -> np.ndarray:
-    """Coefficients with the intercept at zero of all predictors."""
-    if not spec.centred:
-        return coefficients
-    b = coefficients.copy()
-    b[:, 0] -= b[:, 1:] @ spec.means
-    return b

@@ -22,12 +22,12 @@ class Moments:
     """Weighted cross-products of y, X and each grouping factor's Z.
 
     The columns of a factor's Z are those of all its blocks, q of them for each of L levels; those of the
-    border are X and then y, t = p + 1 of them, with `origin` taken off before multiplying.
+    border are X and then y, t = p + 1 of them. All are as the `frame` has them.
 
     Attributes:
         n: Rows.
         log_weights: The sum of the log weights; 0 without weights.
-        origin: Shape (t,). Moments add only if theirs are equal.
+        frame: What is taken off, and how columns are combined. Moments add only if theirs are equal.
         groups: The factors' names.
         levels: For each factor its L levels.
         own: For each factor Z'WZ by level, shape (L, q, q).
@@ -38,7 +38,7 @@ class Moments:
 
     n: int
     log_weights: float
-    origin: np.ndarray
+    frame: "Frame"
     groups: tuple[str, ...]
     levels: tuple[np.ndarray, ...]
     own: tuple[np.ndarray, ...]
@@ -55,14 +55,14 @@ class Moments:
         widths = [[block.shape[1:] for block in moments.border] for moments in (self, other)]
         if self.groups != other.groups or widths[0] != widths[1]:
             raise ArgumentError("Moments of different models do not add.")
-        if not np.array_equal(self.origin, other.origin):
-            raise ArgumentError("Moments add only about the same origin: build both with origin=.")
+        if not self.frame.equals(other.frame):
+            raise ArgumentError("Moments add only in the same frame: build both with frame=.")
         union = tuple(_union(a, b) for a, b in zip(self.levels, other.levels, strict=True))
         one, two = self.among(union), other.among(union)
         return Moments(
             n=self.n + other.n,
             log_weights=self.log_weights + other.log_weights,
-            origin=self.origin,
+            frame=self.frame,
             groups=self.groups,
             levels=union,
             own=tuple(a + b for a, b in zip(one.own, two.own, strict=True)),
@@ -103,7 +103,7 @@ class Moments:
         return Moments(
             n=self.n,
             log_weights=self.log_weights,
-            origin=self.origin,
+            frame=self.frame,
             groups=self.groups,
             levels=tuple(levels),
             own=tuple(map(_scattered, self.own, places, map(len, levels))),
@@ -115,21 +115,44 @@ class Moments:
         )
 
 
-def moments(design: Design, origin: np.ndarray | None = None, weights: np.ndarray | None = None) -> Moments:
+@dataclass(frozen=True, eq=False, slots=True)
+class Frame:
+    """How a design's numbers are taken, so that sums of squares keep the digits of data that are far from zero.
+
+    Attributes:
+        location: What is taken off y, beside the offset.
+        fixed: What X is multiplied by, shape (p, p).
+        groups: For each block what its X is multiplied by, shape (q, q).
+    """
+
+    location: float
+    fixed: np.ndarray
+    groups: tuple[np.ndarray, ...]
+
+    def equals(self, other: "Frame") -> bool:
+        """Whether the two are the same."""
+        mine, theirs = ((np.array([f.location]), f.fixed, *f.groups) for f in (self, other))
+        return len(mine) == len(theirs) and all(map(np.array_equal, mine, theirs))
+
+
+def plain_frame(design: Design) -> Frame:
+    """All as it is."""
+    return Frame(0.0, np.eye(len(design.fixed.columns)), tuple(np.eye(len(b.columns)) for b in design.groups))
+
+
+def moments(design: Design, frame: Frame | None = None, weights: np.ndarray | None = None) -> Moments:
     """One pass over the rows of a design.
 
     Args:
         design: From `build_design`.
-        origin: What is taken off each column of [X, y], shape (p + 1,); None for nothing. The offset is
-            always taken off y.
+        frame: How the numbers are taken; None for as they are.
         weights: Of the rows, shape (n,), positive: the residual variance of a row is sigma^2 / weight.
 
     Raises:
         ArgumentError: Weights that are not one positive number for each row.
     """
     p = len(design.fixed.columns)
-    origin = np.zeros(p + 1) if origin is None else np.array(origin, dtype=float)
-    origin.flags.writeable = False
+    frame = plain_frame(design) if frame is None else frame
     if weights is not None:
         weights = np.asarray(weights, dtype=float)
         if weights.shape != (design.n,) or not (np.isfinite(weights).all() and (weights > 0).all()):
@@ -137,9 +160,9 @@ def moments(design: Design, origin: np.ndarray | None = None, weights: np.ndarra
     factors = tuple(factors_of(design))
     width = max([p + 1, *(q * (q + p + 1) for q in (sum(len(b.columns) for b in f) for f in factors))])
     step = max(1, CHUNK // width)
-    whole = _rows(design, factors, origin, weights, slice(0, step))
+    whole = _rows(design, factors, frame, weights, slice(0, step))
     for start in range(step, design.n, step):
-        whole = whole + _rows(design, factors, origin, weights, slice(start, start + step))
+        whole = whole + _rows(design, factors, frame, weights, slice(start, start + step))
     return whole
 
 
@@ -152,18 +175,19 @@ def factors_of(design: Design) -> list[tuple[Block, ...]]:
 def _rows(
     design: Design,
     factors: Sequence[tuple[Block, ...]],
-    origin: np.ndarray,
+    frame: Frame,
     weights: np.ndarray | None,
     rows: slice,
 ) -> Moments:
     """The moments of some rows."""
-    y = design.response.values[rows] - design.offset[rows]  # noqa: PD011
-    T = np.column_stack([design.fixed.X[rows], y]) - origin
+    y = design.response.values[rows] - design.offset[rows] - frame.location  # noqa: PD011
+    T = np.column_stack([_times(design.fixed.X[rows], frame.fixed), y])
+    effects = dict(zip((block.name for block in design.groups), frame.groups, strict=True))
     w = np.ones(len(y)) if weights is None else weights[rows]
     weighted = T if weights is None else T * w[:, None]
     own, border, wide = [], [], []
     for blocks in factors:
-        Z = np.column_stack([block.X[rows] for block in blocks])
+        Z = np.column_stack([_times(block.X[rows], effects[block.name]) for block in blocks])
         codes, L, q = blocks[0].codes[rows], len(blocks[0].levels), Z.shape[1]
         products = (Z[:, :, None] * np.concatenate([Z * w[:, None], weighted], axis=1)[:, None, :]).reshape(
             len(y), -1
@@ -180,7 +204,7 @@ def _rows(
     return Moments(
         n=len(y),
         log_weights=float(np.log(w).sum()),
-        origin=origin,
+        frame=frame,
         groups=tuple(blocks[0].group for blocks in factors),
         levels=tuple(blocks[0].levels for blocks in factors),
         own=tuple(own),
@@ -188,6 +212,11 @@ def _rows(
         between=between,
         total=T.T @ weighted,
     )
+
+
+def _times(X: np.ndarray, A: np.ndarray) -> np.ndarray:
+    """X A, without a copy where A is one."""
+    return X if (np.eye(len(A)) == A).all() else X @ A
 
 
 def _indicator(codes: np.ndarray, L: int) -> sparse.csr_array:

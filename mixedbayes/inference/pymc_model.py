@@ -1,7 +1,9 @@
 """`ModelSpec` -> `pymc.Model`: the only door to PyMC's distributions.
 
-    eta = offset + Intercept + (X - means) slopes + sum over blocks of rows of X_k times r_k[codes_k]
-    r_k = z_k (diag(sd_k) L_k)^T,   L_k L_k^T = cor_k ~ LKJ(eta)
+    eta = offset + X_c b_c + sum over blocks of rows of X_k,c times r_k,c[codes_k],   b = T b_c,   r_k = r_k,c T_k^T
+    r_k,c = z_k (diag(sd_k,c) L_k)^T,   L_k L_k^T = cor_k,c ~ LKJ(eta)
+
+c is for at the predictors' means, where default priors live; T brings what is there to zero (`Centring`).
 
 Source: Stan User's Guide 2.35, "Multivariate priors for hierarchical models" (non-centred).
 """
@@ -47,9 +49,9 @@ def build(spec: ModelSpec, *, masked: bool = False) -> pm.Model:
             the response is a potential and no observed variable.
 
     Returns:
-        A model whose variables are those of `spec.variables`, and internal ones: `Intercept_scaled` (at
-        the predictors' means) and `slopes_scaled`, in units of the data, and for each block `z_`
-        (standard normal) and `partial_` (canonical partial correlations on (0, 1)).
+        A model whose variables are those of `spec.variables`, and internal ones: `Intercept_scaled` and
+        `slopes_scaled`, in units of the data, and for each block `z_` (standard normal), `partial_` (canonical
+        partial correlations on (0, 1)) and, where priors live at the predictors' means, `centred_sd_`.
     """
     with pm.Model(coords=spec.coords) as model:
         hyper: dict[str, TensorVariable] = {}
@@ -67,41 +69,59 @@ def build(spec: ModelSpec, *, masked: bool = False) -> pm.Model:
 def _population(spec: ModelSpec, hyper: Mapping[str, TensorVariable]) -> TensorVariable:
     """The part of the predictor that is the same for all groups; `b` on the original scale."""
     fixed = spec.design.fixed
-    X = fixed.X[:, 1:] if fixed.has_intercept else fixed.X
     if not fixed.columns:
         return pt.as_tensor(0.0)
     parts: list[TensorVariable] = []
     eta = pt.as_tensor(0.0)
+    X = spec.centring.columns(fixed.X)
     slopes = _located("slopes", spec.coefficients, hyper) if spec.coefficients else None
     if spec.intercept is not None:
         intercept = _located("Intercept", [spec.intercept], hyper)[0]
         eta += intercept
-        at_zero = intercept - spec.means @ slopes if spec.centred and slopes is not None else intercept
-        parts.append(pt.shape_padleft(at_zero))
+        parts.append(pt.shape_padleft(intercept))
     if slopes is not None:
-        centred = X - spec.means if spec.centred else X
-        eta += centred @ slopes
+        eta += X[:, len(parts) :] @ slopes
         parts.append(slopes)
-    pm.Deterministic("b", pt.concatenate(parts), dims=COEFFICIENT)
+    b = pt.concatenate(parts)
+    if not spec.centring.is_none:
+        b = (spec.centring.to_zero * b).sum(axis=1)
+    pm.Deterministic("b", b, dims=COEFFICIENT)
     return eta
 
 
 def _group(spec: BlockSpec, hyper: Mapping[str, TensorVariable]) -> TensorVariable:
     """A block's part of the predictor."""
-    block = spec.block
-    sd = _vector(spec.sd, spec.sds, hyper, dims=spec.effect)
+    block, centring = spec.block, spec.centring
+    at_zero = centring.is_none
+    sd = _vector(spec.sd if at_zero else spec.inner, spec.sds, hyper, dims=spec.effect)
     z = pm.Normal(spec.z, 0.0, 1.0, dims=(spec.level, spec.effect))
     if spec.cor is None:
         effects = z * sd
+        pm.Deterministic(spec.r, effects, dims=(spec.level, spec.effect))
     else:
         L = _correlation_factor(spec, spec.cor, hyper)
-        effects = _times(z, sd[:, None] * L)
-        pm.Deterministic(spec.correlation, _times(L, L), dims=(spec.effect, spec.other))
-    r = pm.Deterministic(spec.r, effects, dims=(spec.level, spec.effect))
+        F = sd[:, None] * L
+        effects = _times(z, F)
+        if at_zero:
+            pm.Deterministic(spec.correlation, _times(L, L), dims=(spec.effect, spec.other))
+            pm.Deterministic(spec.r, effects, dims=(spec.level, spec.effect))
+        else:
+            _bring_to_zero(spec, F, z)
+    X = centring.columns(block.X)
     if len(block.columns) == 1:
-        column = r[:, 0][block.codes]
-        return column if (block.X == 1).all() else column * block.X[:, 0]
-    return (r[block.codes] * block.X).sum(axis=1)
+        column = effects[:, 0][block.codes]
+        return column if (X == 1).all() else column * X[:, 0]
+    return (effects[block.codes] * X).sum(axis=1)
+
+
+def _bring_to_zero(spec: BlockSpec, F: TensorVariable, z: TensorVariable) -> None:
+    """Standard deviations, correlations and effects as tables show them, F being the factor at the predictors' means."""
+    F = _times(pt.as_tensor(spec.centring.to_zero), F.T)
+    sd = pt.sqrt((F**2).sum(axis=1))
+    L = F / sd[:, None]
+    pm.Deterministic(spec.sd, sd, dims=spec.effect)
+    pm.Deterministic(spec.correlation, _times(L, L), dims=(spec.effect, spec.other))
+    pm.Deterministic(spec.r, _times(z, F), dims=(spec.level, spec.effect))
 
 
 def _times(A: TensorVariable, B: TensorVariable) -> TensorVariable:

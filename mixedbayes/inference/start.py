@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from mixedbayes.inference.variances import partials
+from mixedbayes.model.covariances import at_means, cholesky, covariance_of, sds_and_correlations
 from mixedbayes.model.spec import BlockSpec, ModelSpec, Parameter
 
 ENOUGH = 200
@@ -57,9 +58,10 @@ def _of(name: str, known: Mapping[str, Any]) -> Any:
 
 def _coefficients(spec: ModelSpec, b: np.ndarray) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    b = spec.centring.to_means @ b
     slopes = b[1:] if spec.intercept is not None else b
     if spec.intercept is not None:
-        value = b[:1] + (spec.means @ slopes if spec.centred else 0.0)
+        value = b[:1]
         found |= {"Intercept": value, "Intercept_scaled": _scaled(value, (spec.intercept,))}
     return found | {"slopes": slopes, "slopes_scaled": _scaled(slopes, spec.coefficients)}
 
@@ -70,19 +72,17 @@ def _scaled(values: np.ndarray, parameters: tuple[Parameter, ...]) -> np.ndarray
 
 
 def _block(spec: BlockSpec, draws: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    sd = draws[spec.sd]
+    correlation = draws[spec.correlation] if spec.cor else None
+    covariance = at_means(covariance_of(draws[spec.sd], correlation), spec.centring)
+    sd, correlation = sds_and_correlations(covariance)
     L, q = len(spec.block.levels), len(spec.sds)
-    found: dict[str, Any] = {spec.sd: sd.mean(axis=0)}
-    factor = np.zeros((len(sd), q, q))
-    factor[:, range(q), range(q)] = 1.0
+    found: dict[str, Any] = {spec.sd if spec.centring.is_none else spec.inner: sd.mean(axis=0)}
+    factor = sd[:, :, None] * cholesky(correlation + 1e-10 * np.eye(q))
     if spec.cor:
-        factor = np.linalg.cholesky(draws[spec.correlation] + 1e-10 * np.eye(q))
-        w = np.tanh(partials(draws[spec.correlation]))
+        w = np.tanh(partials(correlation))
         found[spec.partial] = (w.mean(axis=1) + 1) / 2
     z = np.zeros((L, q))
     if spec.r in draws:
-        r = draws[spec.r]
-        z[: r.shape[1]] = np.linalg.solve((sd[:, :, None] * factor)[:, None], r[..., None])[..., 0].mean(
-            axis=0
-        )
+        r = draws[spec.r] @ spec.centring.to_means.T
+        z[: r.shape[1]] = np.linalg.solve(factor[:, None], r[..., None])[..., 0].mean(axis=0)
     return found | {spec.z: z}

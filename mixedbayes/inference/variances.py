@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from mixedbayes.inference.log_densities import log_beta, log_density, log_mass_above_zero
+from mixedbayes.model.covariances import at_means, covariance_of, sds_and_correlations
 from mixedbayes.model.priors import Prior, Reference
 from mixedbayes.model.spec import BlockSpec, ModelSpec, Parameter
 
@@ -35,8 +36,8 @@ class Point:
 
     Attributes:
         values: Each parameter that has a number of its own, by address, shape (B,).
-        factors: For each block the Cholesky factor of its effects' covariance, shape (q, q, B).
-        correlations: For each block its correlation matrix, shape (q, q, B); None for `||` and one effect.
+        factors: For each block the Cholesky factor of its effects' covariance, shape (q, q, B), of the effects
+            that have the priors: at the predictors' means where those live there.
         sigma: Shape (B,).
         location, scale: Of the coefficients' normal priors, shape (p, B); scale 1 where the prior is flat.
         log_prior: The log prior density of theta, shape (B,).
@@ -44,7 +45,6 @@ class Point:
 
     values: Mapping[str, np.ndarray]
     factors: tuple[np.ndarray, ...]
-    correlations: tuple[np.ndarray | None, ...]
     sigma: np.ndarray
     location: np.ndarray
     scale: np.ndarray
@@ -85,20 +85,19 @@ class Variances:
         log_prior = np.zeros(len(theta), dtype=theta.dtype)
         for parameter in self.spec.hyper:
             log_prior = log_prior + _place(parameter, next(columns), values)
-        factors, correlations = [], []
+        factors = []
         for block in self.spec.blocks:
             for parameter in block.sds:
                 log_prior = log_prior + _place(parameter, next(columns), values)
             sd = np.stack([values[p.address] for p in block.sds])
             L, log_density_of_L = _correlation_factor(block, columns, values, theta)
             factors.append(sd[:, None] * L)
-            correlations.append(np.einsum("ikb,jkb->ijb", L, L) if block.cor else None)
             log_prior = log_prior + log_density_of_L
         for parameter in self.spec.auxiliary:
             log_prior = log_prior + _place(parameter, next(columns), values)
         location, scale = self._coefficient_priors(values, theta)
         sigma = values["sigma"]
-        return Point(values, tuple(factors), tuple(correlations), sigma, location, scale, log_prior)
+        return Point(values, tuple(factors), sigma, location, scale, log_prior)
 
     def steps(self, theta: np.ndarray) -> Point:
         """The point at each of B thetas moved along each coordinate by an imaginary step, (B d) points in all.
@@ -115,9 +114,14 @@ class Variances:
             draws: By the names of the specification's variables, shape (chain, draw, ...).
         """
         values = {p.address: draws[p.address].ravel() for p in (*self.spec.hyper, *self.spec.auxiliary)}
+        correlations: dict[str, np.ndarray] = {}
         for block in self.spec.blocks:
-            sds = draws[block.sd].reshape(-1, len(block.sds)).T
-            values |= {p.address: sd for p, sd in zip(block.sds, sds, strict=True)}
+            q = len(block.sds)
+            sds = draws[block.sd].reshape(-1, q)
+            if block.cor:
+                covariance = covariance_of(sds, draws[block.correlation].reshape(-1, q, q))
+                sds, correlations[block.sd] = sds_and_correlations(at_means(covariance, block.centring))
+            values |= {p.address: sd for p, sd in zip(block.sds, sds.T, strict=True)}
         columns: list[np.ndarray] = []
 
         def put(parameters: Sequence[Parameter]) -> None:
@@ -129,8 +133,7 @@ class Variances:
         for block in self.spec.blocks:
             put(block.sds)
             if block.cor:
-                q = len(block.sds)
-                columns.extend(partials(draws[block.correlation].reshape(-1, q, q)))
+                columns.extend(partials(correlations[block.sd]))
         put(self.spec.auxiliary)
         return np.column_stack(columns)
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mixedbayes.design.design import RANK_TOLERANCE, Block, Design
+from mixedbayes.design.centring import Centring, beyond, no_centring, size, spread
+from mixedbayes.design.design import Block, Design, Fixed
+from mixedbayes.design.rank import spans_constant
 from mixedbayes.errors import DataError, FamilyError, PriorError, listed, nearest
 from mixedbayes.model.distributions import CORRELATION, DISTRIBUTIONS, POSITIVE, REAL, Interval
 from mixedbayes.model.families import Family, Link, check_response
@@ -21,8 +23,8 @@ CHAIN, DRAW, COEFFICIENT, OBSERVATION = "chain", "draw", "coefficient", "observa
 SMALLEST, LARGEST = 1e-100, 1e100
 """Between these lies the largest number of a column, so that sums of squares can be computed."""
 
-ROUNDING = 1e-12
-"""A column whose range is less than this part of its largest value is constant but for rounding."""
+CENTRED = "centred."
+"""Before an address: the parameter at the predictors' means, where tables show another at zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Parameter:
         default: Whether the prior is ours and not the user's.
         location, scale: Where the data put it and in which unit it is sampled, so that no unit of a
             column is too large or too small for the sampler; the prior is the same.
+        at_means: Whether it is of what is at the predictors' means, and tables show another at zero.
     """
 
     address: str
@@ -44,6 +47,7 @@ class Parameter:
     default: bool
     location: float = 0.0
     scale: float = 1.0
+    at_means: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -51,20 +55,24 @@ class BlockSpec:
     """A block with its priors and the names of its variables and dimensions.
 
     Attributes:
-        sds: One for each effect.
+        sds: One for each effect, at the predictors' means if that is where their priors live.
         cor: None where there is no correlation.
-        sd, r, correlation, z, partial: Names of variables; z and partial are internal.
+        centring: Between the effects that have these priors and those that tables show.
+        sd, r, correlation, z, partial, inner: Names of variables; z, partial and inner (sds before they are brought
+            to zero) are internal.
         level, effect, other: Names of dimensions.
     """
 
     block: Block
     sds: tuple[Parameter, ...]
     cor: Parameter | None
+    centring: Centring
     sd: str
     r: str
     correlation: str
     z: str
     partial: str
+    inner: str
     level: str
     effect: str
     other: str
@@ -75,10 +83,9 @@ class ModelSpec:
     """Everything a sampler has to know.
 
     Attributes:
-        intercept: Its prior; at the predictors' means if `centred`. None without an intercept.
-        centred: Whether predictors are centred inside.
-        means: Of the predictors but the intercept, shape (p - 1,) or (p,).
-        coefficients: One for each column but the intercept.
+        intercept: At the predictors' means or at zero. None without an intercept.
+        coefficients: One for each column but the intercept, likewise.
+        centring: Between these and the coefficients that tables show.
         auxiliary: The family's parameters beside the mean, by name.
         hyper: Parameters that priors refer to, each before what refers to it.
         priors: The user's own, by address, as they were given.
@@ -89,9 +96,8 @@ class ModelSpec:
     family: Family
     link: Link
     intercept: Parameter | None
-    centred: bool
-    means: np.ndarray
     coefficients: tuple[Parameter, ...]
+    centring: Centring
     blocks: tuple[BlockSpec, ...]
     auxiliary: tuple[Parameter, ...]
     hyper: tuple[Parameter, ...]
@@ -167,36 +173,17 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
     _check_levels(design, family)
     _check_sizes(design)
     location, scale, sd_y = _scales(design, link)
-    from_zero = float(np.hypot(scale, location))
     known = addresses(design, family)
     priors = _by_address(priors, known)
     names = _Names([*_RESERVED, *(p.name for p in family.parameters), *known])
     chooser = _Chooser(priors, names)
-    fixed = design.fixed
-    X = fixed.X[:, 1:] if fixed.has_intercept else fixed.X
-    centred = fixed.has_intercept and "b[Intercept]" not in priors
-    if not centred and "Intercept" in priors:
-        raise PriorError(
-            "Intercept is the intercept at the predictors' means, b[Intercept] that at zero: give one of them a prior."
-        )
-    intercept = None
-    if fixed.has_intercept:
-        key = "Intercept" if centred else "b[Intercept]"
-        intercept = chooser.choose_located(key, (key,), location, scale)
-    coefficients = tuple(
-        chooser.choose_located(
-            f"b[{name}]",
-            (f"b[{name}]", "b"),
-            0.0,
-            scale / spread(x) if fixed.has_intercept else from_zero / size(x),
-        )
-        for name, x in zip(fixed.slopes, X.T, strict=True)
+    units = _Units(
+        scale, float(np.hypot(scale, location)), design.fixed.has_intercept or spans_constant(design.fixed.X)
     )
-    spanned = fixed.has_intercept or spans_constant(X)
-    sd_means = [
-        [scale / spread(x) if spanned else from_zero / size(x) for x in block.X.T] for block in design.groups
-    ]
-    blocks = _block_specs(design, sd_means, chooser, names)
+    population, centring = _coefficients(design.fixed, location, units, chooser)
+    for block in design.groups:
+        names.of_group(block.group)
+    blocks = tuple(_block_spec(block, design.groups, units, chooser, names) for block in design.groups)
     auxiliary = tuple(
         chooser.choose(p.name, (p.name,), p.support, p.default(sd_y)) for p in family.parameters
     )
@@ -204,10 +191,9 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
         design=design,
         family=family,
         link=link,
-        intercept=intercept,
-        centred=centred,
-        means=X.mean(axis=0),
-        coefficients=coefficients,
+        intercept=population[0] if design.fixed.has_intercept else None,
+        coefficients=population[1:] if design.fixed.has_intercept else population,
+        centring=centring,
         blocks=blocks,
         auxiliary=auxiliary,
         hyper=tuple(chooser.hyper),
@@ -216,43 +202,63 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
     )
 
 
-def spread(x: np.ndarray) -> float:
-    """The standard deviation of a column, or 1 for one of zeros and ones (and one that is constant)."""
-    if np.isin(x, (0.0, 1.0)).all() or np.ptp(x) <= ROUNDING * np.abs(x).max():
-        return 1.0
-    return float(x.std(ddof=1))
-
-
-def size(x: np.ndarray) -> float:
-    """The root mean square of a column, or 1 for one of zeros and ones."""
-    if np.isin(x, (0.0, 1.0)).all():
-        return 1.0
-    return float(np.sqrt(np.mean(x * x)))
-
-
-def spans_constant(X: np.ndarray) -> bool:
-    """Whether columns add up to a constant: full dummies do, and then stand in for the intercept."""
-    ones = np.ones(len(X))
-    weights = np.linalg.lstsq(X, ones, rcond=None)[0] if X.shape[1] else np.zeros(0)
-    return bool(np.abs(X @ weights - ones).max() < RANK_TOLERANCE)
-
-
 def addresses(design: Design, family: Family) -> tuple[str, ...]:
     """Every address that a prior can have, in the order of tables."""
-    found: list[str] = []
-    if design.fixed.has_intercept:
+    fixed, found = design.fixed, list[str]()
+    if fixed.has_intercept:
         found += ["Intercept", "b[Intercept]"]
-    slopes = design.fixed.slopes
-    found += ["b", *(f"b[{name}]" for name in slopes)] if slopes else []
+    found += ["b", *(f"b[{name}]" for name in fixed.slopes)] if fixed.slopes else []
+    found += [f"{CENTRED}b[{name}]" for name in _moved_slopes(fixed)]
     if design.groups:
         found.append("sd")
     for block in design.groups:
         for name in dict.fromkeys((block.name, block.group)):
             found += [f"sd[{name}]", *(f"sd[{name}, {column}]" for column in block.columns)]
+        found += [f"{CENTRED}sd[{block.name}, {column}]" for column in _moved_effects(block)]
     if any(block.has_correlation for block in design.groups):
         found.append("cor")
-        found += [f"cor[{block.name}]" for block in design.groups if block.has_correlation]
+    for block in design.groups:
+        found += [f"cor[{block.name}]"] if block.has_correlation else []
+        found += [f"{CENTRED}cor[{block.name}]"] if _moved_effects(block) else []
     return tuple(dict.fromkeys([*found, *(p.name for p in family.parameters)]))
+
+
+def _moved_slopes(fixed: Fixed) -> tuple[str, ...]:
+    """Columns but the intercept whose coefficients are others at the predictors' means."""
+    pairs = enumerate(zip(fixed.columns, fixed.centring.moves, strict=True))
+    return tuple(name for j, (name, moves) in pairs if moves and j != fixed.intercept)
+
+
+def _moved_effects(block: Block) -> tuple[str, ...]:
+    """Effects that are others at the predictors' means, where correlations tell how."""
+    pairs = zip(block.columns, block.centring.moves, strict=True)
+    return tuple(name for name, moves in pairs if moves) if block.has_correlation else ()
+
+
+def _coefficients(
+    fixed: Fixed, location: float, units: "_Units", chooser: "_Chooser"
+) -> tuple[tuple[Parameter, ...], Centring]:
+    """The coefficients with their priors, each at the predictors' means unless the user's prior is of what tables show."""
+    found: list[Parameter] = []
+    to_means = np.eye(len(fixed.columns))
+    for j, name in enumerate(fixed.columns):
+        is_intercept = j == fixed.intercept
+        at_zero = (f"b[{name}]",) if is_intercept else (f"b[{name}]", "b")
+        at_means = "Intercept" if is_intercept else f"{CENTRED}b[{name}]"
+        moves = bool(fixed.centring.moves[j]) or is_intercept
+        keys: tuple[str, ...] = at_zero
+        if moves and not any(key in chooser.priors for key in at_zero):
+            keys, to_means[j] = (at_means,), fixed.centring.to_means[j]
+        elif moves and at_means in chooser.priors:
+            (given, *_) = (key for key in at_zero if key in chooser.priors)
+            what = "intercept" if is_intercept else f"coefficient of {name}"
+            raise PriorError(
+                f"{at_means} is the {what} at the predictors' means, {given} that at zero, which tables show: give one of them a prior."
+            )
+        where, scale = (location, units.scale) if is_intercept else (0.0, units.of_coefficient(fixed, j))
+        chosen = chooser.choose_located(keys[0], keys, where, scale)
+        found.append(replace(chosen, at_means=bool(fixed.centring.moves[j]) and keys == (at_means,)))
+    return tuple(found), Centring(to_means, np.linalg.inv(to_means))
 
 
 class _Chooser:
@@ -310,6 +316,13 @@ class _Names:
 
     def __init__(self, taken: Iterable[str]) -> None:
         self.taken = set(taken)
+        self.groups: dict[str, str] = {}
+
+    def of_group(self, group: str) -> str:
+        """The name of a grouping factor's dimension, the same each time."""
+        if group not in self.groups:
+            self.groups[group] = self.claim(group)
+        return self.groups[group]
 
     def claim(self, name: str) -> str:
         """The name, with underscores after it if it is taken."""
@@ -328,34 +341,106 @@ _RESERVED = (
 """Names that no variable or dimension of the user's can have; theirs gets an underscore."""
 
 
-def _block_specs(
-    design: Design, sd_means: Sequence[Sequence[float]], chooser: _Chooser, names: _Names
-) -> tuple[BlockSpec, ...]:
-    levels = {group: names.claim(group) for group in dict.fromkeys(block.group for block in design.groups)}
-    specs = []
-    for block, means in zip(design.groups, sd_means, strict=True):
-        both = dict.fromkeys((block.name, block.group))
-        sds = tuple(
-            chooser.choose(
-                f"sd[{block.name}, {column}]",
-                [*(f"sd[{name}, {column}]" for name in both), *(f"sd[{name}]" for name in both), "sd"],
-                POSITIVE,
-                Prior("exponential", (1 / mean,)),
-            )
-            for column, mean in zip(block.columns, means, strict=True)
+def _block_spec(
+    block: Block, groups: Sequence[Block], units: "_Units", chooser: _Chooser, names: _Names
+) -> BlockSpec:
+    """A block's priors and names."""
+    both = dict.fromkeys((block.name, block.group))
+    cor = f"cor[{block.name}]" if block.has_correlation else None
+    moved = _moved_effects(block) if _lives_at_means(block, chooser.priors) else ()
+    sds = []
+    for j, column in enumerate(block.columns):
+        keys = [*(f"sd[{name}, {column}]" for name in both), *(f"sd[{name}]" for name in both), "sd"]
+        keys = [f"{CENTRED}sd[{block.name}, {column}]"] if column in moved else keys
+        mean = units.of_effect(block, j) * (1.0 if moved or j != block.intercept else _reach(block, groups))
+        chosen = chooser.choose(keys[0], keys, POSITIVE, Prior("exponential", (1 / mean,)))
+        sds.append(replace(chosen, at_means=column in moved))
+    correlation = None
+    if cor:
+        keys = [f"{CENTRED}{cor}"] if moved else [cor, "cor"]
+        chosen = chooser.choose(keys[0], keys, CORRELATION, Prior("lkj", (2.0,)))
+        correlation = replace(chosen, at_means=bool(moved))
+    sd, r, variable, z, partial, inner = (
+        names.claim(f"{kind}_{block.name}") for kind in ("sd", "r", "cor", "z", "partial", "centred_sd")
+    )
+    effect = names.claim(f"{block.name}_effect")
+    return BlockSpec(
+        block=block,
+        sds=tuple(sds),
+        cor=correlation,
+        centring=block.centring if moved else no_centring(len(block.columns)),
+        sd=sd,
+        r=r,
+        correlation=variable,
+        z=z,
+        partial=partial,
+        inner=inner,
+        level=names.of_group(block.group),
+        effect=effect,
+        other=names.claim(f"{effect}_other"),
+    )
+
+
+def _lives_at_means(block: Block, priors: Mapping[str, Prior]) -> bool:
+    """Whether a block's priors are of its effects at the predictors' means: unless the user's are of what tables show.
+
+    Raises:
+        PriorError: The user's are of both.
+    """
+    moved = _moved_effects(block)
+    if not moved:
+        return False
+    both = dict.fromkeys((block.name, block.group))
+    of_tables = [f"sd[{name}, {column}]" for name in both for column in moved]
+    of_tables += [*(f"sd[{name}]" for name in both), "sd", f"cor[{block.name}]", "cor"]
+    of_means = [*(f"{CENTRED}sd[{block.name}, {column}]" for column in moved), f"{CENTRED}cor[{block.name}]"]
+    zero, means = ([key for key in keys if key in priors] for keys in (of_tables, of_means))
+    if zero and means:
+        raise PriorError(
+            f"{means[0]} is of the effects at the predictors' means, {zero[0]} of those at zero, which tables show: "
+            f"give all priors of the group {block.name} in one of the two ways."
         )
-        cor = None
-        if block.has_correlation:
-            key = f"cor[{block.name}]"
-            cor = chooser.choose(key, (key, "cor"), CORRELATION, Prior("lkj", (2.0,)))
-        sd, r, correlation, z, partial = (
-            names.claim(f"{kind}_{block.name}") for kind in ("sd", "r", "cor", "z", "partial")
-        )
-        effect = names.claim(f"{block.name}_effect")
-        other = names.claim(f"{effect}_other")
-        level = levels[block.group]
-        specs.append(BlockSpec(block, sds, cor, sd, r, correlation, z, partial, level, effect, other))
-    return tuple(specs)
+    return not zero
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Units:
+    """In what unit the data would have coefficients and effects.
+
+    Attributes:
+        scale: sd(y) on the identity link, 1 on others.
+        from_zero: The same, where predictors are measured from zero.
+        has_constant: Whether the population level holds a constant: an intercept, or full dummies.
+    """
+
+    scale: float
+    from_zero: float
+    has_constant: bool
+
+    def of_coefficient(self, fixed: Fixed, j: int) -> float:
+        """Of a population-level column's: by its spread beside an intercept, else by its size."""
+        x = fixed.X @ fixed.centring.to_zero[:, j]
+        return self.scale / spread(x) if fixed.has_intercept else self.from_zero / size(x)
+
+    def of_effect(self, block: Block, j: int) -> float:
+        """Of a block's effect: by its column's spread beside a constant, else by its size."""
+        x = block.X @ block.centring.to_zero[:, j]
+        return self.scale / spread(x) if self.has_constant else self.from_zero / size(x)
+
+
+def _reach(block: Block, groups: Sequence[Block]) -> float:
+    """By how much a group's intercept may vary more at zero than within the data, if slopes are independent of it.
+
+    The hypotenuse of 1 and, for each predictor with an effect in the same group, of how far zero is from its values.
+    """
+    distances = [
+        beyond(x)
+        for other in groups
+        if other.group == block.group and (other is block or other.intercept is None)
+        for j, x in enumerate(other.X.T)
+        if j != other.intercept
+    ]
+    return float(np.sqrt(1 + np.sum(np.square(distances))))
 
 
 def _scales(design: Design, link: Link) -> tuple[float, float, float]:
@@ -403,6 +488,13 @@ def _check_sizes(design: Design) -> None:
 def _by_address(priors: Mapping[str, Prior], known: Sequence[str]) -> dict[str, Prior]:
     """The priors under their canonical addresses, blanks not counting."""
     canonical = {"".join(address.split()): address for address in known}
+    canonical |= {f"{CENTRED}b[Intercept]": "Intercept"} if "Intercept" in known else {}
+    # as it is written on the other side of the Atlantic
+    canonical |= {
+        f"centered.{key.removeprefix(CENTRED)}": name
+        for key, name in canonical.items()
+        if key.startswith(CENTRED)
+    }
     found: dict[str, Prior] = {}
     for address, prior in priors.items():
         key = "".join(address.split())
@@ -411,7 +503,7 @@ def _by_address(priors: Mapping[str, Prior], known: Sequence[str]) -> dict[str, 
                 f"No parameter has the address {address!r}.{nearest(address, known)} Addresses here: {listed(known, 40)}."
             )
         if canonical[key] in found:
-            raise PriorError(f"{canonical[key]} is given two priors, which differ in blanks alone; keep one.")
+            raise PriorError(f"{canonical[key]} is given two priors under two spellings; keep one.")
         found[canonical[key]] = prior
     return found
 

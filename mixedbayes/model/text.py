@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from html import escape
 
-from mixedbayes.model.spec import ModelSpec, Parameter
+from mixedbayes.model.spec import CENTRED, ModelSpec, Parameter
 
 
 def header(spec: ModelSpec) -> list[tuple[str, str]]:
@@ -28,7 +28,7 @@ def spec_text(spec: ModelSpec) -> str:
     rows = [("Parameter", "Prior", ""), *prior_rows(spec)]
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     table = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows]
-    return "\n".join([*lines, "", *table])
+    return "\n".join([*lines, "", *table, *(f"\n{note}" for note in _where(spec))])
 
 
 def spec_html(spec: ModelSpec) -> str:
@@ -44,7 +44,20 @@ def spec_html(spec: ModelSpec) -> str:
         "<tr>" + "".join(f"<{tag} {style}>{escape(cell)}</{tag}>" for cell in row) + "</tr>"
         for row, tag in rows
     )
-    return f"<div>{definitions(said)}<table style='margin:1em 0'>{table}</table></div>"
+    below = "".join(f"<div>{escape(note)}</div>" for note in _where(spec))
+    return f"<div>{definitions(said)}<table style='margin:1em 0'>{table}</table>{below}</div>"
+
+
+def _where(spec: ModelSpec) -> list[str]:
+    """Which priors are of what is at the predictors' means, if some are."""
+    moved = [p.address for p in spec.parameters if p.at_means]
+    shown = list(dict.fromkeys(f"{CENTRED}*" if name.startswith(CENTRED) else name for name in moved))
+    are = "is" if len(shown) == 1 and not shown[0].endswith("*") else "are"
+    return (
+        [f"{' and '.join(shown)} {are} at the predictors' means; tables show what is at zero."]
+        if shown
+        else []
+    )
 
 
 def definitions(pairs: Iterable[tuple[str, str]]) -> str:

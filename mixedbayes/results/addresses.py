@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import xarray as xr
 
 from mixedbayes.design.groups import texts_of
 from mixedbayes.errors import ArgumentError, listed, nearest
-from mixedbayes.model.spec import BlockSpec, ModelSpec
+from mixedbayes.model.covariances import at_means, covariance_of, sds_and_correlations
+from mixedbayes.model.spec import CENTRED, BlockSpec, ModelSpec
 from mixedbayes.results.quantities import effects_draws, posterior_of
 
 type Draws = Callable[[], np.ndarray]
@@ -62,7 +63,41 @@ class Addresses:
                     )
         for parameter in (*self.spec.auxiliary, *self.spec.hyper):
             found[parameter.address] = _one(posterior[parameter.address])
+        return found | self._at_means()
+
+    def _at_means(self) -> dict[str, Draws]:
+        """Coefficients, standard deviations and correlations that are others at the predictors' means."""
+        found: dict[str, Draws] = {}
+        fixed = self.spec.design.fixed
+        for name, moves, row in zip(
+            fixed.columns, fixed.centring.moves, fixed.centring.to_means, strict=True
+        ):
+            if moves:
+                found[f"{CENTRED}b[{name}]"] = partial(_combined, posterior_of(self.idata)["b"], row)
+        for block in self.spec.blocks:
+            name, columns, moves = block.block.name, block.block.columns, block.block.centring.moves
+            if not (block.cor and moves.any()):
+                continue
+            for i, one in enumerate(columns):
+                if moves[i]:
+                    found[f"{CENTRED}sd[{name}, {one}]"] = partial(self._block_at_means, block, i)
+                for j, other in enumerate(columns):
+                    if i != j:
+                        found[f"{CENTRED}cor[{name}, {one}, {other}]"] = partial(
+                            self._block_at_means, block, i, j
+                        )
         return found
+
+    def _block_at_means(self, block: BlockSpec, i: int, j: int | None = None) -> np.ndarray:
+        """A standard deviation of a block's effects at the means, or the correlation of two, shape (chain, draw)."""
+        posterior = posterior_of(self.idata)
+        sd, correlation = (
+            posterior[name].transpose("chain", "draw", ...).to_numpy()
+            for name in (block.sd, block.correlation)
+        )
+        covariance = at_means(covariance_of(sd, correlation), block.block.centring)
+        sd, correlation = sds_and_correlations(covariance)
+        return np.asarray(sd[..., i] if j is None else correlation[..., i, j])
 
     @property
     def shown(self) -> str:
@@ -74,7 +109,7 @@ class Addresses:
     def _is_mirrored(self, address: str) -> bool:
         """Whether it is a correlation that stands before in the other order."""
         return any(
-            address == f"cor[{b.block.name}, {one}, {other}]"
+            address.removeprefix(CENTRED) == f"cor[{b.block.name}, {one}, {other}]"
             for b in self.spec.blocks
             for j, one in enumerate(b.block.columns)
             for other in b.block.columns[:j]
@@ -90,7 +125,8 @@ class Addresses:
 
     @property
     def _is_intercept_two_things(self) -> bool:
-        return self.spec.centred and bool(np.any(self.spec.means != 0))
+        intercept = self.spec.design.fixed.intercept
+        return intercept is not None and bool(self.spec.centring.moves[intercept])
 
     def draws(self, address: str) -> np.ndarray:
         """The draws of a parameter, shape (chain, draw).
@@ -106,7 +142,7 @@ class Addresses:
         if key == "Intercept" and self._is_intercept_two_things:
             raise ArgumentError(
                 "Intercept is two things: b[Intercept], where all predictors are zero, as tables show it, and the one at "
-                "their means, of which priors are. Write b[Intercept], or b[Intercept] + (mean of x) * b[x] for the other."
+                f"their means, of which priors are: {CENTRED}b[Intercept]. Write one of these."
             )
         for block, term, written in (read := self._readings(address)):
             place = self._place(block, written, address)
@@ -233,6 +269,11 @@ def _after(text: str, head: str) -> str | None:
             return None
         place += 1
     return text[place:]
+
+
+def _combined(variable: xr.DataArray, row: np.ndarray) -> np.ndarray:
+    """The draws of a sum of coefficients, shape (chain, draw)."""
+    return np.asarray(variable.transpose("chain", "draw", ...).to_numpy() @ row)
 
 
 def _one(variable: xr.DataArray, *places: int) -> Draws:

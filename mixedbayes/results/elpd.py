@@ -14,7 +14,7 @@ from arviz_stats.utils import ELPDDataLOO
 from scipy import sparse
 from scipy.special import logsumexp
 
-from mixedbayes.design.design import dependent_columns
+from mixedbayes.design.rank import dependent_columns
 from mixedbayes.errors import ArgumentError, ConvergenceWarning, DataError, counted, listed, warn
 from mixedbayes.model.spec import OBSERVATION, ModelSpec
 from mixedbayes.results.engine import Engine

@@ -122,5 +122,5 @@ def _log_normal(x: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """Log N(x; 0, F F'), x of shape (q, S), F of shape (q, q, S)."""
     by_draw = np.moveaxis(factor, -1, 0)
     z = np.linalg.solve(by_draw, x.T[..., None])[..., 0]
-    log_det = np.log(np.abs(np.einsum("saa->sa", by_draw))).sum(axis=1)
+    log_det = np.linalg.slogdet(by_draw)[1]
     return -0.5 * (z**2).sum(axis=1) - log_det - 0.5 * len(x) * np.log(2 * np.pi)

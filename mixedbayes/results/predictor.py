@@ -15,6 +15,7 @@ import xarray as xr
 
 from mixedbayes.design.design import Encoded, EncodedBlock
 from mixedbayes.errors import ArgumentError, DataError, listed, nearest
+from mixedbayes.model.covariances import covariance_of, factor_at_zero
 from mixedbayes.model.likelihoods import Arguments, Likelihood, arguments_of, likelihood_of
 from mixedbayes.model.spec import BlockSpec, ModelSpec
 from mixedbayes.results.quantities import effects_draws, posterior_of
@@ -36,7 +37,7 @@ class BlockDraws:
     Attributes:
         name: The block's.
         r: Of the levels seen, shape (L, q, S).
-        factor: The Cholesky factor of the effects' covariance, shape (q, q, S).
+        factor: F with F F' the effects' covariance, shape (q, q, S).
         seed: Of the unseen levels' draws.
         drawn: Unseen levels' effects, by label.
     """
@@ -302,26 +303,12 @@ def check_seed(seed: int | None) -> None:
 def _factor(
     block: BlockSpec, posterior: xr.Dataset, flat: Callable[[xr.DataArray], np.ndarray]
 ) -> np.ndarray:
-    """diag(sd) times the Cholesky factor of the correlations, shape (q, q, S)."""
+    """F with F F' the covariance of the effects, shape (q, q, S)."""
     sd = flat(posterior[block.sd])
-    q, S = sd.shape
     if not block.cor:
-        factor = np.zeros((q, q, S))
-        factor[range(q), range(q)] = sd
+        factor = np.zeros((len(sd), *sd.shape))
+        factor[range(len(sd)), range(len(sd))] = sd
         return factor
-    correlation = np.moveaxis(
-        flat(posterior[block.correlation].transpose(block.effect, block.other, ...)), -1, 0
-    )
-    return np.asarray(sd[:, None] * np.moveaxis(_cholesky(correlation), 0, -1))
-
-
-def _cholesky(matrices: np.ndarray) -> np.ndarray:
-    """Lower Cholesky factors, shape (S, q, q), also of matrices that are singular by rounding."""
-    try:
-        return np.linalg.cholesky(matrices)
-    except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(matrices)
-        half = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
-        upper = np.linalg.qr(np.swapaxes(half, 1, 2), mode="r")
-        signs = np.where(np.einsum("saa->sa", upper) < 0, -1.0, 1.0)
-        return np.swapaxes(upper * signs[:, :, None], 1, 2)
+    correlation = flat(posterior[block.correlation].transpose(block.effect, block.other, ...))
+    covariance = covariance_of(sd.T, np.moveaxis(correlation, -1, 0))
+    return np.ascontiguousarray(np.moveaxis(factor_at_zero(covariance, block.centring), 0, -1))

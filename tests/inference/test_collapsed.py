@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from gaussian_cases import DATA, FORMULAS, PRIORS, WEIGHTS
-from scipy import stats
+from scipy import linalg, stats
 
 import mixedbayes as mb
 from mixedbayes.inference import collapsed, dense, elimination
@@ -97,8 +97,8 @@ def test_which_path_is_which(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "shift"),
     [
-        ("sds near zero", {"sd[g, Intercept]": -20.0, "sd[g, x]": -18.0}),
-        ("sds enormous", {"sd[g, Intercept]": 9.0, "sd[g, x]": 9.0}),
+        ("sds near zero", {"centred.sd[g, Intercept]": -20.0, "sd[g, x]": -18.0}),
+        ("sds enormous", {"centred.sd[g, Intercept]": 9.0, "sd[g, x]": 9.0}),
         ("sigma near zero", {"sigma": -4.0}),
         ("correlations near one", {"partial[g, Intercept, x]": 9.0}),
         ("correlations near minus one", {"partial[g, Intercept, x]": -9.0}),
@@ -167,12 +167,11 @@ def test_draws_are_from_the_dense_conditional(name, path):
 
 
 def conditional(density, theta):
-    """The mean and covariance of (coefficients, effects) given theta, by dense matrices."""
+    """The mean and covariance of (coefficients, effects) at zero given theta, by dense matrices."""
     variances, spec = density.variances, density.variances.spec
     design, point = spec.design, variances.at(theta[None])
-    X = design.fixed.X.copy()
-    if spec.centred:
-        X[:, 1:] -= spec.means
+    X, T = dense_gaussian.at_means(design.fixed.X, variances.coefficients)
+    to_zero = [T]
     parts, prior = [X], [point.scale[:, 0] ** 2]
     means = [point.location[:, 0]]
     covariances = [np.diag(prior[0])]
@@ -181,7 +180,9 @@ def conditional(density, theta):
         L = len(spec.blocks[blocks[0]].block.levels)
         Z = np.zeros((design.n, L, sum(len(spec.blocks[i].sds) for i in blocks)))
         codes = spec.blocks[blocks[0]].block.codes
-        Z[np.arange(design.n), codes] = np.column_stack([spec.blocks[i].block.X for i in blocks])
+        taken = [dense_gaussian.at_means(spec.blocks[i].block.X, spec.blocks[i].sds) for i in blocks]
+        Z[np.arange(design.n), codes] = np.column_stack([X for X, _ in taken])
+        to_zero.append(np.kron(np.eye(L), linalg.block_diag(*(T for _, T in taken))))
         parts.append(Z.reshape(design.n, -1))
         q = Z.shape[2]
         C, start = np.zeros((q, q)), 0
@@ -200,7 +201,8 @@ def conditional(density, theta):
     marginal = A @ P @ A.T + sigma2 * np.eye(design.n)
     gain = np.linalg.solve(marginal, A @ P).T
     y = design.response.values - design.offset  # noqa: PD011
-    return m0 + gain @ (y - A @ m0), P - gain @ A @ P
+    T = linalg.block_diag(*to_zero)
+    return T @ (m0 + gain @ (y - A @ m0)), T @ (P - gain @ A @ P) @ T.T
 
 
 @pytest.mark.parametrize(

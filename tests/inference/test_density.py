@@ -1,6 +1,6 @@
 """The model's log density equals one written out in NumPy and SciPy with dense matrices, at random points."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -149,7 +149,8 @@ def log_density(case: Case, point: dict[str, np.ndarray]) -> float:
         eta += slope * (x - x.mean() if case.intercept else x)
     for group in case.groups:
         q = len(group.Z)
-        sd, z = point[f"sd_{group.name}"], point[f"z_{group.name}"]
+        at_means = q > 1 and group.correlated and (group.Z[0] == 1).all()
+        sd, z = point[f"{'centred_' if at_means else ''}sd_{group.name}"], point[f"z_{group.name}"]
         scales = [s / spread(v) for v in group.Z]
         total += stats.expon.logpdf(sd, scale=scales).sum() + stats.norm.logpdf(z).sum()
         L = np.eye(q)
@@ -160,7 +161,8 @@ def log_density(case: Case, point: dict[str, np.ndarray]) -> float:
             # the density of the partials on (0, 1): of R, times how R stretches, times 2 for each
             total += lkj_logpdf(R, 2.0) + log_stretch(w, q) + len(w) * np.log(2)
         u = (np.diag(sd) @ L @ z.T).T
-        eta += group.indicator() @ u.reshape(-1)
+        columns = [v - v.mean() if at_means and j else v for j, v in enumerate(group.Z)]
+        eta += replace(group, Z=tuple(columns)).indicator() @ u.reshape(-1)
     mu = INVERSE[link](eta)
     if case.family == "gaussian":
         total += stats.expon.logpdf(point["sigma"], scale=y.std(ddof=1))
@@ -265,7 +267,7 @@ def test_deterministics_are_what_their_names_say():
     model = build(spec)
     values = random_point(model, 4)
     point = dict(constrained(name, value) for name, value in values.items())
-    names = ["b", "cor_g", "r_g"]
+    names = ["b", "sd_g", "cor_g", "r_g"]
     inputs = model.value_vars
     compute = model.compile_fn(
         model.replace_rvs_by_values([model[name] for name in names]),
@@ -273,16 +275,18 @@ def test_deterministics_are_what_their_names_say():
         on_unused_input="ignore",
         mode="FAST_COMPILE",
     )
-    b, cor, r = compute(values)
+    b, sd, cor, r = compute(values)
     R = correlation(2 * point["partial_g"] - 1, 3)
     X, y = design.fixed.X[:, 1:], DATA["y"]
     slopes = y.std() / X.std(axis=0, ddof=1) * point["slopes_scaled"]
     at_means = y.mean() + y.std() * point["Intercept_scaled"][0]
     np.testing.assert_allclose(b, [at_means - X.mean(axis=0) @ slopes, *slopes])
-    np.testing.assert_allclose(cor, R, atol=1e-10)
-    np.testing.assert_allclose(
-        r, point["z_g"] @ (np.diag(point["sd_g"]) @ np.linalg.cholesky(R)).T, atol=1e-10
-    )
+    T = np.eye(3)
+    T[0, 1:] = -X.mean(axis=0)
+    F = T @ np.diag(point["centred_sd_g"]) @ np.linalg.cholesky(R)
+    np.testing.assert_allclose(sd, np.sqrt(np.diag(F @ F.T)))
+    np.testing.assert_allclose(np.diag(sd) @ cor @ np.diag(sd), F @ F.T, atol=1e-10)
+    np.testing.assert_allclose(r, point["z_g"] @ F.T, atol=1e-10)
 
 
 PRIOR_CASES = [
@@ -380,7 +384,9 @@ def test_coefficients_have_the_prior_asked_for_in_whatever_unit_they_are_sampled
 def test_columns_with_slashes_can_have_priors_of_several_kinds():
     priors = {"b[I(x / 2)]": "cauchy(0, 1)", "sd[g, I(x / 2)]": "normal(0, 1)"}
     model = build(mb.model("y ~ I(x / 2) + w + (I(x / 2) | g)", DATA, priors=priors).spec)
-    assert {"slopes #0_scaled", "slopes #1_scaled", "sd_g #0", "sd_g #1"} <= {v.name for v in model.free_RVs}
+    assert {"slopes #0_scaled", "slopes #1_scaled"} | {f"centred_sd_g #{i}" for i in (0, 1)} <= {
+        v.name for v in model.free_RVs
+    }
 
 
 def test_coefficients_with_priors_of_several_kinds_keep_their_order():

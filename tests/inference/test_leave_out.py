@@ -27,14 +27,18 @@ CASES = [
 
 
 def variables_at(spec, theta):
-    """What a fit's posterior holds at the thetas, as one chain."""
+    """What a fit's posterior holds at the thetas, as one chain: sds and correlations at zero."""
     point = variances_of(spec).at(theta)
     known = point.values  # noqa: PD011
     values = {p.address: known[p.address][None] for p in (*spec.hyper, *spec.auxiliary)}
-    for block, correlation in zip(spec.blocks, point.correlations, strict=True):
-        values[block.sd] = np.stack([known[p.address] for p in block.sds], axis=-1)[None]
-        if correlation is not None:
-            values[block.correlation] = np.moveaxis(correlation, -1, 0)[None]
+    for block, factor in zip(spec.blocks, point.factors, strict=True):
+        _, T = dense_gaussian.at_means(block.block.X, block.sds)
+        F = T @ np.moveaxis(factor, -1, 0)
+        covariance = F @ np.swapaxes(F, 1, 2)
+        sd = np.sqrt(np.einsum("saa->sa", covariance))
+        values[block.sd] = sd[None]
+        if block.cor:
+            values[block.correlation] = (covariance / (sd[:, :, None] * sd[:, None, :]))[None]
     return values
 
 
@@ -60,11 +64,12 @@ def test_the_density_of_rows_left_out_is_that_of_dense_matrices(formula, priors)
     left = LeaveOut(collapse(spec), None, 1)
     vars(left)["theta"] = theta  # in place of a fit's draws
     for out in ([5], np.flatnonzero(DATA["g"] == 2), np.arange(12)):
-        within = variances_of(spec.only(np.setdiff1d(np.arange(N), out)))
-        expected = [
-            dense_gaussian.log_posterior(variances_of(spec), t) - dense_gaussian.log_posterior(within, t)
-            for t in theta
+        within = np.setdiff1d(np.arange(N), out)
+        both = [
+            [dense_gaussian.log_posterior(variances_of(spec), t, rows=rows) for t in theta]
+            for rows in (slice(None), within)
         ]
+        expected = np.subtract(*both)
         np.testing.assert_allclose(left.at_draws(np.asarray(out)), expected, rtol=1e-8, atol=1e-8)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import mixedbayes as mb
 from mixedbayes.inference import moments as module
-from mixedbayes.inference.moments import Moments, moments
+from mixedbayes.inference.moments import Frame, Moments, moments
 
 RNG = np.random.default_rng(8)
 N = 90
@@ -25,17 +25,18 @@ WEIGHTS = RNG.uniform(0.5, 2.0, N)
 FORMULA = "y ~ x + w + offset(w) + (x | g) + (0 + w | g) + (1 | h)"
 
 
-def dense(design, origin, weights):
+def dense(design, frame, weights):
     """[Z, X, y]'W[Z, X, y] with Z written out, factor by factor."""
     parts = []
     for group in dict.fromkeys(block.group for block in design.groups):
         blocks = [block for block in design.groups if block.group == group]
-        Z = np.column_stack([block.X for block in blocks])
+        moved = dict(zip(design.groups, frame.groups, strict=True))
+        Z = np.column_stack([block.X @ moved[block] for block in blocks])
         wide = np.zeros((design.n, len(blocks[0].levels), Z.shape[1]))
         wide[np.arange(design.n), blocks[0].codes] = Z
         parts.append(wide.reshape(design.n, -1))
-    y = design.response.values - design.offset  # noqa: PD011
-    A = np.column_stack([*parts, np.column_stack([design.fixed.X, y]) - origin])
+    y = design.response.values - design.offset - frame.location  # noqa: PD011
+    A = np.column_stack([*parts, design.fixed.X @ frame.fixed, y])
     return A.T @ (A * weights[:, None])
 
 
@@ -63,9 +64,11 @@ def assembled(sums: Moments) -> np.ndarray:
 def test_moments_are_the_dense_cross_products(monkeypatch, chunk, weights):
     monkeypatch.setattr(module, "CHUNK", chunk)
     design = mb.design(FORMULA, DATA)
-    origin = np.array([0.0, 2.0, 0.0, 10.0])
-    sums = moments(design, origin, weights)
-    expected = dense(design, origin, np.ones(N) if weights is None else weights)
+    slope = np.array([[1.0, -2.0], [0.0, 1.0]])
+    fixed = np.array([[1.0, -2.0, 0.5], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    frame = Frame(10.0, fixed, (slope, np.eye(1), np.eye(1)))
+    sums = moments(design, frame, weights)
+    expected = dense(design, frame, np.ones(N) if weights is None else weights)
     np.testing.assert_allclose(assembled(sums), expected, rtol=1e-11, atol=1e-10)
     assert sums.n == N
     assert sums.log_weights == pytest.approx(0.0 if weights is None else np.log(weights).sum(), abs=1e-12)
@@ -120,8 +123,8 @@ def test_moments_of_different_things_do_not_add():
         one + moments(mb.design("y ~ x + (1 | h)", DATA))
     with pytest.raises(mb.ArgumentError, match="Moments of different models do not add"):
         one + moments(mb.design("y ~ x + w + (1 | g)", DATA))
-    with pytest.raises(mb.ArgumentError, match="about the same origin"):
-        one + moments(mb.design("y ~ x + (1 | g)", DATA), origin=np.array([0.0, 1.0, 0.0]))
+    with pytest.raises(mb.ArgumentError, match="in the same frame"):
+        one + moments(mb.design("y ~ x + (1 | g)", DATA), Frame(1.0, np.eye(2), (np.eye(1),)))
 
 
 @pytest.mark.parametrize("weights", [np.ones(3), np.zeros(N), -WEIGHTS, np.full(N, np.nan)])
