@@ -82,6 +82,8 @@ def test_a_star_is_both_sides_and_their_products(left, right):
         ("y ~ (a + b - 1)*z", "y ~ 1 + a + b + z + a:z + b:z"),
         ("y ~ a:a + a", "y ~ 1 + a"),
         ("y ~ a:b + b:a", "y ~ 1 + a:b"),
+        ("y ~ x*z + (1 + z:x | g)", "y ~ 1 + x + z + x:z + (1 + x:z | g)"),
+        ("y ~ x + (1 + z:x | g)", "y ~ 1 + x + (1 + z:x | g)"),
         ("y ~ 1:x + x:1", "y ~ 1 + x"),
         ("y ~ .", "y ~ 1 + x + z + a + b + g + h"),
         ("y ~ . - x", "y ~ 1 + z + a + b + g + h"),
