@@ -3,11 +3,14 @@
 An error is one line on stderr and exit status 2; what the data lacked is a note on stderr.
 """
 
+import codecs
+import gzip
 import json
-import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from click.core import ParameterSource
 from mixedbayes import __version__, fit, list_datasets, load_dataset
 from mixedbayes.datasets import DATASETS
 from mixedbayes.errors import (
+    ArgumentError,
     ConvergenceWarning,
     DataError,
     DesignWarning,
@@ -40,6 +44,17 @@ READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {
     ".feather": pd.read_feather,
 }
 """How a file is read, by how its name ends; none of these runs what it reads."""
+
+STDIN = "-"
+"""What stands for standard input, in place of a file."""
+
+SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
+
+ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+"""How text is encoded, by the mark that it begins with; without one in UTF-8."""
+
+START = 2**16
+"""Bytes of a file that are looked at to see what it is."""
 
 
 class OneLine(click.Group):
@@ -76,6 +91,18 @@ class OneLine(click.Group):
 def _printable(text: str) -> str:
     """One line without what a terminal would obey: a column's name can hold anything."""
     return "".join(character for character in " ".join(text.split()) if character.isprintable())
+
+
+def _visible(value: Any) -> Any:
+    """A text with escapes for what a terminal would obey; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in value)
+
+
+def _is_terminal() -> bool:
+    """Whether tables are written to a terminal."""
+    return sys.stdout.isatty()
 
 
 def _leave(message: str, status: int = 2) -> None:
@@ -131,10 +158,13 @@ def main() -> None:
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.95,
     show_default=True,
-    help="Mass of the intervals of csv and json.",
+    help="Mass of the intervals.",
 )
 @click.option(
     "--output", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Save the fit, as fit.nc."
+)
+@click.option(
+    "--overwrite", is_flag=True, help="Let --output replace a file that holds something else than a fit."
 )
 @click.option(
     "--format", "shape", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True,
@@ -147,21 +177,28 @@ def fit_command(
     data: str,
     priors: tuple[str, ...],
     output: Path | None,
+    overwrite: bool,
     shape: str,
     conf_level: float,
     **options: Any,
 ) -> None:
-    """Fit FORMULA, as 'y ~ x + (1 + x | g)', to DATA: a file (csv, tsv, parquet) or the name of a data set.
+    """Fit FORMULA, as 'y ~ x + (1 + x | g)', to DATA.
+
+    DATA is a file (csv, tsv, parquet), the name of a data set, or - for csv or tsv from standard input.
 
     \b
     mixedbayes fit "Reaction ~ Days + (Days | Subject)" sleepstudy
-    mixedbayes fit "y | trials(n) ~ x + (1 | g)" data.csv --family binomial --prior "b=normal(0, 1)"
+    mixedbayes fit "y ~ x + (1 | g)" data.csv --prior "b=normal(0, 1)"
+    mixedbayes fit "y | trials(n) ~ x + (1 | g)" data.csv --family binomial
+    grep -v "^#" data.csv | mixedbayes fit "y ~ x + (1 | g)" -
     """  # noqa: D301  # \b is click's mark for text that keeps its lines
     source = click.get_current_context().get_parameter_source("progress")
     if source is ParameterSource.DEFAULT:
-        options["progress"] = sys.stderr.isatty() and sys.stdout.isatty()
+        options["progress"] = sys.stderr.isatty() and _is_terminal()
+    if overwrite and output is None:
+        raise ArgumentError("--overwrite goes with --output, which names the file.")
     if output is not None:
-        _check_folder(output)
+        _check_output(output, data, overwrite=overwrite)
     table = read_data(data)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -173,15 +210,21 @@ def fit_command(
             click.echo(f"note: {_printable(str(warning.message))}", err=True)
     match shape:
         case "table":
-            click.echo(str(fitted))
+            from mixedbayes.results.report import build_report, terminal_width  # noqa: PLC0415  # ArviZ takes seconds to import
+
+            click.echo(build_report(fitted.spec, fitted.idata, conf_level).text(terminal_width()))
         case "csv":
-            click.echo(fitted.tidy(conf_level=conf_level).to_csv(index=False), nl=False)
+            tidy = fitted.tidy(conf_level=conf_level)
+            shown = tidy.map(_visible) if _is_terminal() else tidy
+            click.echo(
+                shown.to_csv(index=False), nl=False, color=True
+            )  # else click would take parts out of labels
         case "json":
             tidy = fitted.tidy(conf_level=conf_level)
             records = tidy.astype(object).where(tidy.notna(), None).to_dict("records")
             click.echo(json.dumps(records, indent=1, default=str))
     if output is not None:  # last, so that a full disk does not lose the table too
-        fitted.to_netcdf(output)
+        fitted.to_netcdf(output, overwrite=overwrite)
 
 
 @main.command("datasets")
@@ -197,6 +240,8 @@ def read_data(source: str) -> pd.DataFrame:
     Raises:
         DataError: It is neither, or cannot be read as a table.
     """
+    if source == STDIN:
+        return _read_stdin()
     path = Path(source)
     ending = next((end for end in READERS if path.name.lower().endswith(end)), None)
     if ending is None and not path.is_file():
@@ -206,8 +251,14 @@ def read_data(source: str) -> pd.DataFrame:
             f"There is no data set {source!r}, and no file of that name.{nearest(source, DATASETS)} "
             "'mixedbayes datasets' lists the data sets."
         )
+    if path.is_dir():
+        raise DataError(f"{source} is a folder; name a file in it.")
     if not path.is_file():
         raise DataError(f"There is no file {source}.")
+    if ending is None and source in DATASETS:
+        raise DataError(
+            f"{source} is a file here and also the name of a data set: rename the file for the one, as {source}.csv for the other."
+        )
     if ending is None:
         raise DataError(f"{source} does not end in {', '.join(READERS)}, so it is not known how to read it.")
     try:
@@ -222,21 +273,99 @@ def read_data(source: str) -> pd.DataFrame:
         raise DataError(f"{source} cannot be read as a table: {error}") from error
 
 
-def _read_text(path: Path, separator: str) -> pd.DataFrame:
-    header = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0].dropna()
-    if not header.is_unique:  # pandas would rename the second in silence
+def _read_stdin() -> pd.DataFrame:
+    """Text with commas or tabs, whichever its first line has; gzipped too."""
+    if sys.stdin.isatty():
         raise DataError(
-            f"{path} has more than one column named {listed(map(repr, header[header.duplicated()].unique()))}; rename all but one."
+            "'-' reads the table from standard input, and nothing is sent there: cat data.csv | mixedbayes fit FORMULA -"
         )
-    return pd.read_csv(path, sep=separator, low_memory=False)
+    content = sys.stdin.buffer.read()
+    try:
+        content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+        first = content.partition(b"\n")[0]
+        return _read_text(BytesIO(content), "\t" if first.count(b"\t") > first.count(b",") else ",")
+    except MixedBayesError:
+        raise
+    except Exception as error:  # as for files
+        raise DataError(f"Standard input cannot be read as a table: {error}") from error
 
 
-def _check_folder(output: Path) -> None:
-    """Refuse a place that cannot be written before anything is sampled."""
-    if not output.parent.is_dir():
-        raise FileError(f"There is no folder {output.parent} to save {output.name} in.")
-    if not os.access(output if output.exists() else output.parent, os.W_OK):
-        raise FileError(f"{output} cannot be written: no permission.")
+def _read_text(path: Path | BytesIO, separator: str) -> pd.DataFrame:
+    """A table in text, as UTF-8 or what its first bytes say.
+
+    Raises:
+        DataError: It is in another encoding, its columns are told apart by something else, two have a name, or rows
+            are longer than the first.
+    """
+    name = "Standard input" if isinstance(path, BytesIO) else str(path)
+    start = _start_of(path)
+    encoding = next((each for mark, each in ENCODINGS.items() if start.startswith(mark)), "utf-8")
+    if encoding != "utf-16" and b"\x00" in start:
+        raise DataError(
+            f"{name} cannot be read as a table: it holds zeros, as text in UTF-16 does and a file of another kind."
+        )
+    first = start.decode(encoding, "ignore").lstrip("\r\n").partition("\n")[0]
+    options = {"sep": separator, "encoding": encoding, "skipinitialspace": _is_spaced(first, separator)}
+    _check_separator(first, separator, name)
+    try:
+        header = pd.read_csv(path, header=None, nrows=1, dtype=str, **options).iloc[0].dropna()
+        if isinstance(path, BytesIO):
+            path.seek(0)
+        if not header.is_unique:  # pandas would rename the second in silence
+            raise DataError(
+                f"{name} has more than one column named {listed(map(repr, header[header.duplicated()].unique()))}; rename all but one."
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # without index_col=False pandas takes the first column of longer rows for their names, and shifts the rest
+            return pd.read_csv(path, low_memory=False, index_col=False, **options)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{name} cannot be read as a table: it is not in UTF-8 (byte {error.object[error.start]:#x}). If Excel or R on Windows made it, "
+            "it is in Windows-1252: save it as 'CSV UTF-8', or convert it by iconv -f WINDOWS-1252 -t UTF-8."
+        ) from error
+    except pd.errors.ParserWarning as error:
+        raise DataError(
+            f"{name} cannot be read as a table: its rows have more fields than its first line has names."
+        ) from error
+
+
+def _start_of(path: Path | BytesIO) -> bytes:
+    """The first bytes, unpacked."""
+    if isinstance(path, BytesIO):
+        return path.getvalue()[:START]
+    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+        return bytes(file.read(START))
+
+
+def _is_spaced(first: str, separator: str) -> bool:
+    """Whether the names of columns follow their separators with a space, as then the values do: `y, x, g`."""
+    names = _unquoted(first).split(separator)[1:]
+    return bool(names) and all(name.startswith(" ") for name in names)
+
+
+def _check_separator(first: str, separator: str, name: str) -> None:
+    """Refuse a first line without the separator and with others: its columns would be one."""
+    counts = {other: _unquoted(first).count(other) for other in SEPARATORS}
+    other = max(counts, key=lambda each: counts[each])
+    if not counts[separator] and counts[other]:
+        read = f"pd.read_csv(path, sep={other!r}{', decimal=' + repr(',') if other == ';' else ''})"
+        raise DataError(
+            f"{name} has {SEPARATORS[other]} between its columns where {SEPARATORS[separator]} are expected: save it with these, or read it in Python, {read}."
+        )
+
+
+def _unquoted(line: str) -> str:
+    return re.sub(r'"[^"]*"', '""', line)
+
+
+def _check_output(output: Path, data: str, *, overwrite: bool) -> None:
+    """Refuse a place for the fit that cannot be written, or should not be, before anything is sampled."""
+    from mixedbayes.results.files import check_place  # noqa: PLC0415  # xarray takes half a second to import
+
+    if output.exists() and Path(data).exists() and output.samefile(data):
+        raise FileError(f"{output} is the data: save the fit under another name, as fit.nc.")
+    check_place(output, overwrite=overwrite)
 
 
 def _by_address(texts: Sequence[str]) -> dict[str, str]:

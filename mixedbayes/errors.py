@@ -1,9 +1,13 @@
 """What a user is told when something is wrong: one family of exceptions, one of warnings."""
 
+import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from numbers import Integral
 from pathlib import Path
+from reprlib import repr as shortened
+from typing import Any
 
 
 class MixedBayesError(ValueError):
@@ -83,11 +87,51 @@ def _pointed(text: str, place: int) -> str:
     return f"  {line}\n  {' ' * column}^"
 
 
+SHORT = 2
+"""Letters of names that resemble too many others: one must begin the other, but for a letter."""
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """` Did you mean 'x'?` when one of `choices` is close to `name`, else an empty string."""
     by_lower = {choice.lower(): choice for choice in choices}
-    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
+    if name.lower() in by_lower:
+        return _asked(by_lower[name.lower()])
+    near = [lower for lower, choice in by_lower.items() if _may_be(choice, name)]
+    close = get_close_matches(name.lower(), near, n=1, cutoff=0.6)
+    return _asked(by_lower[close[0]]) if close else ""
+
+
+def _may_be(choice: str, name: str) -> bool:
+    """Whether one could be a slip of the other."""
+    short, long = sorted((choice, name), key=len)
+    return len(short) > SHORT or (long.startswith(short) and len(long) == len(short) + 1)
+
+
+def nearest_address(address: str, known: Iterable[str]) -> str:
+    """The same of an address such as `b[x]`: a factor's name stands for all its coefficients, and kinds do not mix."""
+    kind, bracket, rest = address.partition("[")
+    choices = [choice for choice in known if choice.partition("[")[0].strip() == kind.strip()]
+    if not bracket or not choices:
+        return nearest(address, known)
+    inside = rest.rstrip().removesuffix("]")
+    whole = [choice for choice in choices if _without_levels(choice) == _without_levels(f"{kind}[{inside}]")]
+    if whole:
+        return f" Did you mean {listed(map(repr, whole))}?"
+    by_inside = {choice.partition("[")[2].removesuffix("]"): choice for choice in choices}
+    hint = nearest(inside, by_inside)
+    return next(
+        (f" Did you mean {choice!r}?" for key, choice in by_inside.items() if hint == _asked(key)), ""
+    )
+
+
+def _asked(name: str) -> str:
+    return f" Did you mean {name!r}?"
+
+
+def _without_levels(address: str) -> str:
+    """`b[f[T.b]:x]` as `b[f:x]`, without blanks."""
+    kind, _, inside = "".join(address.split()).partition("[")
+    return f"{kind}[{re.sub(r'\[[^\[\]]*\]', '', inside.removesuffix(']'))}]"
 
 
 def counted(number: int, noun: str) -> str:
@@ -101,3 +145,20 @@ def listed(items: Iterable[object], limit: int = 8) -> str:
     if len(texts) <= limit:
         return ", ".join(texts)
     return f"{', '.join(texts[:limit])} and {len(texts) - limit:,} more"
+
+
+def shown(value: Any) -> str:
+    """What was passed, in a few characters: numbers can have a million digits, and tables as many rows."""
+    if isinstance(value, int) and abs(value) >= 10**20:
+        return "a number of more than 20 digits"
+    return " ".join(shortened(value).split())
+
+
+def is_one_of(value: Any, choices: Collection[str]) -> bool:
+    """Whether a value is one of some texts; arrays and tables, which compare item by item, are none."""
+    return isinstance(value, str) and value in choices
+
+
+def whole_number(value: Any) -> int | None:
+    """A whole number of whatever type; None for what is none, as a truth value."""
+    return int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None

@@ -1,12 +1,14 @@
 """The driver: one line a stage, from a formula and a table to a fit."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from mixedbayes.design.design import Design, build_design
 from mixedbayes.design.table import Missing
 from mixedbayes.errors import FileError
+from mixedbayes.inference.elsewhere import unknown_options
 from mixedbayes.inference.engine import Engine, Prepared, engine_of
 from mixedbayes.inference.options import Options
 from mixedbayes.model.build import build_spec
@@ -16,6 +18,10 @@ from mixedbayes.model.text import spec_html, spec_text
 
 if TYPE_CHECKING:
     from mixedbayes.results.fit import Fit
+
+MODEL_OPTIONS = ("family", "link", "priors", "missing", "env")
+OPTIONS = tuple(option.name for option in fields(Options))
+"""What `fit` can be told of the model, and of sampling."""
 
 
 class Model(Prepared):
@@ -43,6 +49,7 @@ class Model(Prepared):
         cores: int | None = None,
         memory: float = 1.0,
         progress: bool = True,
+        **unknown: Any,
     ) -> "Fit":
         """Draw from the posterior.
 
@@ -60,11 +67,12 @@ class Model(Prepared):
                 against divergences.
             seed: The same seed gives the same draws.
             cores: Chains of NUTS at once; None for as many as there are processors. The collapsed method has
-                one thread, beside those of BLAS.
+                one thread.
             memory: GiB for the collapsed method's draws of group effects. Past it fewer of them are kept, down
                 to 400, then in single precision, then none; their means and standard deviations are over all
                 draws nevertheless.
             progress: Whether to show a progress bar, where there is a terminal or a notebook to show it.
+            **unknown: Anything else is refused, with what it is called here.
 
         Returns:
             The fit.
@@ -75,6 +83,8 @@ class Model(Prepared):
         """
         from mixedbayes.results.fit import checked_fit  # noqa: PLC0415  # ArviZ takes seconds to import
 
+        if unknown:
+            raise unknown_options(unknown, OPTIONS)
         options = Options(method, sampler, chains, draws, tune, target_accept, seed, cores, memory, progress)
         return checked_fit(self.spec, *Engine(options).draw(self))
 
@@ -117,6 +127,7 @@ def model(
     priors: Mapping[str, str | Prior] | None = None,
     missing: Missing = "drop",
     env: Mapping[str, Any] | None = None,
+    **unknown: Any,
 ) -> Model:
     """A model, not fitted yet.
 
@@ -129,6 +140,7 @@ def model(
             defaults scaled by the data, printed with the model.
         missing: `"drop"` leaves out, once, every row with a gap in a column used; `"error"` refuses.
         env: Functions and values, by name, that the formula may use beside the published ones.
+        **unknown: Anything else is refused, with what it is called here.
 
     Returns:
         The model; print it, look at `.pymc`, or call `.fit()`.
@@ -137,6 +149,8 @@ def model(
         FormulaError, DataError, FamilyError, PriorError: What was passed does not make a model; the
             message says what, where and what to do.
     """
+    if unknown:
+        raise unknown_options(unknown, MODEL_OPTIONS)
     return Model(build_spec(formula, data, family, link=link, priors=priors, missing=missing, env=env))
 
 
@@ -170,6 +184,8 @@ def fit(
     Raises:
         MixedBayesError: What was passed does not make a model; see `model` and `Model.fit`.
     """
+    if unknown := [name for name in sampling if name not in OPTIONS]:  # before the data are looked at
+        raise unknown_options(unknown, (*MODEL_OPTIONS, *OPTIONS))
     unfitted = model(formula, data, family, link=link, priors=priors, missing=missing, env=env)
     return unfitted.fit(**sampling)
 

@@ -1,5 +1,7 @@
 """The command line: data from files and by name, tables on stdout, every error one line on stderr."""
 
+import codecs
+import csv
 import gzip
 import io
 import json
@@ -53,9 +55,37 @@ def files(tmp_path_factory):
         "bad.feather": b"xx",
         "data.txt": b"a b",
     }
+    plain = SLEEP.to_csv(index=False)
+    written |= {
+        "latin.csv.gz": gzip.compress(written["latin.csv"]),
+        "late latin.csv": plain.encode() + "1,2,Größe\n".encode("latin-1"),
+        "utf16 without mark.csv": plain.encode("utf-16-le"),
+        "semicolons.csv": SLEEP.to_csv(index=False, sep=";", decimal=",").encode(),
+        "tabs.csv": (folder / "data.tsv").read_bytes(),
+        "commas.tsv": plain.encode(),
+        "longer.csv": "".join(
+            f"{i},{line}\n" if i else f"{line}\n" for i, line in enumerate(plain.splitlines())
+        ).encode(),
+        "trailing.csv": "".join(
+            f"{line},\n" if i else f"{line}\n" for i, line in enumerate(plain.splitlines())
+        ).encode(),
+        "strays.csv": plain.replace("249.56", "?").encode(),
+        "spaces.csv": plain.replace(",", ", ").encode(),
+        "spaces.tsv": plain.replace(",", "\t ").encode(),
+        "utf16.csv": plain.encode("utf-16"),
+        "utf16be.csv": codecs.BOM_UTF16_BE + plain.encode("utf-16-be"),
+        "utf16.tsv.gz": gzip.compress((folder / "data.tsv").read_text().encode("utf-16")),
+        "utf8mark.csv": plain.encode("utf-8-sig"),
+        "windows.csv": plain.replace("\n", "\r\n").encode(),
+        "quoted.csv": SLEEP.to_csv(index=False, quoting=csv.QUOTE_ALL).encode(),
+        "penicillin": plain.encode(),
+    }
     for name, content in written.items():
         (folder / name).write_bytes(content)
     (folder / "sleepstudy").mkdir()
+    (folder / "folder.csv").mkdir()
+    (folder / "link.csv").symlink_to(folder / "data.csv")
+    (folder / "hard.csv").hardlink_to(folder / "data.csv")
     return folder
 
 
@@ -70,7 +100,9 @@ def run(files, monkeypatch):
 
     monkeypatch.setattr(command, "fit", fit)
     monkeypatch.chdir(files)
-    return lambda *arguments: CliRunner().invoke(command.main, [str(argument) for argument in arguments])
+    return lambda *arguments, **options: CliRunner().invoke(
+        command.main, [str(argument) for argument in arguments], **options
+    )
 
 
 NAMES = [
@@ -82,6 +114,17 @@ NAMES = [
     "data.parquet",
     "data.feather",
     "sleepstudy",
+    *(
+        "spaces.csv",
+        "spaces.tsv",
+        "utf16.csv",
+        "utf16be.csv",
+        "utf16.tsv.gz",
+        "utf8mark.csv",
+        "windows.csv",
+        "trailing.csv",
+        "quoted.csv",
+    ),
 ]
 
 
@@ -91,6 +134,30 @@ def test_data_are_read_from(run, source):
     assert (result.exit_code, result.stderr) == (0, "")
     assert "Data: 180 rows" in result.stdout
     assert "Group-level effects, Subject (18 levels):" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["data.csv", "data.csv.gz", "data.tsv", "data.tsv.gz"])
+def test_data_are_read_from_standard_input(run, files, name):
+    result = run("fit", FORMULA, "-", input=(files / name).read_bytes())
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == run("fit", FORMULA, name).stdout
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        (b"", "Standard input cannot be read as a table: No columns"),
+        (bytes(range(256)), "Standard input cannot be read as a table"),
+        (b"\x1f\x8b not gzip", "Standard input cannot be read as a table"),
+        (b"y,x,x\n1,2,3\n", "Standard input has more than one column named 'x'"),
+        (b"Reaction,Days,Subject\n", "The data have no rows"),
+    ],
+)
+def test_standard_input_that_is_no_table_is_refused(run, sent, message):
+    result = run("fit", FORMULA, "-", input=sent)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"mixedbayes: {message}")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def tidy_of(data=SLEEP, formula=FORMULA, **options):
@@ -118,6 +185,16 @@ def test_json_parses_back_to_the_tidy_table(run):
     assert_equal(pd.DataFrame(records), tidy_of(conf_level=0.5))
 
 
+def test_the_table_s_intervals_have_the_mass_asked_for(run):
+    half, whole = (
+        run("fit", FORMULA, "sleepstudy", *level).stdout for level in (("--conf-level", "0.5"), ())
+    )
+    assert half.count("l-50% CI u-50% CI") == whole.count("l-95% CI u-95% CI") == 3
+    row = next(line.split() for line in half.splitlines() if line.startswith("Days"))
+    days = tidy_of(effects="fixed", conf_level=0.5).set_index("term").loc["Days"]
+    assert [float(cell) for cell in row[3:5]] == pytest.approx([days.conf_low, days.conf_high], abs=0.005)
+
+
 def test_levels_that_are_numbers_or_dates_are_written(run):
     by_day = run("fit", "Reaction ~ (1 | day) + (1 | Days)", "dates.parquet", "--format", "json")
     levels = [record["level"] for record in json.loads(by_day.stdout) if record["level"] is not None]
@@ -134,6 +211,40 @@ def test_the_output_is_a_fit_that_loads(run, tmp_path):
     assert str(mb.load(path)) + "\n" == result.stdout
 
 
+def test_a_fit_that_is_there_is_replaced_and_another_file_only_if_said(run, tmp_path):
+    path = tmp_path / "fit.nc"
+    arguments = ("fit", FORMULA, "data.csv", "--output", path)
+    assert [run(*arguments).exit_code for _ in range(2)] == [0, 0]
+    path.write_text("thesis")
+    assert run(*arguments).exit_code == 2
+    assert path.read_text() == "thesis"
+    assert run(*arguments, "--overwrite").exit_code == 0
+    assert mb.load(path).spec.design.n == 180
+
+
+HOSTILE = ["\x1b[2J", "\x9b31m", "\x1b]0;title\x07", "\u202eabc", "a\tb", "größe 🙂"]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_labels_are_kept_in_a_pipe_and_cannot_command_a_terminal(run, files, monkeypatch, terminal):
+    SLEEP.assign(Subject=[HOSTILE[i // 10 % 6] for i in range(180)]).to_parquet(files / "hostile.parquet")
+    monkeypatch.setattr(command, "_is_terminal", lambda: terminal)
+    shown = run("fit", FORMULA, "hostile.parquet", "--format", "csv").stdout
+    levels = pd.read_csv(io.StringIO(shown))["level"].dropna().unique()
+    if not terminal:
+        assert sorted(levels) == sorted(HOSTILE)
+        return
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    escaped = {r"\x1b[2J", r"\x9b31m", r"\x1b]0;title\x07", r"\u202eabc", r"a\tb", "größe 🙂"}
+    assert set(levels) == escaped
+
+
+def test_a_stray_text_among_numbers_is_a_note(run, files):
+    SLEEP.assign(Days=["?", *map(str, SLEEP["Reaction"][1:])]).to_csv(files / "stray.csv", index=False)
+    result = run("fit", "Reaction ~ Days + (1 | Subject)", "stray.csv")
+    assert "note: Days holds '?' beside numbers and is a factor of 1" in result.stderr
+
+
 def test_what_the_data_lack_is_a_note_on_stderr(run):
     result = run("fit", "Reaction ~ Days + twice + (1 | Subject)", "gaps.csv", "--format", "csv")
     assert result.exit_code == 0
@@ -145,22 +256,18 @@ def test_what_the_data_lack_is_a_note_on_stderr(run):
 
 
 @pytest.mark.parametrize(
-    ("prior", "line"),
+    ("prior", "address", "text"),
     [
-        ("b[Days]=normal(0, 10)", "normal(0, 10)"),
-        ("b = normal( 0,10 )", "normal(0, 10)"),
-        ("b=normal(0, sigma=10)", "normal(0, 10)"),
-        ("sd[Subject,Days]=exponential(gamma(1, 1))", "exponential(gamma(1, 1))"),
-        ("b[bs(Days, df=4)[1]]=normal(0, 3)", "normal(0, 3)"),
-        ("b[`a=b`]=normal(0, 3)", "normal(0, 3)"),
+        ("b[Days]=normal(0, 10)", "b[Days]", "normal(0, 10)"),
+        ("b = normal( 0,10 )", "b", "normal( 0,10 )"),
+        ("b=normal(0, sigma=10)", "b", "normal(0, sigma=10)"),
+        ("sd[Subject,Days]=exponential(gamma(1, 1))", "sd[Subject,Days]", "exponential(gamma(1, 1))"),
+        ("b[bs(Days, df=4)[1]]=normal(0, 3)", "b[bs(Days, df=4)[1]]", "normal(0, 3)"),
+        ("b[`a=b`]=normal(0, 3)", "b[`a=b`]", "normal(0, 3)"),
     ],
 )
-def test_a_prior_is_split_at_the_equals_sign_outside_brackets(prior, line):
-    address, text = command._split_prior(prior)
-    assert "=" not in address.replace("df=4", "").replace("a=b", "")
-    assert (
-        str(mb.model("y ~ x", {"y": [1, 2, 4], "x": [1, 3, 2]}, priors={"b": text}).spec.priors["b"]) == line
-    )
+def test_a_prior_is_split_at_the_equals_sign_outside_brackets(prior, address, text):
+    assert command._split_prior(prior) == (address, text)
 
 
 def test_priors_reach_the_model(run, tmp_path):
@@ -193,7 +300,17 @@ ERRORS = {
     (FORMULA, "header.csv"): "The data have no rows",
     (FORMULA, "quote.csv"): "cannot be read as a table",
     (FORMULA, "binary.csv"): "cannot be read as a table",
-    (FORMULA, "latin.csv"): "cannot be read as a table.*codec",
+    (FORMULA, "latin.csv"): r"latin\.csv cannot be read as a table: it is not in UTF-8 \(byte 0xf6\).*save it as 'CSV UTF-8', or convert it by iconv",
+    (FORMULA, "latin.csv.gz"): r"latin\.csv\.gz cannot be read as a table: it is not in UTF-8",
+    (FORMULA, "late latin.csv"): r"late latin\.csv cannot be read as a table: it is not in UTF-8",
+    (FORMULA, "utf16 without mark.csv"): "it holds zeros, as text in UTF-16 does",
+    (FORMULA, "semicolons.csv"): r"semicolons\.csv has semicolons between its columns where commas are expected: save it with these, or read it in Python, pd\.read_csv\(path, sep=';', decimal=','\)",
+    (FORMULA, "tabs.csv"): "has tabs between its columns where commas are expected",
+    (FORMULA, "commas.tsv"): "has commas between its columns where tabs are expected",
+    (FORMULA, "longer.csv"): "its rows have more fields than its first line has names",
+    (FORMULA, "folder.csv"): r"folder\.csv is a folder; name a file in it",
+    (FORMULA, "penicillin"): r"penicillin is a file here and also the name of a data set: rename the file .* as penicillin\.csv",
+    ("Reaction ~ Days", "strays.csv"): "The response Reaction holds '\\?' beside numbers, not numbers",
     (FORMULA, "ragged.csv"): "cannot be read as a table.*Expected 2 fields in line 3, saw 4",
     (FORMULA, "plain.csv.gz"): "cannot be read as a table: Not a gzipped file",
     (FORMULA, "short.csv.gz"): "cannot be read as a table: Compressed file ended",
@@ -226,6 +343,16 @@ ERRORS = {
     (FORMULA, "data.csv", "--missing", "keep"): "'keep' is not one of",
     (FORMULA, "data.csv", "--output", "nowhere/fit.nc"): "There is no folder nowhere to save fit.nc in",
     (FORMULA, "data.csv", "--output", "."): "is a directory",
+    (FORMULA, "data.csv", "--output", "data.csv"): r"data\.csv is the data: save the fit under another name",
+    (FORMULA, "data.csv", "--output", "data.csv", "--overwrite"): r"data\.csv is the data: save the fit under another name",
+    (FORMULA, "data.csv", "--output", "./link.csv", "--overwrite"): r"link\.csv is the data",
+    (FORMULA, "data.csv", "--output", "hard.csv", "--overwrite"): r"hard\.csv is the data",
+    (FORMULA, "data.csv", "--output", "data.tsv"): r"data\.tsv is there and holds something else than a fit: .*--overwrite",
+    (FORMULA, "data.csv", "--output", "folder.csv/x/fit.nc"): r"There is no folder folder\.csv/x",
+    (FORMULA, "data.csv", "--output", "/dev/full"): "/dev/full cannot be written: it is no file of a disk",
+    (FORMULA, "data.csv", "--overwrite"): "--overwrite goes with --output",
+    (FORMULA, "data.csv", "--draws", "1000000000"): r"4 chains of draws=1,000,000,000 would take 29\.8 GiB for each parameter",
+    (FORMULA, "data.csv", "--chains", "1000000000"): "chains is at most 10,000",
     (FORMULA, "data.csv", "--wat"): "No such option '--wat'",
     (FORMULA,): "Missing argument 'DATA'",
     (): "Missing argument 'FORMULA'",

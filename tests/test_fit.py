@@ -10,6 +10,7 @@ import pytest
 
 import mixedbayes as mb
 from mixedbayes.errors import ArgumentError, DataError, FamilyError, FormulaError, MixedBayesError, PriorError
+from mixedbayes.inference import memory
 
 RNG = np.random.default_rng(2)
 N = 30
@@ -38,6 +39,36 @@ def model():
         ({"cores": 0}, "cores is a whole number of at least 1, not 0"),
         ({"seed": -1}, "seed is a whole number of at least 0, not -1"),
         ({"seed": 1.5}, r"seed is a whole number of at least 0, not 1\.5"),
+        (
+            {"draws": 10**9},
+            r"4 chains of draws=1,000,000,000 would take 29\.8 GiB for each parameter; at most 1\.0 GiB are taken, 33,554,432 draws of each chain",
+        ),
+        ({"draws": 2**27, "chains": 2}, r"2 chains of draws=134,217,728 would take 2\.0 GiB"),
+        (
+            {"draws": 10**30},
+            r"draws is at most 4,611,686,018,427,387,904, not a number of more than 20 digits",
+        ),
+        ({"draws": 10**10_000}, "draws is at most"),
+        (
+            {"draws": -(10**10_000)},
+            "draws is a whole number of at least 1, not a number of more than 20 digits",
+        ),
+        ({"chains": 10**9}, "chains is at most 10,000, not 1000000000"),
+        ({"tune": 10**12}, "4 chains of tune=1,000,000,000,000 would take"),
+        ({"cores": 10**12}, "cores is at most"),
+        ({"seed": 2**64}, "seed is at most 18,446,744,073,709,551,615"),
+        ({"draws": np.array([5])}, r"draws is a whole number of at least 1, not array\(\[5\]\)"),
+        ({"draws": np.array([5, 6])}, r"draws is a whole number of at least 1, not array"),
+        ({"draws": [100]}, r"draws is a whole number of at least 1, not \[100\]"),
+        ({"draws": np.True_}, "draws is a whole number of at least 1, not np.True_"),
+        ({"draws": 3 + 0j}, "draws is a whole number of at least 1"),
+        ({"memory": np.array([1.0, 2.0])}, "memory is a positive number of GiB"),
+        ({"memory": "1"}, "memory is a positive number of GiB, not '1'"),
+        ({"memory": float("nan")}, "memory is a positive number of GiB, not nan"),
+        ({"sampler": ["nutpie"]}, r"There is no sampler \['nutpie'\]"),
+        ({"method": ["nuts"]}, r"There is no method \['nuts'\]"),
+        ({"method": None}, "There is no method None"),
+        ({"progress": 1}, "progress is True or False, not 1"),
         ({"target_accept": 0}, "target_accept lies between 0 and 1, not 0"),
         ({"target_accept": 1.0}, r"target_accept lies between 0 and 1, not 1\.0"),
         ({"target_accept": float("nan")}, "target_accept lies between 0 and 1, not nan"),
@@ -57,10 +88,30 @@ def test_an_option_out_of_range_is_refused_before_anything_is_built(model, optio
         mb.model(FORMULA, DATA).fit(**options)
 
 
+@pytest.mark.parametrize(
+    ("formula", "options", "message"),
+    [
+        (FORMULA, {"draws": 10_000}, r"40,000 draws of this model take .* and this machine has .* GiB: ask for fewer draws= or chains=, or less memory="),
+        (FORMULA, {"chains": 10_000, "draws": 4}, r"40,000 draws of this model"),
+        (FORMULA, {"method": "nuts", "draws": 10_000}, r"40,000 draws of this model take .* fewer draws= or chains=\."),
+        ("y ~ x", {"draws": 30_000}, "120,000 draws of this model"),
+    ],
+)  # fmt: skip
+def test_draws_that_the_machine_has_no_room_for_are_refused(monkeypatch, formula, options, message):
+    monkeypatch.setattr(memory, "physical_memory", lambda: 2.0**21)
+    with pytest.raises(ArgumentError, match=message):
+        mb.fit(formula, DATA, **options)
+
+
+def test_the_usual_draws_of_a_small_model_take_little(monkeypatch):
+    monkeypatch.setattr(memory, "physical_memory", lambda: 2.0**21)
+    mb.fit(FORMULA, DATA, seed=1, memory=10**400)
+
+
 def test_fit_refuses_what_the_model_s_fit_does():
     with pytest.raises(ArgumentError, match="draws is a whole number"):
         mb.fit(FORMULA, DATA, draws=-1)
-    with pytest.raises(TypeError, match="drawz"):
+    with pytest.raises(ArgumentError, match=r"no option 'drawz'\. Did you mean 'draws'"):
         mb.fit(FORMULA, DATA, drawz=10)
 
 

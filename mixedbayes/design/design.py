@@ -5,6 +5,7 @@
 `build_design` is the stage; it reads as the list of its steps.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
@@ -12,9 +13,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from mixedbayes.design.centring import Centring, at_means, centre
+from mixedbayes.design.centring import Centring, at_means, beyond, centre
 from mixedbayes.design.evaluate import Scope, evaluate, unknown_function
-from mixedbayes.design.functions import FUNCTIONS, VALUES
+from mixedbayes.design.functions import CONTRASTS, FUNCTIONS, VALUES
 from mixedbayes.design.groups import Levels, find_levels, texts_of
 from mixedbayes.design.matrices import Recipe, build_matrix
 from mixedbayes.design.rank import dependent_columns
@@ -27,17 +28,24 @@ from mixedbayes.design.table import (
     index_of,
     open_table,
     read_columns,
+    stray_notes,
     unknown_columns,
 )
-from mixedbayes.errors import ArgumentError, DataError, DesignWarning, counted, listed, warn
-from mixedbayes.language.expressions import functions_in, text_of
+from mixedbayes.errors import ArgumentError, DataError, DesignWarning, FormulaError, counted, listed, warn
+from mixedbayes.language.expressions import Name, functions_in, text_of
 from mixedbayes.language.formula import Formula, GroupTerm
 from mixedbayes.language.parse import parse
 
 type Covariance = Literal["full", "diagonal"]
 
+FAR = 3.0
+"""Spreads of a predictor, from which on zero lies far outside its values."""
+
 SAME = 1e-6
 """Of the size of a number, up to which two are the same but for rounding."""
+
+ROUNDING = 1e-12
+"""Of the size of a column, up to which arithmetic alone sets it apart from a combination of others."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -89,6 +97,15 @@ class Fixed:
         return None if place is None else self.columns.index(self.recipe.columns[place])
 
     @property
+    def nearly(self) -> tuple[str, ...]:
+        """The columns left out to which the others add up only nearly: a small number beside a large one."""
+        rest = [name for name in self.recipe.columns if name not in self.columns]
+        sizes = np.abs(self.X @ self.combination).max(axis=0, initial=0.0)
+        return tuple(
+            name for name, slack, size in zip(rest, self.slack, sizes, strict=True) if slack > ROUNDING * size
+        )
+
+    @property
     def has_intercept(self) -> bool:
         """Whether there is an intercept, the first column."""
         return self.intercept is not None
@@ -97,6 +114,20 @@ class Fixed:
     def slopes(self) -> tuple[str, ...]:
         """Names of the columns but the intercept."""
         return tuple(name for j, name in enumerate(self.columns) if j != self.intercept)
+
+
+class EncodedBlock(NamedTuple):
+    """A block on new data.
+
+    Attributes:
+        X: What multiplies its effects, shape (m, q).
+        codes: Each row's place in the block's levels, shape (m,); -1, -2, ... for those of `unseen`.
+        unseen: Levels that the design does not have, as text.
+    """
+
+    X: np.ndarray
+    codes: np.ndarray
+    unseen: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -128,7 +159,27 @@ class Block:
     @property
     def intercept(self) -> int | None:
         """The place of the intercept among the columns; None if there is none."""
-        return self.recipe.intercept
+        place = self.recipe.intercept
+        return None if place is None else self.columns.index(self.recipe.columns[place])
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Columns left out because they are zero in every row."""
+        return tuple(name for name in self.recipe.columns if name not in self.columns)
+
+    def encode(self, columns: pd.DataFrame, env: Mapping[str, Any]) -> EncodedBlock:
+        """The effects' columns and levels of new data, after a warning where those left out are not zero."""
+        whole = self.recipe.encode(columns, env)
+        kept = [self.recipe.columns.index(name) for name in self.columns]
+        lost = np.delete(whole, kept, axis=1) != 0
+        if lost.any():
+            names = listed(np.array(self.dropped)[lost.any(axis=0)])
+            warn(
+                f"{counted(int(lost.any(axis=1).sum()), 'row')} cannot be told from the data that were fitted, where {names} "
+                f"of {self.name} was zero and was left out: its effects are taken as zero.",
+                DesignWarning,
+            )
+        return EncodedBlock(whole[:, kept], *self.factor.encode(columns))
 
     @property
     def has_correlation(self) -> bool:
@@ -139,20 +190,6 @@ class Block:
         bar = "||" if self.covariance == "diagonal" else "|"
         levels = listed(texts_of(self.levels), 4)
         return f"({', '.join(self.columns)} {bar} {self.name}): {len(self.levels):,} levels ({levels})"
-
-
-class EncodedBlock(NamedTuple):
-    """A block on new data.
-
-    Attributes:
-        X: What multiplies its effects, shape (m, q).
-        codes: Each row's place in the block's levels, shape (m,); -1, -2, ... for those of `unseen`.
-        unseen: Levels that the design does not have, as text.
-    """
-
-    X: np.ndarray
-    codes: np.ndarray
-    unseen: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -280,9 +317,7 @@ class Design:
             )
         columns = alike(columns, self.data)
         encoded = {
-            block.name: EncodedBlock(block.recipe.encode(columns, self.env), *block.factor.encode(columns))
-            for block in self.groups
-            if block.name in names
+            block.name: block.encode(columns, self.env) for block in self.groups if block.name in names
         }
         return Encoded(
             X=self.fixed.encode(columns, self.env),
@@ -323,6 +358,8 @@ def build_design(
     """
     if env is not None and not isinstance(env, Mapping):
         raise ArgumentError(f"env is a mapping from names to functions and values, not {type(env).__name__}.")
+    if isinstance(data, str | Formula) and not isinstance(formula, str | Formula):
+        raise ArgumentError("The formula comes first and the data second, as in fit('y ~ x', data).")
     env = dict(env or {})
     table = open_table(data)
     parsed = formula if isinstance(formula, Formula) else parse(formula, table.columns)
@@ -333,11 +370,16 @@ def build_design(
     groups = build_blocks(parsed.groups, columns, env)
     states: tuple[dict[str, Any], ...] = tuple({} for _ in parsed.offsets)
     offset = build_offset(parsed, columns, env, states)
+    plain = [each.name for each in parsed.expressions(response=False) if isinstance(each, Name)]
     notes = (
         *row_notes(rows),
-        *column_notes(fixed.dropped),
+        *stray_notes(columns, plain),
+        *column_notes([name for name in fixed.dropped if name not in fixed.nearly]),
+        *near_notes(fixed.nearly),
         *(note for block in groups for note in column_notes(block.recipe.empty, f" of {block.name}")),
+        *(note for block in groups for note in zero_notes(block)),
         *(note for term, block in zip(parsed.groups, groups, strict=True) for note in bar_notes(term, block)),
+        *independence_notes(groups),
     )
     batches = (len(rows.kept),)
     return Design(parsed, response, fixed, offset, groups, rows, notes, columns, env, states, batches)
@@ -355,11 +397,20 @@ def column_names(formula: Formula, columns: Sequence[str], env: Mapping[str, Any
     """The columns that the formula uses; every name that is nothing else must be one."""
     names = formula.names()
     grouping = {name for group in formula.groups for name in group.group}
+    alone = {part.name for part in formula.expressions(response=True) if isinstance(part, Name)}
     unknown = [
-        name for name in names if name not in columns and (name in grouping or name not in {*env, *VALUES})
+        name
+        for name in names
+        if name not in columns
+        and (name in grouping or (name not in env and (name in alone or name not in VALUES)))
     ]
+    numbers = [name for name in unknown if re.fullmatch(r"\d+(\.\d*)?[eE]\d+", name)]
+    if numbers:
+        raise FormulaError(
+            f"{numbers[0]} is a number, which is no term; multiply and add in I(...), as I(2 * x)."
+        )
     if unknown:
-        raise unknown_columns(unknown, columns, (*env, *VALUES))
+        raise unknown_columns(unknown, columns, (*env, *CONTRASTS))
     used = [name for name in names if name in columns]
     if not used:
         raise DataError("The formula uses no column of the data.")
@@ -396,7 +447,7 @@ def build_blocks(
         if term.group not in found:
             found[term.group] = find_levels(term.group, columns)
         levels, codes = found[term.group]
-        X, recipe = build_matrix(term.terms, columns, env)
+        X, recipe = build_matrix(term.terms, columns, env, of_group=True)
         group = ":".join(term.group)
         if any(block.group == group and block.factor.columns != term.group for block in blocks):
             raise DataError(f"Two groups would both be named {group!r}; rename a column.")
@@ -406,10 +457,19 @@ def build_blocks(
             name = f"{group}.{number}"
         named.add(name)
         covariance: Covariance = "full" if term.correlated else "diagonal"
+        kept = np.flatnonzero(X.any(axis=0)).tolist()
+        if not kept:
+            zero = f"{listed(recipe.columns)} {'is' if len(recipe.columns) == 1 else 'are'} zero in every row"
+            raise DataError(f"{term!r}: {zero}, so that nothing varies by {group}; leave the term out.")
         moved = at_means(term.terms, X, columns, env)
-        centring = centre(X, X if dependent_columns(moved) else moved, recipe.intercept)
+        if len(kept) < X.shape[1]:
+            X, moved = X[:, kept], moved[:, kept]
+            X.flags.writeable = False
+        place = None if recipe.intercept is None else kept.index(recipe.intercept)
+        centring = centre(X, X if dependent_columns(moved) else moved, place)
+        names = tuple(recipe.columns[j] for j in kept)
         blocks.append(
-            Block(name, group, recipe.columns, X, levels.labels, codes, covariance, centring, recipe, levels)
+            Block(name, group, names, X, levels.labels, codes, covariance, centring, recipe, levels)
         )
     return tuple(blocks)
 
@@ -445,6 +505,23 @@ def column_notes(dropped: Sequence[str], where: str = "") -> tuple[str, ...]:
     return (f"{these} {listed(dropped)}{where} {are} of the others and left out.",)
 
 
+def near_notes(columns: Sequence[str]) -> tuple[str, ...]:
+    """What to say of columns left out because they vary too little for their size."""
+    return tuple(
+        f"Column {name} differs from a linear combination of the others by less than a ten-millionth of its size and is left "
+        "out, as in R; less its mean, as with center(x), it stays."
+        for name in columns
+    )
+
+
+def zero_notes(block: Block) -> tuple[str, ...]:
+    """What to say of effects left out."""
+    if not block.dropped:
+        return ()
+    these, are = ("Column", "is") if len(block.dropped) == 1 else ("Columns", "are")
+    return (f"{these} {listed(block.dropped)} of {block.name} {are} zero in every row and left out.",)
+
+
 def bar_notes(term: GroupTerm, block: Block) -> tuple[str, ...]:
     """What to say where lme4 reads `||` otherwise: it leaves the effects of a factor correlated."""
     factors = block.recipe.factors
@@ -453,3 +530,30 @@ def bar_notes(term: GroupTerm, block: Block) -> tuple[str, ...]:
     return (
         f"{term!r}: all effects are independent, those of the factor {listed(factors)} too; lme4 would leave these correlated.",
     )
+
+
+def independence_notes(groups: Sequence[Block]) -> tuple[str, ...]:
+    """What to say where a group's intercept and slopes are independent at a zero that is far from the data."""
+    notes = []
+    for block in groups:
+        if block.intercept is None:
+            continue
+        for name, x in independent_of(block, groups):
+            if beyond(x) > FAR:
+                notes.append(
+                    f"In {block.group}, the intercept and the effect of {name} are independent where {name} is 0, far from its values "
+                    f"({x.min():.6g} to {x.max():.6g}): write (1 + {name} | {block.group}), or take the mean {x.mean():.6g} off {name} first."
+                )
+    return tuple(notes)
+
+
+def independent_of(block: Block, groups: Sequence[Block]) -> list[tuple[str, np.ndarray]]:
+    """The effects that are declared independent of a block's intercept: its own by `||`, and those of `(0 + x | g)` beside it."""
+    return [
+        (name, x)
+        for other in groups
+        if other.group == block.group
+        and ((other is block and block.covariance == "diagonal") or other.intercept is None)
+        for j, (name, x) in enumerate(zip(other.columns, other.X.T, strict=True))
+        if j != other.intercept
+    ]

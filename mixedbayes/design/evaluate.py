@@ -14,12 +14,14 @@ import pandas as pd
 
 from mixedbayes.design.functions import (
     BASES,
+    CONTRASTS,
     FUNCTIONS,
     MAX_BASIS,
     TAKES_ANYTHING,
     VALUES,
 )
 from mixedbayes.errors import DataError, MixedBayesError, listed, nearest
+from mixedbayes.language import elsewhere
 from mixedbayes.language.expressions import (
     Array,
     Call,
@@ -94,16 +96,23 @@ class Scope:
 
 def unknown_function(name: str, env: Mapping[str, Any]) -> DataError:
     """The error for a call of something that nobody provided."""
+    if name in env:
+        return DataError(
+            f"A formula has no function {name}(): {name!r} of env is a value, {type(env[name]).__name__}, and cannot be called."
+        )
+    if name in elsewhere.FUNCTIONS:
+        return DataError(f"A formula has no function {name}(): {elsewhere.FUNCTIONS[name]}.")
     known = [key for key in FUNCTIONS if not key.startswith("np.")]
     head, dot, _ = name.partition(".")
     if dot and head not in {key.partition(".")[0] for key in FUNCTIONS}:
         return DataError(
             f"A formula has no function {name}(): it cannot reach into {head!r}, for nothing has attributes there. "
-            f"Compute the column first, or pass a function in env={{...}}. Known: {listed(known, 60)}."
+            "Compute the column first, or pass a function in env={...}."
         )
     hint = nearest(name, [*known, *env])
+    offered = hint or f" Known: {listed([key for key in known if key not in CONTRASTS], 60)}."
     return DataError(
-        f"A formula has no function {name}(); pass your own as env={{{name!r}: function}}.{hint} Known: {listed(known, 60)}."
+        f"A formula has no function {name}(); compute the column first, or pass your own as env={{{name!r}: function}}.{offered}"
     )
 
 

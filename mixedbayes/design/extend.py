@@ -79,14 +79,25 @@ def _check_response(design: Design) -> None:
 
 
 def _joined(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """Both frames' rows; categories are the second's, which begin with the first's."""
-    first = {
-        name: one[name].cat.set_categories(other[name].cat.categories)
-        if isinstance(one[name].dtype, pd.CategoricalDtype)
-        else one[name]
-        for name in one
-    }
-    return pd.concat([pd.DataFrame(first), other], ignore_index=True)
+    """Both frames' rows; categories are the second's, which begin with the first's.
+
+    Raises:
+        DataError: Whole numbers of the one are beyond those of the other, so that no type holds both.
+    """
+    first: dict[str, pd.Series] = {}
+    second: dict[str, pd.Series] = {}
+    for name in one:
+        a, b = one[name], other[name]
+        if isinstance(a.dtype, pd.CategoricalDtype):
+            a = a.cat.set_categories(b.cat.categories)
+        elif {a.dtype.kind, b.dtype.kind} == {"i", "u"}:
+            if min(a.min(), b.min()) < 0:
+                raise DataError(
+                    f"{name} holds numbers below zero and beyond 2**63, which no 64 bits hold together."
+                )
+            a, b = a.astype(np.uint64), b.astype(np.uint64)
+        first[name], second[name] = a, b
+    return pd.concat([pd.DataFrame(first), pd.DataFrame(second)], ignore_index=True)
 
 
 def _more_levels(levels: Levels, columns: pd.DataFrame) -> tuple[Levels, np.ndarray]:

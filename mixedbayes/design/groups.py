@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ class Levels:
         Those have the codes -1, -2, ... in the order in which they are returned, that of their first rows.
         """
         places = [
-            pd.Index(values).get_indexer(pd.Index(_plain(data[name])))
+            _places(values, _plain(data[name]))
             for name, values in zip(self.columns, self.values, strict=True)
         ]
         known = _mixed(list(self.combinations.T), self.values)
@@ -60,7 +61,7 @@ class Levels:
         theirs = np.column_stack(
             [move[place] for move, place in zip(moves, other.combinations.T, strict=True)]
         )
-        labels = pd.Index(self.labels).append(pd.Index(other.labels)).to_numpy()
+        labels = _appended(self.labels, other.labels)
         return _frozen(Levels(self.columns, values, np.concatenate([self.combinations, theirs]), labels))
 
 
@@ -72,8 +73,9 @@ def find_levels(columns: Sequence[str], data: pd.DataFrame) -> tuple[Levels, np.
     """
     levels, codes = find_all_levels(columns, data)
     if len(levels.labels) == 1:
+        label, text = levels.labels[0], texts_of(levels.labels)[0]
         raise DataError(
-            f"The group {':'.join(columns)} has one level, {_plain(data[columns[0]])[0]!r}; nothing varies between levels. Leave the term out."
+            f"The group {':'.join(columns)} has one level, {repr(text) if isinstance(label, str) else text}; nothing varies between levels. Leave the term out."
         )
     return levels, codes
 
@@ -105,9 +107,24 @@ def _frozen(levels: Levels) -> Levels:
 
 def _merged(mine: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One column's levels and those of another that it lacks after them; and where the other's are among them."""
-    known, other = pd.Index(mine), pd.Index(theirs)
-    whole = known.append(other[~other.isin(known)])
-    return whole.to_numpy(), whole.get_indexer(other)
+    new = pd.Index(theirs)[_places(mine, theirs) < 0]
+    whole = _appended(mine, new.to_numpy())
+    return whole, _places(whole, theirs)
+
+
+def _appended(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The one and then the other, without making int64 and uint64 floats."""
+    if {one.dtype.kind, other.dtype.kind} == {"i", "u"}:
+        kind: Any = object if min(one.min(initial=0), other.min(initial=0)) < 0 else np.uint64
+        return np.concatenate([one.astype(kind), other.astype(kind)])
+    return pd.Index(one).append(pd.Index(other)).to_numpy()
+
+
+def _places(levels: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Where each value is among the levels, -1 for those that are none of them; numbers of two kinds are not rounded."""
+    mixed = levels.dtype != values.dtype and {levels.dtype.kind, values.dtype.kind} <= set("iuf")
+    one, other = (pd.Index(each.astype(object) if mixed else each) for each in (levels, values))
+    return one.get_indexer(other)
 
 
 def _factorized(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:

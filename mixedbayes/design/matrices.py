@@ -32,6 +32,22 @@ MAX_CELLS = 500_000_000
 MAX_COLUMNS = 5_000
 """Columns of the widest matrix that is built."""
 
+MAX_EFFECTS = 100
+"""Effects of one bar term: so many have 4,950 correlations, and no sampler comes to an end with more."""
+
+
+class EncodedFactor(dict[str, Any]):
+    """The columns of one factor of a term, by name.
+
+    Attributes:
+        factor: Its text.
+        is_categorical: Whether it has levels.
+    """
+
+    def __init__(self, columns: Mapping[str, Any], factor: str, *, is_categorical: bool) -> None:
+        super().__init__(columns)
+        self.factor, self.is_categorical = factor, is_categorical
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Recipe:
@@ -76,14 +92,20 @@ class Recipe:
 
 
 def build_matrix(
-    terms: Sequence[Term], columns: pd.DataFrame, env: Mapping[str, Any], *, about_means: bool = False
+    terms: Sequence[Term],
+    columns: pd.DataFrame,
+    env: Mapping[str, Any],
+    *,
+    of_group: bool = False,
+    about_means: bool = False,
 ) -> tuple[np.ndarray, Recipe]:
-    """The matrix of the terms, shape (n, p), and its recipe.
+    """The matrix of the terms, shape (n, p), and its recipe; the effects of a group are fewer.
 
     Args:
         terms: Of a formula's population level, or of a bar's left side.
         columns: Of the data.
         env: Functions and values by name.
+        of_group: Whether these are the effects of a group, of which there are fewer.
         about_means: Whether each numeric factor is taken about its mean before products are formed.
 
     Raises:
@@ -91,14 +113,19 @@ def build_matrix(
     """
     formula = SimpleFormula(list(terms), _ordering="none")
     spec = ModelSpec(formula=formula, output="numpy", na_action="ignore")
-    return _matrix(spec, columns, env, about_means=about_means)
+    return _matrix(spec, columns, env, of_group=of_group, about_means=about_means)
 
 
 def _matrix(
-    spec: ModelSpec, columns: pd.DataFrame, env: Mapping[str, Any], *, about_means: bool = False
+    spec: ModelSpec,
+    columns: pd.DataFrame,
+    env: Mapping[str, Any],
+    *,
+    of_group: bool = False,
+    about_means: bool = False,
 ) -> tuple[np.ndarray, Recipe]:
     materializer = Materializer(columns, env)
-    materializer.about_means = about_means
+    materializer.of_group, materializer.about_means = of_group, about_means
     try:
         with np.errstate(all="ignore"):
             matrix = materializer.get_model_matrix(spec)
@@ -124,6 +151,7 @@ class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is ty
     width = 0
     evaluated = 0
     about_means = False
+    of_group = False
 
     @override
     def _lookup(self, name: str) -> tuple[Any, set[Any]]:
@@ -135,7 +163,7 @@ class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is ty
     def _evaluate(self, expr: str, metadata: Any, spec: ModelSpec) -> tuple[Any, set[Any]]:  # noqa: ARG002  # formulaic gives it
         expression = expression_of(Factor(expr, eval_method="python"))
         value = evaluate(expression, Scope(self.data, self.context, spec.transform_state))
-        self.evaluated += self._check_size(expr, _columns_of(value), self.evaluated)
+        self.evaluated += self._check_size([expr], _columns_of(value), self.evaluated)
         usable = _usable(value, expr, self.data.index)
         return _about_mean(usable) if self.about_means else usable, set()
 
@@ -182,7 +210,8 @@ class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is ty
     def _encode_evaled_factor(
         self, factor: Any, spec: ModelSpec, drop_rows: Any, reduced_rank: bool = False
     ) -> dict[str, Any]:
-        if factor.metadata.kind is Factor.Kind.CATEGORICAL:
+        is_categorical = factor.metadata.kind is Factor.Kind.CATEGORICAL
+        if is_categorical:
             values = factor.values.__wrapped__  # noqa: PD011  # of formulaic
             if np.ndim(values) != 1:
                 raise DataError(f"{factor.expr}: the levels of a factor are those of one column.")
@@ -192,30 +221,42 @@ class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is ty
                 raise DataError(
                     f"{factor.expr} has {counted(len(new), 'level')} that the model has not seen: {listed(map(repr, new))}. It knows {listed(map(repr, known), 20)}."
                 )
-            self._check_size(factor.expr, len(levels), self.width)
+            self._check_size([factor.expr], len(levels), self.width, groups=[factor.expr])
         try:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("error", DataMismatchWarning)  # levels=[...] that leave some out
-                return super()._encode_evaled_factor(factor, spec, drop_rows, reduced_rank)
+                encoded = super()._encode_evaled_factor(factor, spec, drop_rows, reduced_rank)
+                return EncodedFactor(encoded, factor.expr, is_categorical=is_categorical)
         except DataMismatchWarning as error:
             raise DataError(f"{factor.expr} names only some of the levels that occur.") from error
         except (FormulaicError, ValueError, TypeError, LookupError) as error:  # contrasts that do not fit
-            raise DataError(f"{factor.expr} cannot be coded: {error}") from error
+            said = str(error).rstrip(".")
+            has = f" Its levels are {listed(map(repr, levels.tolist()))}." if is_categorical else ""
+            raise DataError(f"{factor.expr} cannot be coded: {said}.{has}") from error
 
     @override
     def _get_columns_for_term(
-        self, factors: list[dict[str, Any]], spec: ModelSpec, scale: float = 1
+        self, factors: list[EncodedFactor], spec: ModelSpec, scale: float = 1
     ) -> dict[str, Any]:
-        name = ":".join(next(iter(factor), "") for factor in factors)
-        self.width += self._check_size(name, prod(len(factor) for factor in factors), self.width)
+        names = [factor.factor for factor in factors]
+        groups = [factor.factor for factor in factors if factor.is_categorical]
+        columns = prod(len(factor) for factor in factors)
+        self.width += self._check_size(names, columns, self.width, groups=groups)
         return super()._get_columns_for_term(factors, spec, scale)
 
-    def _check_size(self, name: str, columns: int, before: int) -> int:
-        """The number of columns, if there is room for so many beside those before."""
-        width = before + columns
+    def _check_size(
+        self, factors: Sequence[str], columns: int, before: int, groups: Sequence[str] = ()
+    ) -> int:
+        """The number of columns, if there is room for so many of a product of factors beside those before."""
+        width, name = before + columns, ":".join(factors)
+        meant = f" Is {':'.join(groups)} a group, (1 | {':'.join(groups)})?" if groups else ""
+        if self.of_group and width > MAX_EFFECTS:
+            raise DataError(
+                f"{name} would make {columns:,} effects for each level of a group, which has at most {MAX_EFFECTS}.{meant}"
+            )
         if width > MAX_COLUMNS or width * len(self.data) > MAX_CELLS:
             raise DataError(
-                f"{name} would make {columns:,} columns over {len(self.data):,} rows, too many to hold; is it a group, (1 | {name})?"
+                f"{name} would make {columns:,} columns over {len(self.data):,} rows, too many to hold.{meant}"
             )
         return columns
 

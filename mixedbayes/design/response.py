@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mixedbayes.design.evaluate import Scope, evaluate
-from mixedbayes.design.table import finite
+from mixedbayes.design.table import finite, strays
 from mixedbayes.errors import DataError, listed
 from mixedbayes.language.expressions import Call, Expression, text_of
 from mixedbayes.language.formula import Response
@@ -43,6 +43,13 @@ class ResponseValues:
             return None
         other, success = self.levels
         return f"{self.name} = {success!r} (against {other if isinstance(other, Others) else repr(other)})"
+
+    @property
+    def held(self) -> str:
+        """What its levels are, in words: of numbers and some strays these."""
+        levels = self.levels or ()
+        odd = strays(levels)
+        return f"{listed(map(repr, odd), 4)} beside numbers" if odd else listed(map(repr, levels), 4)
 
     def __str__(self) -> str:
         if self.levels is not None:

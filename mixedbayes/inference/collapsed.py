@@ -151,6 +151,19 @@ class Collapsed:
         return self.moments.n - self.m - sum(stage.effects for stage in self.stages)
 
     @cached_property
+    def size(self) -> float:
+        """The root mean square of y as the moments' frame has it; 1 where y is zero."""
+        return float(np.sqrt(self.moments.total[-1, -1] / self.moments.n)) or 1.0
+
+    @property
+    def least_sigma(self) -> float:
+        """A sigma beside which sums of squares of y are lost in rounding: it moves the log density by some tenths.
+
+        That is, n eps (size / sigma)^2 is 1. What was measured, n being 100 to a million, is a tenth to a half of it.
+        """
+        return self.size * float(np.sqrt(np.finfo(float).eps * self.moments.n))
+
+    @cached_property
     def penalty(self) -> np.ndarray:
         """1, and 0 for coefficients with flat priors; shape (m,)."""
         return np.concatenate([np.ones(self.ends[-1]), 1.0 - self.flat])
@@ -242,7 +255,8 @@ class Collapsed:
                 + (self.penalty * root.w**2).sum(axis=1)
             )
             log_density = log_likelihood + point.log_prior
-        log_density = np.where(np.isfinite(log_density), log_density, -np.inf)
+        is_known = np.isfinite(log_density) & (point.sigma > self.least_sigma)
+        log_density = np.where(is_known, log_density, -np.inf)
         return Solved(point, factors, stages, root, log_density)
 
     def _eliminate(
@@ -305,7 +319,8 @@ class Collapsed:
         above: dict[int, np.ndarray] = {}  # of whole stages, (q, B, L)
         for place, i in enumerate(self.crossed):
             L, q = self.moments.own[i].shape[:2]
-            values = x[:, self.ends[place] : self.ends[place + 1]].reshape(B, L, q) @ self.to_zero[i].T
+            values = x[:, self.ends[place] : self.ends[place + 1]].reshape(B, L, q)
+            values = values if _is_one(self.to_zero[i]) else values @ self.to_zero[i].T
             effects[i] = values[wanted]
             if kept is not None:
                 sums[i] = np.stack([*_sums(values, axis=0), np.zeros((L, q))])
@@ -327,16 +342,16 @@ class Collapsed:
                 mean = np.einsum("ab...,b...->a...", stage.V, e)
                 T = self.to_zero[constant.factor]
                 if kept is not None:
-                    at_zero = np.tensordot(T, mean, 1)
-                    variance = np.einsum("ab,ac,bckl,k->al", T, T, stage.V, solved.point.sigma**2)
-                    sums[constant.factor][:, levels] = np.swapaxes([*_sums(at_zero, axis=1), variance], 1, 2)
+                    variance = np.einsum("abkl,ab,k->al", _times(T, stage.V), T, solved.point.sigma**2)
+                    at_zero = _sums(_times(T, mean), axis=1)
+                    sums[constant.factor][:, levels] = np.swapaxes([*at_zero, variance], 1, 2)
                 drawn = wanted if place == 0 else np.ones(B, dtype=bool)  # what is below needs all
                 noise = rng.standard_normal((q, int(drawn.sum()), mean.shape[-1]))
                 moved = np.einsum("acbl,abl->cbl", stage.half[:, :, drawn], noise)
                 values = mean[:, drawn] + solved.point.sigma[drawn, None] * moved
                 if place:
                     above[constant.factor], values = values, values[:, wanted]
-                effects[constant.factor][:, levels] = np.moveaxis(np.tensordot(T, values, 1), 0, -1)
+                effects[constant.factor][:, levels] = np.moveaxis(_times(T, values), 0, -1)
         order = range(len(self.moments.groups))
         return Drawn(
             (x[:, start:] + solved.point.location.T) @ self.moments.frame.fixed.T,
@@ -398,6 +413,16 @@ class Collapsed:
                 front[q:, q:] = N_bar
                 N_bar = front[..., self.stages[place - 1].parent]
         return total
+
+
+def _is_one(T: np.ndarray) -> bool:
+    """Whether it is the identity."""
+    return bool((np.eye(len(T)) == T).all())
+
+
+def _times(T: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """T times the vectors along the first axis."""
+    return values if _is_one(T) else np.tensordot(T, values, 1)
 
 
 def _sums(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mixedbayes.errors import ArgumentError, listed, nearest
+from mixedbayes.inference.elsewhere import unknown_options
+from mixedbayes.inference.memory import check_memory
 from mixedbayes.inference.options import Options, check_installed
 from mixedbayes.model.spec import ModelSpec
 
@@ -79,6 +80,7 @@ class Engine:
 
         check_installed(self.options)
         choice = choose(model.spec, self.options, lambda: model.collapsed)
+        check_memory(model.spec, choice.method, self.options)
         idata = _draw(model, choice.method, self.options, after)
         idata["sample_stats"].attrs |= {METHOD: str(choice), OPTIONS: json.dumps(asdict(self.options))}
         moments = model.collapsed.moments if choice.method == "collapsed" else None
@@ -152,11 +154,9 @@ class Engine:
 
     def _with(self, sampling: Mapping[str, Any]) -> "Engine":
         known = [option.name for option in fields(Options)]
-        for name in sampling:
-            if name not in known:
-                raise ArgumentError(
-                    f"There is no option {name!r}.{nearest(str(name), known)} Options: {listed(known, 20)}."
-                )
+        unknown = [name for name in sampling if name not in known]
+        if unknown:
+            raise unknown_options(unknown, known)
         return Engine(replace(self.options, **sampling))
 
 

@@ -215,7 +215,7 @@ def _rows(
 
 
 def _times(X: np.ndarray, A: np.ndarray) -> np.ndarray:
-    """X A, without a copy where A is one."""
+    """X A, without a copy where A is the identity."""
     return X if (np.eye(len(A)) == A).all() else X @ A
 
 

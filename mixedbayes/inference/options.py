@@ -5,14 +5,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from numbers import Real
-from operator import index
 from typing import Any
 
-from mixedbayes.errors import ArgumentError, listed, nearest
+from mixedbayes.errors import ArgumentError, counted, is_one_of, listed, nearest, shown, whole_number
 from mixedbayes.work import somebody_watches
 
 METHODS = ("auto", "collapsed", "nuts")
 GIB = 2.0**30
+
+MOST = 2**27
+"""Draws in all: 1 GiB for each parameter. More is a slip of the keyboard, or a file made to harm."""
+
+WHOLE = {
+    "chains": (1, 10_000),
+    "draws": (1, 2**62),  # MOST has the last word
+    "tune": (1, 2**62),
+    "cores": (1, 2**31),
+    "seed": (0, 2**64 - 1),  # as samplers take it
+}
+"""Options that are whole numbers, with the least and the largest."""
+
+LARGEST = 1e9
+"""GiB that memory= is taken for at most: as good as infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +66,39 @@ class Options:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
+        if not is_one_of(self.method, METHODS):
             raise ArgumentError(
-                f"There is no method {self.method!r}.{nearest(str(self.method), METHODS)} Known: {', '.join(METHODS)}."
+                f"There is no method {shown(self.method)}.{nearest(shown(self.method), METHODS)} Known: {', '.join(METHODS)}."
             )
-        if self.sampler is not None and self.sampler not in SAMPLERS:
+        if self.sampler is not None and not is_one_of(self.sampler, SAMPLERS):
             raise ArgumentError(
-                f"There is no sampler {self.sampler!r}.{nearest(str(self.sampler), SAMPLERS)} Known: {', '.join(SAMPLERS)}."
+                f"There is no sampler {shown(self.sampler)}.{nearest(shown(self.sampler), SAMPLERS)} Known: {', '.join(SAMPLERS)}."
             )
-        least = {"chains": 1, "draws": 1, "tune": 1, "cores": 1, "seed": 0}
-        for name, lowest in least.items():
+        for name, (lowest, highest) in WHOLE.items():
             value = getattr(self, name)
-            optional = value is None and name != "chains"
-            if not optional and (
-                isinstance(value, bool) or not hasattr(value, "__index__") or value < lowest
-            ):
-                raise ArgumentError(f"{name} is a whole number of at least {lowest}, not {value!r}.")
-            if value is not None:
-                object.__setattr__(self, name, index(value))  # plain, whoever's number it was
+            if value is None and name != "chains":
+                continue
+            whole = whole_number(value)
+            if whole is None or whole < lowest:
+                raise ArgumentError(f"{name} is a whole number of at least {lowest}, not {shown(value)}.")
+            if whole > highest:
+                raise ArgumentError(f"{name} is at most {highest:,}, not {shown(whole)}.")
+            object.__setattr__(self, name, whole)  # plain, whoever's number it was
+        each = max(self.draws or 1, self.tune or 1)
+        if self.chains * each > MOST:
+            what = f"draws={each:,}" if each == self.draws else f"tune={each:,}"
+            raise ArgumentError(
+                f"{counted(self.chains, 'chain')} of {what} would take {8 * self.chains * each / GIB:,.1f} GiB for each parameter; "
+                f"at most {8 * MOST / GIB:,.1f} GiB are taken, {MOST // self.chains:,} draws of each chain."
+            )
         accept = self.target_accept
         if accept is not None and (not _is_number(accept) or not 0 < accept < 1):
-            raise ArgumentError(f"target_accept lies between 0 and 1, not {accept!r}.")
+            raise ArgumentError(f"target_accept lies between 0 and 1, not {shown(accept)}.")
         if not _is_number(self.memory) or not self.memory > 0:
-            raise ArgumentError(f"memory is a positive number of GiB, not {self.memory!r}.")
+            raise ArgumentError(f"memory is a positive number of GiB, not {shown(self.memory)}.")
         if not isinstance(self.progress, bool):
-            raise ArgumentError(f"progress is True or False, not {self.progress!r}.")
-        object.__setattr__(self, "memory", float(self.memory))
+            raise ArgumentError(f"progress is True or False, not {shown(self.progress)}.")
+        object.__setattr__(self, "memory", float(min(self.memory, LARGEST)))
         object.__setattr__(self, "target_accept", None if accept is None else float(accept))
         if self.method == "collapsed" and self.for_nuts:
             raise ArgumentError(

@@ -83,6 +83,9 @@ UNARY: dict[type[ast.AST], str] = {ast.USub: "-", ast.UAdd: "+", ast.Invert: "~"
 CONSTANTS = {"TRUE": True, "FALSE": False, "NULL": None}
 """R's spellings, read as Python's."""
 
+ALIASES = {"as.factor": "factor"}
+"""Functions that have two names; the first is read as the second."""
+
 SYNTAX = {
     "True",
     "False",
@@ -121,7 +124,7 @@ MAX_CHAIN = 150
 MAX_REMEMBERED = 500
 """Characters of the longest expression that is kept once read."""
 
-_DOUBTFUL = re.compile(r"""\\(?![\\'"abfnrtvxuUN0-7\n])""")
+_DOUBTFUL = re.compile(r"""(?<!\\)(?:\\\\)*\\(?![\\'"abfnrtvxuUN0-7\n])""")
 
 MAX_DEPTH = 50
 """Nesting beyond which an expression is refused: nobody writes it, and recursion has its limit."""
@@ -130,8 +133,11 @@ _SPELT_OTHERWISE = {
     "%%": "R's %% is written % here; it binds no tighter than *.",
     "%/%": "R's %/% is written // here; it binds no tighter than *.",
     "%in%": "%in% stands between terms; for a test write (a == 'x') | (a == 'y').",
-    "#": "A formula has no comments.",
+    "#": "A comment has no place here.",
     "<-": "A keyword takes =.",
+    "[,": "scale(x) and center(x) are columns as they are, without [, 1].",
+    "$": "Columns are named alone, without their table: y and not d$y.",
+    "~": "The '~' of a formula stands outside brackets.",
 }
 _LOGICAL = (ast.BitAnd, ast.BitOr)
 _BRACKET_COMPARISONS = (
@@ -200,7 +206,10 @@ def is_bare(name: str) -> bool:
     """Whether a formula writes the name without backticks."""
     parts = name.split(".")
     return name not in CONSTANTS and all(
-        part.isidentifier() and _WORD.fullmatch(part) and part not in SYNTAX and not part.startswith("__")
+        part.isidentifier()
+        and _WORD.fullmatch(part)
+        and (len(parts) > 1 or part not in SYNTAX)
+        and not part.startswith("__")
         for part in parts
     )
 
@@ -221,7 +230,7 @@ def parse_expression(text: str) -> Expression:
 def _parsed(text: str) -> Expression:
     source, places, names = _pythonic(text)
     if doubtful := _DOUBTFUL.search(source):  # Python would warn, and keep the backslash
-        raise _unreadable(text, places[doubtful.start()])
+        raise _unreadable(text, places[doubtful.end() - 1])
     try:
         tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
@@ -302,8 +311,11 @@ def _parsed(text: str) -> Expression:
                         raise refuse(node, "** before an argument is not available in a formula")
                     if keyword.arg.startswith("_"):
                         raise refuse(node, f"the argument {keyword.arg!r} is not available in a formula")
+                match function, args, keywords:
+                    case "Q", [ast.Constant(str(column))], []:  # patsy's backticks
+                        return Name(column)
                 return Call(
-                    function,
+                    ALIASES.get(function, function),
                     tuple(convert(item, down) for item in args),
                     tuple((str(item.arg), convert(item.value, down)) for item in keywords),
                 )
@@ -333,9 +345,9 @@ def _unreadable(text: str, place: int) -> FormulaError:
 _remembered = lru_cache(maxsize=1024)(_parsed)
 
 
-def _is_plain(word: str) -> bool:
-    """Whether Python's grammar takes the word as it is."""
-    return word.isascii() and (word not in kwlist or word in SYNTAX)
+def _is_plain(word: str, *, dotted: bool) -> bool:
+    """Whether Python's grammar takes the word as it is; in a name with dots, as `is.na`, no word is syntax."""
+    return word.isascii() and (word not in kwlist or (word in SYNTAX and not dotted))
 
 
 def _is_quoted(node: ast.AST, names: dict[str, str]) -> bool:
@@ -363,7 +375,8 @@ def _pythonic(text: str) -> tuple[str, list[int], dict[str, str]]:
     for found in pattern.finditer(text):
         start, piece = found.start(), found.group()
         name = found["word"] if found["name"] is None else unquoted(found["name"])
-        if found["name"] is not None or (name and not _is_plain(name)):
+        dotted = "." in (text[start - 1 : start], text[found.end() : found.end() + 1])
+        if found["name"] is not None or (name and not _is_plain(name, dotted=dotted)):
             alias = f"{prefix}{len(names)}"
             names[alias] = name
             piece = f" {alias} "

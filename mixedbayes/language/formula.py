@@ -12,7 +12,9 @@ from mixedbayes.errors import FormulaError
 from mixedbayes.language.expressions import (
     Call,
     Expression,
+    Literal,
     Name,
+    Operation,
     functions_in,
     is_bare,
     names_in,
@@ -74,8 +76,14 @@ class Response:
             return names_in(self.expression)
         return names_in(self.trials) if self.trials is not None else ()
 
+    @property
+    def text(self) -> str:
+        """What stands left of a bar: the expression, in braces where its signs could be read as the formula's."""
+        text = text_of(self.expression)
+        return text if _stands_alone(self.expression) else f"{{{text}}}"
+
     def __str__(self) -> str:
-        text = factor_text(self.expression)
+        text = self.text
         if self.level is not None:
             text = f"{text}[{self.level!r}]"
         return text if self.trials is None else f"{text} | trials({text_of(self.trials)})"
@@ -183,6 +191,21 @@ def ordered(terms: Iterable[Term]) -> tuple[Term, ...]:
 def factor_text(expression: Expression) -> str:
     """An expression as a factor of a term: arithmetic outside a call stands in braces."""
     return text_of(expression) if isinstance(expression, Name | Call) else f"{{{text_of(expression)}}}"
+
+
+ARITHMETIC = {"+", "-", "*", "/", "//", "**", "==", "!=", "<", "<=", ">", ">="}
+
+
+def _stands_alone(expression: Expression) -> bool:
+    """Whether it is made of columns, calls, numbers and signs that a formula's tokens leave alone."""
+    match expression:
+        case Name() | Call():
+            return True
+        case Literal(value):
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case Operation(symbol, operands):
+            return symbol in ARITHMETIC and all(map(_stands_alone, operands))
+    return False
 
 
 def term_text(term: Term) -> str:

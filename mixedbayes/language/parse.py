@@ -10,12 +10,16 @@ from formulaic.parser.algos.tokens_to_ast import tokens_to_ast
 from formulaic.parser.types import Factor, Term, Token
 
 from mixedbayes.errors import FormulaError, listed, nearest
+from mixedbayes.language import elsewhere
 from mixedbayes.language.expressions import (
+    Array,
     Call,
     Expression,
     Literal,
     Name,
     Operation,
+    Record,
+    functions_in,
     names_in,
     parse_expression,
     text_of,
@@ -33,6 +37,7 @@ from mixedbayes.language.formula import (
     term_text,
 )
 from mixedbayes.language.operators import FormulaOperators
+from mixedbayes.language.spelling import plain
 
 MAX_LENGTH = 100_000
 """Characters of the longest formula that is read."""
@@ -52,8 +57,17 @@ NAME, VALUE, CODE, OPERATOR, BRACKET = (
 )
 CLOSERS = {"`": "`", "{": "}", "%": "%"}
 BARS = ("|", "||")
+QUOTED = re.compile(r"""`(?:\\.|[^`\\])*`|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""", re.DOTALL)
+SIGNIFICANT = "()[]{}%`'\""
+HIDDEN = "".join(chr(0xE100 + i) for i in range(len(SIGNIFICANT)))
+HIDE, SHOW = str.maketrans(SIGNIFICANT, HIDDEN), str.maketrans(HIDDEN, SIGNIFICANT)
 SIGNS = ("+", "-")
 
+_TILDE_INSIDE = (
+    "The '~' of a formula stands outside brackets, as in 'y ~ x + (1 | g)'; formulas for sigma and other parameters are not "
+    "supported yet, nor nonlinear ones."
+)
+_REMAINDER = "R's %% and %/% are % and // here, inside I(...): I(x % 2)."
 _NO_TERM = "A number is no term: 1 is the intercept, 0 removes it; multiply in I(...), as I(2 * x)."
 
 
@@ -74,9 +88,11 @@ def parse(text: str, columns: Sequence[str] | None = None) -> Formula:
         raise FormulaError(f"A formula is a text such as 'y ~ x + (1 | g)', not {type(text).__name__}.")
     if len(text) > MAX_LENGTH:
         raise FormulaError(f"A formula has at most {MAX_LENGTH:,} characters; this one has {len(text):,}.")
+    text = plain(text)
     left, tilde, right = sides(scan(text), text)
     response = read_response(left, tilde, text)
     refuse_lambda(right, text)
+    refuse_signs(right, text)
     right = [canonical(token, text) for token in right]
     right = signs(intercepts(zeros(right, text), text))
     spared = kept_out(response, right)
@@ -89,8 +105,10 @@ def scan(text: str) -> list[Token]:
     """Formulaic's tokens, with runs of operators such as `+-` or `~ .` taken apart."""
     tokens: list[Token] = []
     try:
-        raw = list(tokenize(text))
+        raw = [_shown(token, text) for token in tokenize(_hidden(text))]
     except FormulaParsingError as error:
+        if "%%" in text:
+            raise FormulaError(_REMAINDER, text, text.index("%%")) from None
         raise _located(error, text) from None
     for token, after in zip_longest(raw, raw[1:]):
         start, end = token.source_start or 0, token.source_end or token.source_start or 0
@@ -100,7 +118,8 @@ def scan(text: str) -> list[Token]:
             raise FormulaError("Nothing stands between these marks.", text, start)
         if written.startswith("%"):
             if token.token.strip() != "in":
-                raise FormulaError(f"Unknown operator '{written}%'; the one with % is %in%.", text, start)
+                advice = _REMAINDER if token.token.strip() in ("", "/") else "The one with % is %in%."
+                raise FormulaError(f"Unknown operator '{written}%'. {advice}", text, start)
             tokens.append(token.copy_with_attrs(token="in"))
         elif token.kind is OPERATOR:
             tokens += [
@@ -114,14 +133,38 @@ def scan(text: str) -> list[Token]:
     return tokens
 
 
+def _hidden(text: str) -> str:
+    """The text with signs in quotes as signs of nothing: Formulaic's tokenizer would count a bracket in a level."""
+    if any(sign in text for sign in HIDDEN):
+        return text
+    return QUOTED.sub(lambda found: found[0] if found[0][0] == "`" else _hidden_inside(found[0]), text)
+
+
+def _hidden_inside(quotes: str) -> str:
+    return quotes[0] + quotes[1:-1].translate(HIDE) + quotes[-1]
+
+
+def _shown(token: Token, text: str) -> Token:
+    """The token with what it holds as it is in the text."""
+    if any(sign in text for sign in HIDDEN):
+        return token
+    return token.copy_with_attrs(token=token.token.translate(SHOW), source=text)
+
+
 def sides(tokens: list[Token], text: str) -> tuple[list[Token], int, list[Token]]:
     """The tokens left of the one `~`, its place, and the tokens right of it."""
     tildes = [i for i, token in enumerate(tokens) if token.kind is OPERATOR and token.token == "~"]
     if not tildes:
-        raise FormulaError("A formula needs a response: 'y ~ ' and then its terms.", text, 0)
+        raise _without_tilde(tokens, text)
     if len(tildes) > 1:
-        raise FormulaError("A formula has one '~'.", text, tokens[tildes[1]].source_start)
+        raise FormulaError(
+            "A formula has one '~'; formulas for sigma and other parameters are not supported yet.",
+            text,
+            tokens[tildes[1]].source_start,
+        )
     left, right = tokens[: tildes[0]], tokens[tildes[0] + 1 :]
+    if _depth(left):
+        raise FormulaError(_TILDE_INSIDE, text, tokens[tildes[0]].source_start)
     if not left:
         raise FormulaError("Nothing stands left of '~': name the response.", text, tokens[0].source_start)
     if not right:
@@ -137,10 +180,8 @@ def sides(tokens: list[Token], text: str) -> tuple[list[Token], int, list[Token]
 def read_response(tokens: list[Token], end: int, text: str) -> Response:
     """The left side: an expression, perhaps a level in square brackets, perhaps `| trials(n)`."""
     start = tokens[0].source_start or 0
-    bar = next(
-        (token.source_start for token in tokens if token.kind is OPERATOR and token.token in BARS), None
-    )
-    stop = end if bar is None else bar
+    bar = _first_bar(tokens)
+    body_tokens, stop = (tokens, end) if bar is None else (tokens[:bar], tokens[bar].source_start or 0)
     level: str | float | bool | None = None
     body, place = text[start:stop].rstrip(), start
     found = re.fullmatch(r"(?P<name>`(?:\\.|[^`\\])+`|[\w.]+)\s*\[(?P<level>.*)\]", body, re.DOTALL)
@@ -151,17 +192,60 @@ def read_response(tokens: list[Token], end: int, text: str) -> Response:
                 "The level of a response is a text or number: y['yes'].", text, start + found.start("level")
             )
         body, level = found["name"], value.value
-    elif body.startswith("{") and body.endswith("}"):
+    elif len(body_tokens) == 1 and body.startswith("{"):
         body, place = body[1:-1], start + 1
     expression = _expression(body, text, place)
-    if isinstance(expression, Literal):
+    if not (names_in(expression) or functions_in(expression)):
         raise FormulaError("The response is a column, not a constant.", text, start)
-    if not isinstance(expression, Name | Call) and place == start:
-        raise FormulaError("A response that is computed stands in I(...): I(a + b) ~ x.", text, start)
-    trials = None if bar is None else _addition(text[bar + 1 : end], text, bar + 1)
+    if _has_list(expression):
+        raise FormulaError(
+            "A response is one column, or computed from some, not a list; cbind(successes, failures) counts trials.",
+            text,
+            start,
+        )
+    trials = None if bar is None else _addition(text[stop + 1 : end], text, stop + 1)
     if trials is not None and isinstance(expression, Call) and expression.function == "cbind":
-        raise FormulaError("cbind() says the trials itself: leave trials() out.", text, bar)
+        raise FormulaError("cbind() says the trials itself: leave trials() out.", text, stop)
     return Response(expression, level, trials)
+
+
+def _has_list(expression: Expression) -> bool:
+    """Whether a list stands in it outside calls."""
+    match expression:
+        case Array() | Record():
+            return True
+        case Operation(_, operands):
+            return any(map(_has_list, operands))
+    return False
+
+
+def _first_bar(tokens: list[Token]) -> int | None:
+    """Which token is the first bar outside brackets: inside, it is part of a condition."""
+    bars = (i for i, token in enumerate(tokens) if _is(token, BARS) and not _depth(tokens[:i]))
+    return next(bars, None)
+
+
+def _depth(tokens: list[Token]) -> int:
+    """How many brackets are open after these tokens."""
+    return sum(1 if token.token in "([" else -1 for token in tokens if token.kind is BRACKET)
+
+
+def _without_tilde(tokens: list[Token], text: str) -> FormulaError:
+    """The error for a formula that has no `~` between its sides."""
+    if not tokens:
+        return FormulaError("A formula needs a response: 'y ~ ' and then its terms.", text, 0)
+    for token in tokens:
+        start = token.source_start or 0
+        if token.kind is CODE and "~" in token.token:
+            return FormulaError(_TILDE_INSIDE, text, start)
+        found = re.match(r"<-|:=|={1,2}", text[start:]) if token.kind is OPERATOR else None
+        if found:
+            return FormulaError(
+                f"Between a response and its terms stands '~', not '{found.group()}': y ~ x.", text, start
+            )
+    return FormulaError(
+        "A formula needs a '~' between its response and its terms: 'y ~ x + (1 | g)'.", text, 0
+    )
 
 
 def refuse_lambda(tokens: list[Token], text: str) -> None:
@@ -169,6 +253,13 @@ def refuse_lambda(tokens: list[Token], text: str) -> None:
     for token, after in pairwise(tokens):
         if (token.kind, token.token, after.kind) == (NAME, "lambda", NAME):
             raise FormulaError("A lambda is code, which a formula cannot hold.", text, token.source_start)
+
+
+def refuse_signs(tokens: list[Token], text: str) -> None:
+    """Signs that are operators in other languages, or inside `I(...)`, and none among terms."""
+    for token in tokens:
+        if token.kind is OPERATOR and token.token in elsewhere.OPERATORS:
+            raise FormulaError(elsewhere.OPERATORS[token.token], text, token.source_start)
 
 
 def canonical(token: Token, text: str) -> Token:
@@ -181,6 +272,10 @@ def canonical(token: Token, text: str) -> Token:
                 return token.copy_with_attrs(token=column_text(name), kind=NAME)
             case Literal():
                 raise FormulaError(_NO_TERM, text, start)
+            case Call(function, (Operation("|", _), *_)) if function in elsewhere.STRUCTURES:
+                raise FormulaError(
+                    f"A formula has no {function}(... | ...): {elsewhere.STRUCTURES[function]}.", text, start
+                )
             case expression:
                 return token.copy_with_attrs(token=text_of(expression))
     if token.kind is NAME:
@@ -259,7 +354,10 @@ def bar_brackets(tokens: list[Token], text: str) -> dict[int, tuple[int, int]]:
             start, bar = opened.pop()
             if bar is not None:
                 raise FormulaError(
-                    "A group term has one bar: (1 | a/b) or (1 | a) + (1 | b).", text, token.source_start
+                    "A group term has one bar: (1 | a/b) or (1 | a) + (1 | b); brms's (1 | id | g), which links formulas, is not "
+                    "supported.",
+                    text,
+                    token.source_start,
                 )
             opened.append((start, i))
     if opened:
@@ -365,22 +463,27 @@ def _offset(term: Term, text: str) -> Expression:
 
 def _addition(written: str, text: str, place: int) -> Expression:
     """`trials(n)`, the one thing that may follow a response and a bar."""
-    match _expression(written.strip(), text, place + len(written) - len(written.lstrip())):
+    expression = _expression(written.strip(), text, place + len(written) - len(written.lstrip()))
+    match expression:
         case Call("trials", (inside,), ()):
             return inside
         case Call("trials"):
             raise FormulaError("trials() takes one column or number: y | trials(n) ~ x.", text, place)
-        case Call(function):
-            hint = nearest(function, ADDITIONS)
-            raise FormulaError(
-                f"{function}() is not known beside a response; there is {listed(ADDITIONS)}.{hint}",
-                text,
-                place,
-            )
-        case Operation() | _:
-            raise FormulaError(
-                "Right of the bar in a response stands trials(n): y | trials(n) ~ x.", text, place
-            )
+    written_as = next((name for name in functions_in(expression) if name not in ADDITIONS), "")
+    function = written_as.removeprefix("resp_")  # brms has both
+    if function in elsewhere.ADDITIONS:
+        message = f"{function}() beside a response: {elsewhere.ADDITIONS[function]}."
+    elif isinstance(expression, Call):
+        hint = nearest(expression.function, ADDITIONS)
+        message = (
+            f"{expression.function}() is not known beside a response; there is {listed(ADDITIONS)}.{hint}"
+        )
+    else:
+        message = (
+            "Right of the bar in a response stands trials(n): y | trials(n) ~ x. A condition with a bar of its own stands in "
+            "brackets: ((a > 1) | (b > 2)) ~ x."
+        )
+    raise FormulaError(message, text, place)
 
 
 def _expression(written: str, text: str, start: int) -> Expression:

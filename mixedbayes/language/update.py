@@ -4,9 +4,12 @@ y ~ x + (x | g),  "log(.) ~ . - x"   ->   "log(y) ~ (x + (1 + x | g)) - x"
 """
 
 import re
+from dataclasses import replace
 
 from mixedbayes.errors import FormulaError
-from mixedbayes.language.formula import Formula
+from mixedbayes.language import spelling
+from mixedbayes.language.expressions import Operation, text_of
+from mixedbayes.language.formula import Formula, Response
 
 PIECES = re.compile(
     r"""(?P<quoted>`(?:\\.|[^`\\])*`|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<dot>(?<![\w.])\.(?![\w.]))|(?P<other>.)""",
@@ -27,7 +30,7 @@ def updated(formula: Formula, change: str) -> str:
     Raises:
         FormulaError: The change has no `~`.
     """
-    found = PIECES.finditer(change) if isinstance(change, str) else ()
+    found = PIECES.finditer(spelling.plain(change)) if isinstance(change, str) else ()
     pieces = [DOT if piece.lastgroup == "dot" else piece.group() for piece in found]
     if "~" not in pieces:
         raise FormulaError(
@@ -44,8 +47,20 @@ def updated(formula: Formula, change: str) -> str:
         in_bar = piece is DOT and _left_of_bar(pieces, i)
         outside |= piece is DOT and not in_bar
         right += (within if in_bar else f"({plain})") if piece is DOT else piece
-    left = "".join(response if piece is DOT else piece for piece in pieces[:tilde]).strip()
-    return f"{left or response} ~ {'0 + ' if removed and outside else ''}{right.strip()}"
+    left = _left(formula.response, pieces[:tilde])
+    return f"{left} ~ {'0 + ' if removed and outside else ''}{right.strip()}"
+
+
+def _left(response: Response, pieces: list[str]) -> str:
+    """The new left side; trials that the change does not name stay as they are."""
+    if not any(piece is not DOT and piece.strip() for piece in pieces):
+        return str(response)
+    computed = isinstance(response.expression, Operation)
+    dot = f"({text_of(response.expression)})" if computed else str(replace(response, trials=None))
+    left = "".join(dot if piece is DOT else piece for piece in pieces).strip()
+    if response.trials is None or DOT not in pieces or "|" in pieces:
+        return left
+    return f"{left} | trials({text_of(response.trials)})"
 
 
 def _left_of_bar(pieces: list[str], place: int) -> bool:

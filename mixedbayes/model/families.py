@@ -12,7 +12,8 @@ from scipy.special import expit, logit, ndtr, ndtri
 
 from mixedbayes.design.design import Design
 from mixedbayes.design.response import ResponseValues
-from mixedbayes.errors import FamilyError, counted, listed, nearest
+from mixedbayes.errors import FamilyError, counted, is_one_of, listed, nearest, shown
+from mixedbayes.model import elsewhere
 from mixedbayes.model.distributions import POSITIVE, Interval
 from mixedbayes.model.priors import Prior
 
@@ -133,6 +134,8 @@ FAMILIES: dict[str, Family] = {
     )
 }
 
+_NAMES = {*FAMILIES, *elsewhere.ALIASES}
+
 
 def find_family(family: str | Family, link: str | None = None) -> tuple[Family, Link]:
     """The family and link by their names.
@@ -141,17 +144,46 @@ def find_family(family: str | Family, link: str | None = None) -> tuple[Family, 
         FamilyError: There is none of that name, or the family does not take that link.
     """
     if not isinstance(family, Family):
-        if not isinstance(family, str) or family not in FAMILIES:
-            raise FamilyError(
-                f"There is no family {family!r}.{nearest(str(family), FAMILIES)} Known: {listed(FAMILIES, 40)}."
-            )
-        family = FAMILIES[family]
+        family = _family_of(family)
     name = family.links[0] if link is None else link
-    if name not in family.links:
+    if not is_one_of(name, family.links):
         raise FamilyError(
-            f"The {family.name} family has no link {name!r}.{nearest(str(name), family.links)} Its links: {listed(family.links)}."
+            f"The {family.name} family has no link {shown(name)}.{nearest(shown(name), family.links)} Its links: {listed(family.links)}."
         )
     return family, LINKS[name]
+
+
+def _family_of(family: Any) -> Family:
+    """The family of that name, as it is here or elsewhere, whatever its letters' case."""
+    if not isinstance(family, str):
+        kind = getattr(family, "__name__", type(family).__name__)
+        named = (
+            f": family={elsewhere.ALIASES.get(kind.lower(), kind.lower())!r}"
+            if kind.lower() in _NAMES
+            else ""
+        )
+        raise FamilyError(f"A family is a text{named or f', one of {listed(FAMILIES, 40)}'}, not {kind}.")
+    name = family.strip().lower()
+    name = elsewhere.ALIASES.get(name, name)
+    if name in FAMILIES:
+        return FAMILIES[name]
+    head, bracket, rest = name.partition("(")
+    if bracket and head in _NAMES:
+        link = next((repr(link) for link in LINKS if link in rest), "...")
+        called = elsewhere.ALIASES.get(head, head)
+        raise FamilyError(
+            f"A family is named without brackets, and its link by itself: family={called!r}, link={link}."
+        )
+    plain = elsewhere.squeezed(head)
+    if plain in elsewhere.UNSUPPORTED:
+        advice = elsewhere.UNSUPPORTED[plain]
+        raise FamilyError(
+            f"The family {family!r} is not supported yet; there are {listed(FAMILIES, 40)}."
+            + (f" {advice[0].upper()}{advice[1:]}." if advice else "")
+        )
+    raise FamilyError(
+        f"There is no family {family!r}.{nearest(name, FAMILIES)} Known: {listed(FAMILIES, 40)}."
+    )
 
 
 def _family(name: str) -> Family:
@@ -176,7 +208,7 @@ def check_response(design: Design, family: Family) -> None:
 def _real(y: ResponseValues, family: Family, _rows: np.ndarray) -> None:
     if y.levels is not None:
         raise FamilyError(
-            f"The response {y.name} holds {listed(map(repr, y.levels), 4)}, not numbers, which the {family.name} family needs.{_two(y)}"
+            f"The response {y.name} holds {y.held}, not numbers, which the {family.name} family needs.{_two(y)}"
         )
     _no_trials(y, family)
     if np.ptp(y.values) == 0:
@@ -207,7 +239,7 @@ def _binary(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
 def _count(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
     if y.levels is not None:
         raise FamilyError(
-            f"The response {y.name} holds {listed(map(repr, y.levels), 4)}, not counts, which the {family.name} family needs.{_two(y)}"
+            f"The response {y.name} holds {y.held}, not counts, which the {family.name} family needs.{_two(y)}"
         )
     _no_trials(y, family)
     _refuse_rows(
@@ -224,11 +256,12 @@ def _count(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
 def _successes(y: ResponseValues, _family: Family, rows: np.ndarray) -> None:
     if y.levels is not None:
         raise FamilyError(
-            f"The response {y.name} holds {listed(map(repr, y.levels), 4)}, not counts; two levels go with family='bernoulli'."
+            f"The response {y.name} holds {y.held}, not counts; two levels go with family='bernoulli'."
         )
     if y.trials is None:
         raise FamilyError(
             f"The binomial family needs the number of trials: {y.name} | trials(n) ~ ... or cbind(successes, failures) ~ ..."
+            + (" Zeros and ones go with family='bernoulli'." if np.isin(y.values, (0.0, 1.0)).all() else "")
         )
     _refuse_rows(y, rows, (y.values < 0) | (y.values % 1 != 0), "successes are whole numbers from 0", "")
     trials = ResponseValues(f"trials of {y.name}", y.trials)

@@ -13,7 +13,7 @@ import numpy as np
 from mixedbayes.design.centring import Centring, beyond, no_centring, size, spread
 from mixedbayes.design.design import Block, Design, Fixed
 from mixedbayes.design.rank import spans_constant
-from mixedbayes.errors import DataError, FamilyError, PriorError, listed, nearest
+from mixedbayes.errors import DataError, FamilyError, PriorError, listed, nearest_address
 from mixedbayes.model.distributions import CORRELATION, DISTRIBUTIONS, POSITIVE, REAL, Interval
 from mixedbayes.model.families import Family, Link, check_response
 from mixedbayes.model.priors import Prior, Reference
@@ -352,7 +352,9 @@ def _block_spec(
     for j, column in enumerate(block.columns):
         keys = [*(f"sd[{name}, {column}]" for name in both), *(f"sd[{name}]" for name in both), "sd"]
         keys = [f"{CENTRED}sd[{block.name}, {column}]"] if column in moved else keys
-        mean = units.of_effect(block, j) * (1.0 if moved or j != block.intercept else _reach(block, groups))
+        mean = units.of_effect(block, j)
+        if j == block.intercept:
+            mean *= _reach(block, groups, at_zero=not moved)
         chosen = chooser.choose(keys[0], keys, POSITIVE, Prior("exponential", (1 / mean,)))
         sds.append(replace(chosen, at_means=column in moved))
     correlation = None
@@ -428,19 +430,20 @@ class _Units:
         return self.scale / spread(x) if self.has_constant else self.from_zero / size(x)
 
 
-def _reach(block: Block, groups: Sequence[Block]) -> float:
-    """By how much a group's intercept may vary more at zero than within the data, if slopes are independent of it.
+def _reach(block: Block, groups: Sequence[Block], *, at_zero: bool) -> float:
+    """By how much more a group's intercept may vary where it is defined than within the data.
 
-    The hypotenuse of 1 and, for each predictor with an effect in the same group, of how far zero is from its values.
+    The hypotenuse of 1 and, for each effect in the same group that is defined at zero of its predictor, of how far
+    zero is from its values: sd(y) bounds what effects are within the data, and a slope multiplies what is beyond.
     """
-    distances = [
-        beyond(x)
-        for other in groups
-        if other.group == block.group and (other is block or other.intercept is None)
-        for j, x in enumerate(other.X.T)
-        if j != other.intercept
-    ]
-    return float(np.sqrt(1 + np.sum(np.square(distances))))
+    own = [x for j, x in enumerate(block.X.T) if at_zero and j != block.intercept]
+    beside = [x for other in groups if other is not block for x in _defined_at_zero(other, block)]
+    return float(np.sqrt(1 + sum(beyond(x) ** 2 for x in (*own, *beside))))
+
+
+def _defined_at_zero(other: Block, block: Block) -> Sequence[np.ndarray]:
+    """The columns of a block without an intercept that stands beside another on the same group."""
+    return tuple(other.X.T) if other.group == block.group and other.intercept is None else ()
 
 
 def _scales(design: Design, link: Link) -> tuple[float, float, float]:
@@ -500,7 +503,7 @@ def _by_address(priors: Mapping[str, Prior], known: Sequence[str]) -> dict[str, 
         key = "".join(address.split())
         if key not in canonical:
             raise PriorError(
-                f"No parameter has the address {address!r}.{nearest(address, known)} Addresses here: {listed(known, 40)}."
+                f"No parameter has the address {address!r}.{nearest_address(address, known)} Addresses here: {listed(known, 40)}."
             )
         if canonical[key] in found:
             raise PriorError(f"{canonical[key]} is given two priors under two spellings; keep one.")

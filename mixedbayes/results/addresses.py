@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from mixedbayes.design.groups import texts_of
-from mixedbayes.errors import ArgumentError, listed, nearest
+from mixedbayes.errors import ArgumentError, listed, nearest, nearest_address
 from mixedbayes.model.covariances import at_means, covariance_of, sds_and_correlations
 from mixedbayes.model.spec import CENTRED, BlockSpec, ModelSpec
 from mixedbayes.results.quantities import effects_draws, posterior_of
@@ -175,7 +175,7 @@ class Addresses:
             else ""
         )
         return ArgumentError(
-            f"No parameter has the address {cut(address)!r}.{nearest(cut(address), self.named)} Addresses here: {self.shown}.{usage}"
+            f"No parameter has the address {cut(address)!r}.{nearest_address(cut(address), self.named)} Addresses here: {self.shown}.{usage}"
         )
 
     def _readings(self, address: str) -> list[OfLevel]:

@@ -14,7 +14,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mixedbayes.errors import ArgumentError, PictureWarning, counted, listed, nearest, warn
+from mixedbayes.errors import (
+    ArgumentError,
+    PictureWarning,
+    counted,
+    listed,
+    nearest,
+    shown,
+    warn,
+    whole_number,
+)
 from mixedbayes.model.spec import ModelSpec
 from mixedbayes.results import check_plots
 from mixedbayes.results.calibration import is_binary, loo_means, loo_places
@@ -197,12 +206,12 @@ def _check(asked: Asked) -> None:
     """Refuse what is unknown or does not go together."""
     if not isinstance(asked.kind, str) or asked.kind not in KINDS:
         raise ArgumentError(
-            f"kind is one of {listed(map(repr, KINDS))}, not {asked.kind!r}.{nearest(str(asked.kind), KINDS)}"
+            f"kind is one of {listed(map(repr, KINDS))}, not {shown(asked.kind)}.{nearest(shown(asked.kind), KINDS)}"
         )
     check_draws(asked.n)
     limit = asked.max_levels
-    if limit is not None and (isinstance(limit, bool) or not hasattr(limit, "__index__") or limit < 1):
-        raise ArgumentError(f"max_levels is a whole number of at least 1, not {limit!r}.")
+    if limit is not None and (whole_number(limit) or 0) < 1:
+        raise ArgumentError(f"max_levels is a whole number of at least 1, not {shown(limit)}.")
     spec = asked.spec
     if asked.kind == "grouped" and asked.by is None:
         known = dict.fromkeys([*(block.block.group for block in spec.blocks), *spec.design.data.columns])

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from arviz_stats.loo.compare import compare as arviz_compare
 
-from mixedbayes.errors import ArgumentError, DataError, counted, listed, nearest
+from mixedbayes.errors import ArgumentError, DataError, counted, is_one_of, listed, nearest, shown
 from mixedbayes.results.elpd import Elpd
 from mixedbayes.results.fit import Fit
 
@@ -35,9 +35,9 @@ def compare(fits: Mapping[str, Fit | Elpd], by: Criterion = "loo") -> pd.DataFra
     """
     if not isinstance(fits, Mapping) or len(fits) < 2:
         raise ArgumentError("compare takes two fits or more by name: compare({'pooled': a, 'slopes': b}).")
-    if by not in CRITERIA:
+    if not is_one_of(by, CRITERIA):
         raise ArgumentError(
-            f"by is one of {listed(map(repr, CRITERIA))}, not {by!r}.{nearest(str(by), CRITERIA)}"
+            f"by is one of {listed(map(repr, CRITERIA))}, not {shown(by)}.{nearest(shown(by), CRITERIA)}"
         )
     wrong = [name for name, fit in fits.items() if not isinstance(fit, Fit | Elpd)]
     if wrong:

@@ -17,7 +17,7 @@ import pandas as pd
 import xarray as xr
 
 from mixedbayes.design.groups import texts_of
-from mixedbayes.errors import ArgumentError, listed, nearest
+from mixedbayes.errors import ArgumentError, is_one_of, listed, nearest, shown
 from mixedbayes.language.expressions import Call, Expression, Name, parts_of
 from mixedbayes.model.spec import CHAIN, DRAW, ModelSpec
 from mixedbayes.results.predict import COLUMNS, MAX_DRAWS, Kind, encode, predictions, summarise_rows
@@ -161,13 +161,13 @@ def ask(
         ArgumentError: A predictor that the model does not have, or an unknown option.
     """
     if at is not None and not isinstance(at, Mapping):
-        raise ArgumentError(f"at is a mapping from predictors to values, {{'x': 1.0}}, not {at!r}.")
+        raise ArgumentError(f"at is a mapping from predictors to values, {{'x': 1.0}}, not {shown(at)}.")
     at = {name: given(name, values) for name, values in (at or {}).items()}
     trials = trial_columns(spec) if kind == "response" else ()
     check_predictors([x, *by, *at], dict.fromkeys([*predictors(spec), *trials]))
-    if over not in ("reference", "data"):
+    if not is_one_of(over, ("reference", "data")):
         raise ArgumentError(
-            f"over is 'reference' or 'data', not {over!r}.{nearest(str(over), ('reference', 'data'))}"
+            f"over is 'reference' or 'data', not {shown(over)}.{nearest(shown(over), ('reference', 'data'))}"
         )
     if pairs is not None:
         check_pairs(pairs)
@@ -232,7 +232,7 @@ def check_pairs(pairs: Any) -> None:
         ArgumentError: It shows how one is written.
     """
     if isinstance(pairs, str) or not isinstance(pairs, Sequence):
-        raise ArgumentError(f"pairs is a list of pairs of values, [('b', 'a')], not {pairs!r}.")
+        raise ArgumentError(f"pairs is a list of pairs of values, [('b', 'a')], not {shown(pairs)}.")
     if not pairs:
         raise ArgumentError("pairs is empty: give one or more, [('b', 'a')], or leave it out for all.")
     for pair in pairs:
@@ -343,9 +343,9 @@ def contrasts(question: Question, pairs: Pairs, compare: Comparison) -> Grid:
     Raises:
         ArgumentError: Nothing to compare, or a pair of values that are not there.
     """
-    if compare not in ("difference", "ratio"):
+    if not is_one_of(compare, ("difference", "ratio")):
         raise ArgumentError(
-            f"compare is 'difference' or 'ratio', not {compare!r}.{nearest(str(compare), ('difference', 'ratio'))}"
+            f"compare is 'difference' or 'ratio', not {shown(compare)}.{nearest(shown(compare), ('difference', 'ratio'))}"
         )
     name, *others = question.focal
     levels = list(question.focal[name])

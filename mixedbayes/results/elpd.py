@@ -15,7 +15,16 @@ from scipy import sparse
 from scipy.special import logsumexp
 
 from mixedbayes.design.rank import dependent_columns
-from mixedbayes.errors import ArgumentError, ConvergenceWarning, DataError, counted, listed, warn
+from mixedbayes.errors import (
+    ArgumentError,
+    ConvergenceWarning,
+    DataError,
+    counted,
+    listed,
+    shown,
+    warn,
+    whole_number,
+)
 from mixedbayes.model.spec import OBSERVATION, ModelSpec
 from mixedbayes.results.engine import Engine
 from mixedbayes.results.group_density import log_predictive
@@ -245,8 +254,8 @@ def _refitted(spec: ModelSpec, engine: Engine, seed: int | None) -> Any:
 
 def _folds(spec: ModelSpec, k: int, groups: Any, rng: np.random.Generator) -> list[np.ndarray]:
     """Rows in k folds of nearly equal size, at random; those of a group all in one."""
-    if isinstance(k, bool) or not hasattr(k, "__index__") or k < 2:
-        raise ArgumentError(f"k is a whole number of at least 2, not {k!r}.")
+    if (whole_number(k) or 0) < 2:
+        raise ArgumentError(f"k is a whole number of at least 2, not {shown(k)}.")
     n = spec.design.n
     several = groups if isinstance(groups, list | tuple) else [groups]
     units = (

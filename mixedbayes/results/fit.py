@@ -22,7 +22,7 @@ from mixedbayes.results.fit_effects import FitEffects
 from mixedbayes.results.fit_predictions import FitPredictions
 from mixedbayes.results.fit_tables import FitTables
 from mixedbayes.results.log_likelihood import add_log_likelihood
-from mixedbayes.results.report import Report, build_report
+from mixedbayes.results.report import Report, build_report, terminal_width
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,13 +69,20 @@ class Fit(FitTables, FitPredictions, FitEffects, FitComparisons, FitChecks):
         spec = update.changed_spec(self.spec, formula, data, priors=priors, missing=missing)
         return checked_fit(spec, *self.engine.draw_anew(spec, sampling))
 
-    def to_netcdf(self, path: str | PathLike[str]) -> None:
+    def to_netcdf(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Save draws, data and model in one netCDF file, which `mb.load` reads back.
 
+        The file is written beside its place and then moved there: an interrupt or a full disk leaves what was.
+
+        Args:
+            path: The file. One that holds a fit is replaced.
+            overwrite: Whether to replace a file that holds something else, too.
+
         Raises:
-            FileError: The file cannot be written.
+            ArgumentError: That is no path.
+            FileError: The file cannot be written, or there is one that holds something else.
         """
-        storage.save(self.spec, self.idata, path)
+        storage.save(self.spec, self.idata, path, overwrite=overwrite)
 
     @property
     def is_beyond_doubt(self) -> bool:
@@ -88,7 +95,7 @@ class Fit(FitTables, FitPredictions, FitEffects, FitComparisons, FitChecks):
         return build_report(self.spec, self.idata)
 
     def __str__(self) -> str:
-        return self.report.text()
+        return self.report.text(terminal_width())
 
     __repr__ = __str__
 

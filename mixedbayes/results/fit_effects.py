@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pandas as pd
 import xarray as xr
 
-from mixedbayes.errors import ArgumentError
+from mixedbayes.errors import ArgumentError, shown
 from mixedbayes.results import effects, hypothesis, slopes
 from mixedbayes.results.addresses import Addresses
 from mixedbayes.results.effects import Comparison, Over, Pairs, Question, Verb
@@ -226,7 +226,7 @@ class FitEffects(Fitted):
         seed: int | None,
     ) -> Question:
         if not isinstance(x, str):
-            raise ArgumentError(f"x is the name of one predictor, not {x!r}.")
+            raise ArgumentError(f"x is the name of one predictor, not {shown(x)}.")
         return effects.ask(
             self.spec,
             self.idata,
@@ -249,5 +249,5 @@ def _several(names: str | Sequence[str] | None) -> list[str]:
         return []
     found = [names] if isinstance(names, str) else names
     if not isinstance(found, Collection) or not all(isinstance(name, str) for name in found):
-        raise ArgumentError(f"by is the name of a column or a list of names, not {names!r}.")
+        raise ArgumentError(f"by is the name of a column or a list of names, not {shown(names)}.")
     return list(found)

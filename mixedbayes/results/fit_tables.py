@@ -1,12 +1,12 @@
 """The verbs of a fit that lay its parameters out as tables."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 import xarray as xr
 
-from mixedbayes.errors import PartialDrawsWarning
+from mixedbayes.errors import PartialDrawsWarning, is_one_of
 from mixedbayes.results import tables
 from mixedbayes.results.diagnostics import describe_draws
 from mixedbayes.results.fitted import Fitted
@@ -38,7 +38,7 @@ class FitTables(Fitted):
         """
         return tables.tidy(
             self.spec,
-            self._said("ran_vals" in (effects if isinstance(effects, Iterable) else ())),
+            self._said(any(is_one_of(name, ("ran_vals",)) for name in tables.named(effects))),
             effects,
             conf_level,
             robust=robust,

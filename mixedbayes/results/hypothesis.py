@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mixedbayes.errors import ArgumentError, FormulaError, listed
+from mixedbayes.errors import ArgumentError, FormulaError, listed, shown
 from mixedbayes.language.expressions import (
     Call,
     Expression,
@@ -71,7 +71,7 @@ def weigh(addresses: Addresses, hypotheses: str | Sequence[str], conf_level: flo
     texts = [hypotheses] if isinstance(hypotheses, str) else hypotheses
     if not isinstance(texts, Sequence) or not texts or not all(isinstance(text, str) for text in texts):
         raise ArgumentError(
-            f"A hypothesis is a text such as 'sigma > 1', or a list of them, not {hypotheses!r}."
+            f"A hypothesis is a text such as 'sigma > 1', or a list of them, not {shown(hypotheses)}."
         )
     check_level(conf_level)
     return pd.DataFrame([_row(addresses, text, conf_level) for text in texts], columns=list(COLUMNS))

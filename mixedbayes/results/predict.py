@@ -15,7 +15,17 @@ from scipy.special import ndtri
 from mixedbayes.design.design import Encoded
 from mixedbayes.design.response import Others
 from mixedbayes.design.table import Missing
-from mixedbayes.errors import ArgumentError, DesignWarning, counted, listed, nearest, warn
+from mixedbayes.errors import (
+    ArgumentError,
+    DesignWarning,
+    counted,
+    is_one_of,
+    listed,
+    nearest,
+    shown,
+    warn,
+    whole_number,
+)
 from mixedbayes.model.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
 from mixedbayes.results.predictor import Predictor
 from mixedbayes.results.summary import STATISTICS, check_level
@@ -182,8 +192,9 @@ def simulate(spec: ModelSpec, predictor: Predictor, rows: Encoded, n: int) -> pd
     Raises:
         ArgumentError: n is no number of data sets, or they are too many to hold.
     """
-    if isinstance(n, bool) or not hasattr(n, "__index__") or n < 1:
-        raise ArgumentError(f"n is a whole number of at least 1, not {n!r}.")
+    if (whole_number(n) or 0) < 1:
+        raise ArgumentError(f"n is a whole number of at least 1, not {shown(n)}.")
+    n = int(n)
     m = len(rows.index)
     check_size(n, "data sets", m)
     rng = np.random.default_rng(predictor.seed.spawn(1)[0])
@@ -237,9 +248,9 @@ def summarise_rows(values: np.ndarray, conf_level: float) -> np.ndarray:
 
 def check_kind(kind: str, known: Sequence[str]) -> None:
     """Refuse an unknown kind."""
-    if kind not in known:
+    if not is_one_of(kind, known):
         raise ArgumentError(
-            f"kind is one of {listed(map(repr, known))}, not {kind!r}.{nearest(str(kind), known)}"
+            f"kind is one of {listed(map(repr, known))}, not {shown(kind)}.{nearest(shown(kind), known)}"
         )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from mixedbayes.design.design import Encoded, EncodedBlock
-from mixedbayes.errors import ArgumentError, DataError, listed, nearest
+from mixedbayes.errors import ArgumentError, DataError, is_one_of, listed, nearest, shown, whole_number
 from mixedbayes.model.covariances import covariance_of, factor_at_zero
 from mixedbayes.model.likelihoods import Arguments, Likelihood, arguments_of, likelihood_of
 from mixedbayes.model.spec import BlockSpec, ModelSpec
@@ -229,8 +229,8 @@ def predictor_of(
         ArgumentError: An unknown group or option; or no draws of the effects were kept.
     """
     check_seed(seed)
-    if new_levels not in (known := ("sample", "population", "error")):
-        raise ArgumentError(f"new_levels is one of {listed(map(repr, known))}, not {new_levels!r}.")
+    if not is_one_of(new_levels, known := ("sample", "population", "error")):
+        raise ArgumentError(f"new_levels is one of {listed(map(repr, known))}, not {shown(new_levels)}.")
     source = np.random.SeedSequence(seed)
     entropy = int.from_bytes(source.generate_state(8, np.uint32).tobytes(), "little")
     names = block_names(spec, groups)
@@ -285,8 +285,8 @@ def block_names(spec: ModelSpec, groups: Groups) -> tuple[str, ...]:
         return tuple(block.name for block in blocks)
     asked = [groups] if isinstance(groups, str) else groups
     known = dict.fromkeys(name for block in blocks for name in (block.group, block.name))
-    if not isinstance(asked, Collection):
-        raise ArgumentError(f"groups is 'all', None or a list of names, not {groups!r}.")
+    if not isinstance(asked, Collection) or getattr(asked, "ndim", 1) != 1:
+        raise ArgumentError(f"groups is 'all', None or a list of names, not {shown(groups)}.")
     for name in asked:
         if not isinstance(name, str) or name not in known:
             has = f"they are {listed(known)}" if known else "it has none"
@@ -296,8 +296,8 @@ def block_names(spec: ModelSpec, groups: Groups) -> tuple[str, ...]:
 
 def check_seed(seed: int | None) -> None:
     """Refuse what is no seed."""
-    if seed is not None and (isinstance(seed, bool) or not hasattr(seed, "__index__") or seed < 0):
-        raise ArgumentError(f"seed is a whole number of at least 0, not {seed!r}.")
+    if seed is not None and ((number := whole_number(seed)) is None or number < 0):
+        raise ArgumentError(f"seed is a whole number of at least 0, not {shown(seed)}.")
 
 
 def _factor(

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from mixedbayes.design.design import Encoded
-from mixedbayes.errors import ArgumentError
+from mixedbayes.errors import ArgumentError, shown, whole_number
 from mixedbayes.model.likelihoods import likelihood_of
 from mixedbayes.model.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
 from mixedbayes.results import predict
@@ -79,8 +79,8 @@ def most_draws(rows: Encoded) -> int:
 
 def check_draws(n: int | None) -> None:
     """Refuse what is no number of draws."""
-    if n is not None and (isinstance(n, bool) or not hasattr(n, "__index__") or n < 1):
-        raise ArgumentError(f"n is a whole number of at least 1, or None, not {n!r}.")
+    if n is not None and (whole_number(n) or 0) < 1:
+        raise ArgumentError(f"n is a whole number of at least 1, or None, not {shown(n)}.")
 
 
 def _dataset(spec: ModelSpec, values: xr.DataArray, places: np.ndarray) -> xr.Dataset:

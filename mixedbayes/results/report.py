@@ -1,14 +1,16 @@
 """The printed fit, in the manner of brms: header, tables by group, and what may be wrong."""
 
+import sys
 from dataclasses import dataclass
 from html import escape
 from math import floor, isfinite, log10
+from shutil import get_terminal_size
 from textwrap import wrap
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 
 from mixedbayes.model.spec import ModelSpec
 from mixedbayes.model.text import definitions, header
@@ -23,17 +25,17 @@ from mixedbayes.results.quantities import (
 )
 from mixedbayes.results.summary import STATISTICS, diagnose, summarise
 
-HEADINGS = ("Estimate", "Est.Error", "l-95% CI", "u-95% CI", "Rhat", "Bulk ESS", "Tail ESS")
+HEADINGS = ("Estimate", "Est.Error", "l-{}% CI", "u-{}% CI", "Rhat", "Bulk_ESS", "Tail_ESS")
 SMALLEST, LARGEST = -7, 6
 """Powers of ten of the errors that are printed in full."""
 
-NARROWEST = 22
-"""Cells of the column of labels, at least: tables of different fits look alike."""
+NARROWEST = 20
+"""Cells of the column of labels, if there is room: tables of different fits look alike, and have 80 cells."""
 
 LEFT = "text-align:left;padding:0 .6em"
 
-WIDTH = 100
-"""Columns at which sentences are broken."""
+WIDTH = 80
+"""Cells at which sentences are broken, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,31 +48,45 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that a printed fit says."""
+    """All that a printed fit says.
+
+    Attributes:
+        header: Names and what they are.
+        headings: Of the columns of numbers.
+        sections: The tables.
+        notes: On the data and draws.
+        complaints: What may be wrong.
+    """
 
     header: tuple[tuple[str, str], ...]
+    headings: tuple[str, ...]
     sections: tuple[Section, ...]
     notes: tuple[str, ...]
     complaints: tuple[str, ...]
 
-    def text(self) -> str:
-        """Plain text, the columns of all tables aligned."""
-        width = max(len(name) for name, _ in self.header)
-        lines = [f"{name:>{width}}: {value}" for name, value in self.header]
-        for note in self.notes:
-            lines += _wrapped(f"{'Note':>{width}}: {note}", indent=width + 2)
-        lines += ["", *_aligned(self.sections)]
-        lines += (
-            ["", *(line for said in self.complaints for line in _wrapped(said))] if self.complaints else []
-        )
+    def text(self, width: int | None = None) -> str:
+        """Plain text, the columns of all tables aligned.
+
+        Args:
+            width: Cells of the terminal, in which labels too long for their column have lines of their own;
+                None where every row is to be one line, whatever it takes.
+        """
+        fold = min(width or WIDTH, WIDTH)
+        indent = max(len(name) for name, _ in self.header)
+        lines: list[str] = []
+        for name, value in (*self.header, *(("Note", note) for note in self.notes)):
+            lines += _wrapped(f"{name:>{indent}}: {value}", fold, indent + 2)
+        lines += ["", *_aligned(self.headings, self.sections, width)]
+        for i, said in enumerate(self.complaints):
+            lines += [*([] if i else [""]), *_wrapped(said, fold)]
         return "\n".join(lines)
 
     def html(self) -> str:
         """The same for a notebook."""
         said = [*self.header, *(("Note", note) for note in self.notes)]
-        rows = ["".join(_cell(heading, "th") for heading in ("", *HEADINGS))]
+        rows = ["".join(_cell(heading, "th") for heading in ("", *self.headings))]
         for section in self.sections:
-            rows.append(f"<th colspan='{len(HEADINGS) + 1}' style='{LEFT}'>{escape(section.title)}</th>")
+            rows.append(f"<th colspan='{len(self.headings) + 1}' style='{LEFT}'>{escape(section.title)}</th>")
             rows += [_cell(row[0], "td", LEFT) + "".join(map(_cell, row[1:])) for row in section.rows]
         table = "".join(f"<tr>{row}</tr>" for row in rows)
         sentences = "".join(f"<div style='color:#b00'>{escape(said)}</div>" for said in self.complaints)
@@ -81,15 +97,20 @@ def _cell(text: str, tag: str = "td", style: str = "text-align:right;padding:0 .
     return f"<{tag} style='{style}'>{escape(text)}</{tag}>"
 
 
-def build_report(spec: ModelSpec, idata: xr.DataTree) -> Report:
-    """Summarise the draws of a fit."""
+def terminal_width() -> int | None:
+    """Cells of a line of the terminal; None where what is printed goes to a file, a pipe or a notebook."""
+    return get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
+
+
+def build_report(spec: ModelSpec, idata: xr.DataTree, conf_level: float = 0.95) -> Report:
+    """Summarise the draws of a fit, with intervals of that mass."""
     draws = describe_draws(idata)
     groups = [(f"{b.block.name} ({len(b.block.levels):,} levels)", block_pars(b, idata)) for b in spec.blocks]
     titled = [(f"Group-level effects, {title}", quantities) for title, quantities in groups]
     titled += [("Population-level effects", quantities) for quantities in fixed(spec, idata)]
     titled += [("Residual", quantities) for quantities in residual_pars(spec, idata)]
     titled += [("Hyperparameters", quantities) for quantities in hyper_pars(spec, idata)]
-    summaries = [(title, quantities, summarise(quantities.draws)) for title, quantities in titled]
+    summaries = [(title, quantities, summarise(quantities.draws, conf_level)) for title, quantities in titled]
     sections = tuple(
         Section(title, tuple(_row(label, row) for label, row in zip(q.labels, table.to_numpy(), strict=True)))
         for title, q, table in summaries
@@ -103,7 +124,8 @@ def build_report(spec: ModelSpec, idata: xr.DataTree) -> Report:
     said = tuple(complaints(draws, pd.concat(diagnosed, ignore_index=True))) if diagnosed else ()
     method = (("Method", draws.method),) if draws.method else ()
     notes = (*spec.design.notes, *((draws.partial,) if draws.partial else ()))
-    return Report((*header(spec), *method, ("Draws", str(draws))), _merged(sections), notes, said)
+    headings = tuple(heading.format(f"{100 * conf_level:.6g}") for heading in HEADINGS)
+    return Report((*header(spec), *method, ("Draws", str(draws))), headings, _merged(sections), notes, said)
 
 
 def _named(quantities: Quantities, statistics: pd.DataFrame) -> pd.DataFrame:
@@ -148,27 +170,33 @@ def _size(value: float) -> int:
     return floor(log10(abs(value))) if value and isfinite(value) else 0
 
 
-def _wrapped(text: str, indent: int = 0) -> list[str]:
-    return wrap(text, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+def _wrapped(text: str, width: int, indent: int = 0) -> list[str]:
+    return wrap(text, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
-def _aligned(sections: tuple[Section, ...]) -> list[str]:
+def _aligned(headings: tuple[str, ...], sections: tuple[Section, ...], width: int | None) -> list[str]:
     """The tables under their titles, one width of each column for all."""
-    heading = ("", *HEADINGS)
+    heading = ("", *headings)
     rows = [heading, *(row for section in sections for row in section.rows)]
     widths = [max(cell_len(row[i]) for row in rows) for i in range(len(heading))]
     widths[0] = max(widths[0], NARROWEST)
-    lines = []
+    if width is not None:
+        widths[0] = min(widths[0], max(0, width - sum(size + 1 for size in widths[1:])))
+    lines: list[str] = []
     for section in sections:
-        lines += ["", f"{section.title}:", *(_line(row, widths) for row in (heading, *section.rows))]
+        lines += ["", f"{section.title}:"]
+        for row in (heading, *section.rows):
+            lines += _lines(row, widths, width)
     return lines[1:]
 
 
-def _line(row: tuple[str, ...], widths: list[int]) -> str:
+def _lines(row: tuple[str, ...], widths: list[int], width: int | None) -> list[str]:
     """The label to the left, numbers to the right, by the cells that a terminal gives each character."""
     label, *numbers = row
+    above = [] if cell_len(label) <= widths[0] else chop_cells(label, max(width or 0, 1))
+    label = "" if above else label
     cells = [label + " " * (widths[0] - cell_len(label))]
     cells += [
-        " " * (width - cell_len(number)) + number for number, width in zip(numbers, widths[1:], strict=True)
+        " " * (size - cell_len(number)) + number for number, size in zip(numbers, widths[1:], strict=True)
     ]
-    return "  ".join(cells)
+    return [*above, " ".join(cells)]

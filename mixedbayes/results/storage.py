@@ -7,49 +7,64 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from os import PathLike, strerror
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from mixedbayes.design.design import build_design
 from mixedbayes.design.extend import extend
+from mixedbayes.design.groups import texts_of
 from mixedbayes.design.table import Rows
-from mixedbayes.errors import FileError, MixedBayesError, listed
+from mixedbayes.errors import DesignWarning, FileError, MixedBayesError, listed, warn
 from mixedbayes.model.families import FAMILIES, find_family
 from mixedbayes.model.priors import parse_priors
 from mixedbayes.model.spec import CHAIN, DRAW, ModelSpec, specify
+from mixedbayes.results import files
+from mixedbayes.results.columns import (
+    columns_to_dataset,
+    dataset_to_columns,
+    dataset_to_index,
+    index_to_dataset,
+    names_of,
+    writable,
+)
 from mixedbayes.results.diagnostics import describe_draws
+from mixedbayes.results.files import MODEL, check_place, write
 from mixedbayes.results.log_likelihood import LOG_LIKELIHOOD
 from mixedbayes.results.quantities import EFFECTS, MOMENTS
 
-FORMAT = 1
-MODEL, DATA = "mixedbayes", "mixedbayes_data"
-"""The root's attribute that holds the model, and the group that holds the data."""
+FORMAT = 2
+"""Of files. The first had no checksum, and did not say which priors were the defaults."""
 
-PLAIN = (
-    "bool",
-    "float32",
-    "float64",
-    *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)),
-)
-"""Dtypes that columns and levels can have beside texts and dates."""
+DATA = "mixedbayes_data"
+"""The group that holds the data."""
 
-MAX_UNPACKING = 50
-SMALL = 2**24
-"""A file is read if it unpacks to no more than so many times its size, or to so few bytes."""
+DIGITS = 6
+"""Of priors, to which they are what they were: processors differ in the last ones."""
+
+MAX_ROWS = 2**53
+
+FIRST_YEAR, LAST_YEAR = 1678, 2261
+"""Of dates in nanoseconds, as which most tools read them."""
 
 
-def save(spec: ModelSpec, idata: xr.DataTree, path: str | PathLike[str]) -> None:
+def save(spec: ModelSpec, idata: xr.DataTree, path: str | PathLike[str], *, overwrite: bool = False) -> None:
     """Write a fit.
 
+    Args:
+        spec: The model.
+        idata: Its draws.
+        path: The file; a fit that is there is replaced.
+        overwrite: Whether a file that holds something else is too.
+
     Raises:
-        FileError: The file cannot be written, or the family would not be known when it is read.
+        ArgumentError: That is no path.
+        FileError: The file cannot be written or is of another kind, or the family would not be known when it is read.
     """
+    check_place(path, overwrite=overwrite)
     if FAMILIES.get(spec.family.name) is not spec.family:
         raise FileError(
             f"The family {spec.family.name!r} is your own: add it to FAMILIES, here and where the fit is loaded."
@@ -63,14 +78,10 @@ def save(spec: ModelSpec, idata: xr.DataTree, path: str | PathLike[str]) -> None
     )
     rows = spec.design.rows
     tree[DATA] = xr.DataTree(
-        xr.merge([_columns_to_dataset(spec.design.data), _index_to_dataset(rows.index, rows.kept)])
+        xr.merge([columns_to_dataset(spec.design.data), index_to_dataset(rows.index, rows.kept)])
     )
     tree.attrs[MODEL] = json.dumps(_described(spec))
-    try:
-        tree.to_netcdf(path, engine="h5netcdf")
-    except (OSError, ValueError) as error:
-        number = getattr(error, "errno", None)
-        raise FileError(f"{path} cannot be written: {strerror(number) if number else error}.") from error
+    write(tree, path, overwrite=overwrite)
 
 
 def read(path: str | PathLike[str], env: Mapping[str, Any] | None = None) -> tuple[ModelSpec, xr.DataTree]:
@@ -81,14 +92,16 @@ def read(path: str | PathLike[str], env: Mapping[str, Any] | None = None) -> tup
         env: The functions and values that the formula used, if it was fitted with `env`.
 
     Raises:
+        ArgumentError: The path is none.
         FileError: There is no such file, or it holds no fit.
     """
-    tree = _opened(path)
+    tree, signed = files.read(path)
     try:
+        described = json.loads(tree.attrs[MODEL])
+        _check_format(described, signed=signed)
         stored = tree[DATA].to_dataset()
-        spec = _rebuilt(
-            json.loads(tree.attrs[MODEL]), _dataset_to_columns(stored), _dataset_to_index(stored), env
-        )
+        columns = dataset_to_columns(stored, described.get("columns"))
+        spec = _rebuilt(described, columns, dataset_to_index(stored, described.get("index")), env)
         _check_draws(spec, tree)
         describe_draws(tree)
     except MixedBayesError as error:
@@ -100,55 +113,8 @@ def read(path: str | PathLike[str], env: Mapping[str, Any] | None = None) -> tup
         for name, node in tree.children.items()
         if name != DATA
     }
+    _check_defaults(spec, described.get("parameters"), path)
     return spec, xr.DataTree.from_dict(draws)
-
-
-def _opened(path: str | PathLike[str]) -> xr.DataTree:
-    """All that is in the file, in memory."""
-    try:
-        _inspect(path)
-        with xr.open_datatree(path, engine="h5netcdf") as lazy:
-            return _loaded(lazy, path)
-    except FileError:
-        raise
-    except FileNotFoundError:
-        raise FileError(f"There is no file {path}.") from None
-    except Exception as error:  # a damaged file shows as any exception, anywhere in three libraries
-        raise FileError(f"{path} cannot be read as a netCDF file.") from error
-
-
-def _inspect(path: str | PathLike[str]) -> None:
-    """Refuse a file that reads from other files or unpacks to far more than it holds, before reading any of it."""
-    sizes: dict[str, int] = {}
-    with h5py.File(path) as file:  # h5netcdf would leave an unraisable exception behind what is no HDF5
-
-        def elsewhere(name: str, link: Any) -> str | None:
-            if _is_elsewhere(file, name, link):
-                return name
-            sizes[name] = getattr(file[name], "nbytes", 0)
-            return None
-
-        found = file.visititems_links(elsewhere)
-    if found:
-        raise FileError(f"{path} points to data outside of it, at {found}.")
-    if sum(sizes.values()) > max(SMALL, MAX_UNPACKING * Path(path).stat().st_size):
-        raise FileError(
-            f"{path} unpacks to {sum(sizes.values()) / 2**30:,.1f} GiB, far more than it can hold."
-        )
-
-
-def _is_elsewhere(file: h5py.File, name: str, link: Any) -> bool:
-    """Whether HDF5 would read it from another file: a link, external storage, a virtual data set."""
-    if not isinstance(link, h5py.HardLink):
-        return True
-    item = file[name]
-    return isinstance(item, h5py.Dataset) and bool(item.external or item.is_virtual)
-
-
-def _loaded(lazy: xr.DataTree, path: str | PathLike[str]) -> xr.DataTree:
-    if MODEL not in lazy.attrs:
-        raise FileError(f"{path} holds no fit of mixedbayes.")
-    return lazy.load()
 
 
 def _described(spec: ModelSpec) -> dict[str, Any]:
@@ -163,6 +129,9 @@ def _described(spec: ModelSpec) -> dict[str, Any]:
         "family": spec.family.name,
         "link": spec.link.name,
         "priors": {address: str(prior) for address, prior in spec.priors.items()},
+        "parameters": {parameter.address: parameter.prior.text(DIGITS) for parameter in spec.parameters},
+        "columns": list(map(str, design.data.columns)),
+        "index": names_of(design.rows.index),
         "rows": {
             "total": design.rows.total,
             "kept": None if not design.rows.dropped else design.rows.kept.tolist(),
@@ -174,16 +143,41 @@ def _described(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
+def _check_format(described: Mapping[str, Any], *, signed: bool) -> None:
+    """Refuse formats that are not known, and files that should have a checksum and have none."""
+    version = described["format"]
+    if type(version) is not int or not 1 <= version <= FORMAT:
+        raise FileError(f"it was written in format {version!r}, and this version reads 1 to {FORMAT}")
+    if version > 1 and not signed:
+        raise FileError("its checksum is lost: it was changed or cut short since it was saved")
+
+
+def _check_defaults(spec: ModelSpec, stored: Any, path: str | PathLike[str]) -> None:
+    """Say so where priors that the user left to us are no longer what they were when the fit was made."""
+    if not isinstance(stored, Mapping):
+        warn(
+            f"{path} does not say its default priors: those shown are of this version of mixedbayes.",
+            DesignWarning,
+        )
+        return
+    other = [
+        f"{parameter.address} {stored.get(parameter.address)}"
+        for parameter in spec.parameters
+        if parameter.default and stored.get(parameter.address) != parameter.prior.text(DIGITS)
+    ]
+    if other:
+        warn(
+            f"{path} was made with other default priors than those of this version of mixedbayes, which are shown: {listed(other)}.",
+            DesignWarning,
+        )
+
+
 def _rebuilt(
     described: Mapping[str, Any],
     columns: pd.DataFrame,
     index: pd.Index | None,
     env: Mapping[str, Any] | None,
 ) -> ModelSpec:
-    if described["format"] != FORMAT:
-        raise FileError(
-            f"it was written in format {described['format']}, and this version reads format {FORMAT}"
-        )
     lacking = [name for name in described["env"] if name not in (env or {})]
     if lacking:
         raise FileError(f"its formula uses {listed(lacking)} of env={{...}}; pass the same to load")
@@ -194,10 +188,10 @@ def _rebuilt(
     if ends[-1] != len(columns) or min(np.diff([0, *ends])) < 1:
         raise FileError("its rows are not those of its data")
     family, link = find_family(described["family"], described["link"])
-    design = build_design(described["formula"], columns.iloc[: ends[0]], env=env)
+    design = build_design(described["formula"], columns.iloc[: ends[0]], missing="error", env=env)
     spec = specify(design, family, link, parse_priors(described["priors"]))
     for start, stop in pairwise(ends):
-        design = extend(design, columns.iloc[start:stop])
+        design = extend(design, columns.iloc[start:stop], "error")
     design = replace(
         design,
         formula=replace(design.formula, text=str(described["written"])),
@@ -215,6 +209,8 @@ def _rows(described: Mapping[str, Any], n: int, index: pd.Index | None) -> Rows:
         raise FileError("its rows are not those of its data")
     if kept.shape != (n,) or (np.diff(kept) <= 0).any() or kept[0] < 0 or kept[-1] >= total:
         raise FileError("its rows are not those of its data")
+    if total > MAX_ROWS:
+        raise FileError(f"its data had {total:,} rows")
     kept.flags.writeable = False
     missing = {str(name): int(count) for name, count in described["missing"].items()}
     return Rows(total, kept, missing, pd.Index(kept) if index is None else index)
@@ -254,7 +250,7 @@ def _same_labels(stored: np.ndarray, labels: np.ndarray) -> bool:
     if stored.dtype.kind in "iuf" and labels.dtype.kind in "iuf":
         return bool(np.array_equal(stored, labels))
     if all(isinstance(label, str) for label in (*stored, *labels)):
-        return bool(np.array_equal(stored.astype(object), labels.astype(object)))
+        return list(stored) == list(map(writable, labels))
     return True
 
 
@@ -265,92 +261,22 @@ def _labelled(data: xr.Dataset, coords: Mapping[str, np.ndarray]) -> xr.Dataset:
 
 def _storable(data: xr.Dataset) -> xr.Dataset:
     """Python objects that are no texts left out, such as a sampler's messages; as labels they become texts."""
-    odd = [name for name, variable in data.variables.items() if _holds_objects(variable)]
-    labels = {name: data[name].astype(str).astype(object) for name in odd if name in data.coords}
-    return data.drop_vars([name for name in odd if name not in labels]).assign_coords(labels)
+    odd = [name for name, variable in data.variables.items() if _is_unwritable(variable)]
+    labels = {
+        name: [writable(text) for text in texts_of(data[name].to_numpy())]
+        for name in odd
+        if name in data.dims
+    }
+    data = data.drop_vars([name for name in odd if name not in labels])
+    return data.assign_coords({name: np.array(texts, dtype=object) for name, texts in labels.items()})
 
 
-def _holds_objects(variable: xr.Variable) -> bool:
-    return variable.dtype == object and not all(isinstance(value, str) for value in variable.to_numpy().flat)
-
-
-def _columns_to_dataset(columns: pd.DataFrame) -> xr.Dataset:
-    """Columns as numbers; categories beside them, by the column's place (names can be any text)."""
-    variables: dict[str, Any] = {}
-    for i, (name, column) in enumerate(columns.items()):
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            levels, dtype = _numbers(column.cat.categories)
-            variables[f"levels_{i}"] = (f"level_{i}", levels, {"pandas_dtype": dtype})
-            variables[f"column_{i}"] = ("row", column.cat.codes.to_numpy(), {"name": str(name)})
-        else:
-            values, dtype = _numbers(pd.Index(column))
-            variables[f"column_{i}"] = ("row", values, {"name": str(name), "pandas_dtype": dtype})
-    return xr.Dataset(variables)
-
-
-def _index_to_dataset(index: pd.Index, kept: np.ndarray) -> xr.Dataset:
-    """What the caller's table calls its rows; nothing where that is their positions."""
-    if index.nlevels == 1 and index.name is None and np.array_equal(index.to_numpy(), kept):
-        return xr.Dataset()
-    variables: dict[str, Any] = {}
-    for i in range(index.nlevels):
-        values, dtype = _numbers(index.get_level_values(i))
-        name = index.names[i]
-        variables[f"index_{i}"] = (
-            "row",
-            values,
-            {"pandas_dtype": dtype} | ({} if name is None else {"name": str(name)}),
-        )
-    return xr.Dataset(variables)
-
-
-def _dataset_to_index(data: xr.Dataset) -> pd.Index | None:
-    """The inverse of `_index_to_dataset`."""
-    levels = [
-        data[f"index_{i}"] for i in range(sum(str(name).startswith("index_") for name in data.data_vars))
-    ]
-    names = [level.attrs.get("name") for level in levels]
-    if len(levels) > 1:
-        return pd.MultiIndex.from_arrays([_values(level) for level in levels], names=names)
-    return _values(levels[0]).rename(names[0]) if levels else None
-
-
-def _numbers(values: pd.Index) -> tuple[np.ndarray, str]:
-    """Values as a file can hold them, and the dtype they are to have again.
-
-    Dates and booleans become integers; what is neither they nor numbers nor texts becomes texts.
-    """
-    if isinstance(values, pd.DatetimeIndex):
-        return values.asi8, str(values.dtype)
-    plain = values.to_numpy()
-    if plain.dtype == bool:
-        return plain.astype(np.int8), "bool"
-    if str(plain.dtype) in PLAIN:
-        return plain, str(plain.dtype)
-    return values.astype(str).to_numpy(dtype=object), "object" if values.dtype == object else "str"
-
-
-def _values(stored: xr.DataArray) -> pd.Index:
-    """The inverse of `_numbers`."""
-    dtype, values = stored.attrs["pandas_dtype"], stored.to_numpy()
-    if dtype in ("str", "object"):
-        return pd.Index(values, dtype=dtype)
-    if dtype.startswith("datetime64"):
-        unit = dtype.removeprefix("datetime64[").rstrip("]").split(",")[0]
-        naive = pd.DatetimeIndex(values.astype(np.int64).view(f"M8[{unit}]"))
-        return naive if "," not in dtype else naive.tz_localize("UTC").astype(dtype)
-    if dtype not in PLAIN:
-        raise FileError(f"it has a column of {dtype}")
-    return pd.Index(values.astype(dtype))
-
-
-def _dataset_to_columns(data: xr.Dataset) -> pd.DataFrame:
-    columns: dict[str, Any] = {}
-    for i in range(sum(str(name).startswith("column_") for name in data.data_vars)):
-        stored = data[f"column_{i}"]
-        columns[str(stored.attrs["name"])] = (
-            pd.Categorical.from_codes(stored.to_numpy(), categories=_values(data[f"levels_{i}"]))
-            if f"levels_{i}" in data
-            else _values(stored)
-        )
-    return pd.DataFrame(columns)
+def _is_unwritable(variable: xr.Variable) -> bool:
+    """Whether a file cannot hold it or other tools could not read it: objects, odd texts, dates that nanoseconds do not reach."""
+    values = variable.to_numpy()
+    if values.dtype.kind == "M":
+        years = values[~np.isnat(values)].astype("M8[Y]").astype(int) + 1970
+        return bool(((years < FIRST_YEAR) | (years > LAST_YEAR)).any())
+    if values.dtype.kind not in "OUS":
+        return values.dtype.kind not in "biufm"
+    return not all(isinstance(value, str) and writable(value) == value for value in values.flat)

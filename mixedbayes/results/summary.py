@@ -7,7 +7,7 @@ import pandas as pd
 from arviz_stats.base import array_stats
 from scipy.special import ndtri
 
-from mixedbayes.errors import ArgumentError
+from mixedbayes.errors import ArgumentError, shown
 from mixedbayes.results.diagnostics import MIN_DRAWS
 
 LEVEL = 0.95
@@ -47,7 +47,8 @@ def estimate(
 ) -> pd.DataFrame:
     """The first four columns of `summarise`, which need no chains."""
     check_level(conf_level)
-    tail = (1 - conf_level) / 2
+    check_flag("robust", robust)
+    tail = (1 - float(conf_level)) / 2
     flat = draws.reshape(draws.shape[0] * draws.shape[1], draws.shape[-1])
     if not len(flat):
         if moments is None or robust:
@@ -71,13 +72,13 @@ def estimate(
 def check_level(conf_level: float) -> None:
     """Refuse what is no mass of an interval."""
     if isinstance(conf_level, bool) or not isinstance(conf_level, Real) or not 0 < conf_level < 1:
-        raise ArgumentError(f"conf_level lies between 0 and 1, not {conf_level!r}.")
+        raise ArgumentError(f"conf_level lies between 0 and 1, not {shown(conf_level)}.")
 
 
 def check_flag(name: str, value: bool) -> None:
     """Refuse what is neither True nor False."""
     if not isinstance(value, bool | np.bool_):
-        raise ArgumentError(f"{name} is True or False, not {value!r}.")
+        raise ArgumentError(f"{name} is True or False, not {shown(value)}.")
 
 
 def check_table(conf_level: float, *, draws: bool) -> None:

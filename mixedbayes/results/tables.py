@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mixedbayes.errors import ArgumentError, listed
+from mixedbayes.errors import ArgumentError, is_one_of, listed, shown
 from mixedbayes.model.spec import ModelSpec
 from mixedbayes.results.quantities import (
     RESIDUAL,
@@ -28,11 +28,11 @@ def tidy(
     spec: ModelSpec, idata: xr.DataTree, effects: str | Sequence[str], conf_level: float, *, robust: bool
 ) -> pd.DataFrame:
     """One row a parameter, in broom.mixed's columns with underscores."""
-    asked = list(effects) if isinstance(effects, Iterable) and not isinstance(effects, str) else [effects]
-    unknown = [name for name in asked if name not in KINDS]
+    asked = named(effects)
+    unknown = [name for name in asked if not is_one_of(name, KINDS)]
     if unknown or not asked:
         raise ArgumentError(
-            f"effects are some of {listed(KINDS)}; {listed(map(repr, unknown)) or 'none'} was asked for."
+            f"effects are some of {listed(KINDS)}; {listed(map(shown, unknown)) or 'none'} was asked for."
         )
     rows = [
         _labelled(
@@ -45,6 +45,14 @@ def tidy(
     if not rows:
         return pd.DataFrame(columns=list(COLUMNS))
     return pd.concat(rows, ignore_index=True)[list(COLUMNS)]
+
+
+def named(effects: str | Sequence[str]) -> list[str]:
+    """The effects asked for, one or several."""
+    several = (
+        isinstance(effects, Iterable) and not isinstance(effects, str) and getattr(effects, "ndim", 1) == 1
+    )
+    return list(effects) if several else [effects]  # type: ignore[list-item]
 
 
 def fixef(spec: ModelSpec, idata: xr.DataTree, conf_level: float, *, robust: bool) -> pd.DataFrame:

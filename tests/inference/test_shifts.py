@@ -258,3 +258,43 @@ def test_what_is_at_the_means_can_be_asked_for():
     assert found[0] == pytest.approx(slope.mean())
     assert found[1] == pytest.approx(_sd_at(fit, x).mean())
     assert found[2] == pytest.approx((fit.spec.design.fixed.X.mean(axis=0) @ b.reshape(-1, 4).T).mean())
+
+
+@pytest.mark.filterwarnings("ignore::mixedbayes.errors.DesignWarning")
+@pytest.mark.parametrize(
+    ("formula", "priors", "far"),
+    [
+        ("y ~ x + (x || school)", {}, True),
+        ("y ~ x + (1 | school) + (0 + x | school)", {}, True),
+        ("y ~ x + (x | school)", {"cor[school]": "lkj(1)"}, True),
+        ("y ~ x + (x | school)", {}, False),
+        ("y ~ x + (1 | school) + (0 + x | item)", {}, False),
+    ],
+)
+def test_where_zero_is_part_of_the_model_the_default_sd_reaches_there(formula, priors, far):
+    """A slope of sd(y) / sd(x) moves the group's line at zero by as much as zero is away."""
+    s, spread = DATA["y"].std(), DATA["x"].std()
+    for shift in (0, 2000):
+        data = changed(shift, column="x")
+        spec = mb.model(formula, data, priors=priors).spec
+        (rate,) = (p.prior.named["beta"] for p in spec.blocks[0].sds if "Intercept" in p.address)
+        distance = max(data["x"].min(), 0.0) / spread if far else 0.0
+        assert 1 / rate == pytest.approx(s * np.hypot(1.0, distance))
+
+
+@pytest.mark.parametrize(
+    ("formula", "said"),
+    [
+        ("y ~ x + (x || school)", True),
+        ("y ~ x + (1 | school) + (0 + x | school)", True),
+        ("y ~ x + (x | school)", False),
+        ("y ~ x + (1 | school) + (0 + x | item)", False),
+        ("y ~ x + (1 | school/klass) + (0 + x | klass:school)", False),
+        ("y ~ f + (f || school)", False),
+    ],
+)
+def test_independence_at_a_zero_far_from_the_data_is_told(formula, said):
+    notes = mb.design(formula, changed(2000, column="x")).notes
+    found = [note for note in notes if "are independent where x is 0, far from its values" in note]
+    assert bool(found) == said
+    assert not [note for note in mb.design(formula, DATA).notes if "are independent where" in note]

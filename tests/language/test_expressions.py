@@ -124,7 +124,7 @@ def test_names_keep_their_letters_which_python_would_normalise(name):
         ("I(x %% 2)", "R's %% is written % here", None),
         ("I(x %/% 2)", "R's %/% is written // here", None),
         ("I(x %in% z)", "for a test write", None),
-        ("x # + z", "A formula has no comments", 2),
+        ("x # + z", "A comment has no place here", 2),
         ("I(x; z)", "cannot be read", None),
         ("import os", "cannot be read", None),
         ("x = 1", "cannot be read", None),

@@ -84,7 +84,9 @@ def assert_agree(draws: dict[str, np.ndarray], expected: dict[str, tuple[float, 
 def test_posterior_agrees_with_brms(name, method, seed):
     reference = json.loads((REFERENCE / "brms" / f"{name}.json").read_text())
     dataset, options = BRMS[name]
-    model = mb.model(reference["formula"], mb.load_dataset(dataset), reference["family"])
+    model = mb.model(
+        reference["formula"], mb.load_dataset(dataset), reference["family"], priors=priors_of(reference)
+    )
     fit = model.fit(**METHODS[method], **options, seed=seed) if method == "nuts" else exactly(model, seed)
     columns = fit.spec.design.fixed.columns
     rows = {
@@ -108,6 +110,27 @@ def test_posterior_agrees_with_brms(name, method, seed):
     assert_near(
         [elpd.elpd, elpd.se], expected, np.hypot(1, ratio) * loo_errors(fit, elpd), ["elpd", "its se"]
     )
+
+
+def priors_of(reference: dict, units: dict[str, float] | None = None) -> dict[str, str]:
+    """The priors that brms was given, under our addresses: its group effects have them where predictors are zero.
+
+    In `units` is what each of its parameters is to be multiplied by, where the data are in other units.
+    """
+    ours = {"Intercept_centered": "Intercept", "Trt1": "b[Trt[T.1]]", "zBase:Trt1": "b[zBase:Trt[T.1]]"}
+    found = {}
+    for name, value in reference["priors"].items():
+        unit = (units or {}).get(name, 1.0)
+        if name.startswith("sd_"):
+            group, effect = name.removeprefix("sd_").split("__")
+            found[f"sd[{group}, {effect.strip('()')}]"] = f"exponential({1 / (unit * value)!r})"
+        elif name == "sigma":
+            found["sigma"] = f"exponential({1 / (unit * value)!r})"
+        else:
+            location, scale = value
+            found[ours.get(name, f"b[{name}]")] = f"normal({unit * location!r}, {unit * scale!r})"
+    correlated = any(row["variable"].startswith("cor_") for row in reference["posterior"])
+    return found | ({"cor": "lkj(2)"} if correlated else {})
 
 
 def loo_errors(fit: mb.Fit, loo: Elpd) -> np.ndarray:
@@ -163,7 +186,10 @@ def test_units_of_the_columns_do_not_matter(seed):
     data = mb.load_dataset("sleepstudy")
     data["Reaction"] *= 1e6
     data["Days"] *= 86_400
-    fit = mb.fit(reference["formula"], data, **METHODS["nuts"], seed=seed)
+    slope = 1e6 / 86_400
+    of_priors = {"Days": slope, "sd_Subject__Days": slope}
+    priors = priors_of(reference, {name: of_priors.get(name, 1e6) for name in reference["priors"]})
+    fit = mb.fit(reference["formula"], data, priors=priors, **METHODS["nuts"], seed=seed)
     draws = draws_by_address(fit)
     units = {"Intercept": 1e6, "Days": 1e6 / 86_400, "sigma": 1e6, "sd[Subject, Days]": 1e6 / 86_400}
     rows = {from_brms(row["variable"], ("Intercept", "Days")): row for row in reference["posterior"]}

@@ -1,14 +1,18 @@
 """The printed fit, and the sentences on what may be wrong with it."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from rich.cells import cell_len
 from synthetic import synthetic_fit
 
 import mixedbayes as mb
 from mixedbayes.results.diagnostics import Draws, complaints, describe_draws
 from mixedbayes.results.fit import Fit
+from mixedbayes.results.report import Report, Section, build_report, terminal_width
 
 RNG = np.random.default_rng(5)
 N = 40
@@ -23,19 +27,19 @@ Formula: Reaction ~ Days + (Days | Subject)
   Draws: 4 chains x 500 draws after 500 tuning steps, 2,000 in all (nutpie)
 
 Group-level effects, Subject (18 levels):
-                        Estimate  Est.Error  l-95% CI  u-95% CI  Rhat  Bulk ESS  Tail ESS
-sd(Intercept)               2.00       1.00      0.49      4.41  1.00      1970      1744
-sd(Days)                    2.00       1.01      0.60      4.50  1.00      1948      2059
-cor(Intercept, Days)       -0.01       0.50     -0.89      0.86  1.00      1722      1894
+                     Estimate Est.Error l-95% CI u-95% CI Rhat Bulk_ESS Tail_ESS
+sd(Intercept)            2.00      1.00     0.49     4.41 1.00     1970     1744
+sd(Days)                 2.00      1.01     0.60     4.50 1.00     1948     2059
+cor(Intercept, Days)    -0.01      0.50    -0.89     0.86 1.00     1722     1894
 
 Population-level effects:
-                        Estimate  Est.Error  l-95% CI  u-95% CI  Rhat  Bulk ESS  Tail ESS
-Intercept                   1.96       0.99     -0.03      3.89  1.00      1995      1992
-Days                        1.95       1.01     -0.10      3.89  1.00      1931      1891
+                     Estimate Est.Error l-95% CI u-95% CI Rhat Bulk_ESS Tail_ESS
+Intercept                1.96      0.99    -0.03     3.89 1.00     1995     1992
+Days                     1.95      1.01    -0.10     3.89 1.00     1931     1891
 
 Residual:
-                        Estimate  Est.Error  l-95% CI  u-95% CI  Rhat  Bulk ESS  Tail ESS
-sigma                       1.98       0.98      0.56      4.20  1.00      1498      1842"""
+                     Estimate Est.Error l-95% CI u-95% CI Rhat Bulk_ESS Tail_ESS
+sigma                    1.98      0.98     0.56     4.20 1.00     1498     1842"""
 
 
 def fit_with(draws=500, formula="y ~ x + (1 | g)", data=DATA, **options):
@@ -95,12 +99,64 @@ def test_hyperparameters_have_a_section_of_their_own():
     "name", ["x", "a predictor with a long name that goes on", "größe", "日本語の列", "new\nline", "a\tb"]
 )
 def test_columns_of_every_table_end_at_the_same_place(name):
-    cell_len = pytest.importorskip("rich.cells").cell_len
     data = DATA.assign(**{name: DATA["x"]})
     formula = f"y ~ `{name}` + (1 + `{name}` | g)"
     tables = sections(str(fit_with(9, formula, data)))
     lines = [line for table in tables.values() for line in table]
     assert len({cell_len(line) for line in lines}) == 1, "\n".join(lines)
+
+
+LONG = "cor(a predictor with a long name, another one: größer, 日本語の列)"
+NARROW = Report(
+    header=(("Family", "gaussian"), ("Formula", "y ~ " + " + ".join(["a_column"] * 12))),
+    headings=("Estimate", "Est.Error", "l-95% CI", "u-95% CI", "Rhat", "Bulk_ESS", "Tail_ESS"),
+    sections=(
+        Section("One", (("sigma", *["1.00"] * 7), (LONG, "-12345.67", *["2.00"] * 6))),
+        Section("Two", (("cor(Intercept, Days)", *["3.00"] * 7),)),
+    ),
+    notes=("Something was left out, " * 8,),
+    complaints=("Something is wrong, " * 8,),
+)
+
+
+@pytest.mark.parametrize("width", [200, 100, 80, 79, 62, 45, 20, 1])
+def test_on_a_terminal_no_label_is_cut_and_no_line_too_long(width):
+    lines = NARROW.text(width).splitlines()
+    numbers = 61  # cells of the widest row of numbers, and a blank before it
+    assert max(map(cell_len, lines)) <= max(width, numbers)
+    assert NARROW.text(width).count("-12345.67") == 1
+    joined = "".join(lines).replace(" ", "")
+    assert all(label.replace(" ", "") in joined for label in ("sigma", LONG, "cor(Intercept, Days)"))
+    ends = {cell_len(line) for line in lines if line.endswith((".00", "_ESS"))}
+    assert len(ends) == 1, "numbers of all tables end at the same place"
+
+
+def test_where_there_is_no_terminal_every_row_is_a_line(monkeypatch):
+    rows = [line for line in NARROW.text().splitlines() if line.endswith(".00")]
+    assert [row.split("  ")[0].strip() for row in rows] == [
+        "sigma",
+        f"{LONG} -12345.67",
+        "cor(Intercept, Days)",
+    ]
+    monkeypatch.setenv("COLUMNS", "50")
+    assert terminal_width() is None
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert terminal_width() == 50
+
+
+def test_the_usual_table_has_80_columns():
+    assert {cell_len(line) for table in sections(GOLDEN).values() for line in table} == {80}
+    assert max(map(cell_len, GOLDEN.splitlines())) == 80
+
+
+def test_intervals_of_another_mass_are_said_and_computed():
+    fit = fit_with()
+    report = build_report(fit.spec, fit.idata, 0.5)
+    assert report.headings[2:4] == ("l-50% CI", "u-50% CI")
+    expected = fit.tidy("fixed", conf_level=0.5)
+    assert report.sections[1].title == "Population-level effects"
+    for row, (_, tidy) in zip(report.sections[1].rows, expected.iterrows(), strict=True):
+        assert [float(cell) for cell in row[3:5]] == pytest.approx([tidy.conf_low, tidy.conf_high], abs=0.005)
 
 
 def test_the_number_of_decimals_follows_the_error():
@@ -128,7 +184,7 @@ def test_notes_of_the_design_are_printed_and_folded():
     text = " ".join(str(fit).split())
     assert "Data: 37 of 40 rows; 3 dropped for missing values (x 3)" in text
     assert "Note: Column w is a linear combination of the others and left out." in text
-    assert max(map(len, str(fit).splitlines())) <= 100
+    assert max(map(len, str(fit).splitlines())) <= 80
 
 
 def test_names_are_escaped_in_a_notebook():
