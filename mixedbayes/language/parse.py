@@ -401,8 +401,13 @@ def evaluate(
 
 def assemble(text: str, response: Response, terms: list[Term]) -> Formula:
     """The terms by their kind, checked against each other."""
-    groups = [term for term in terms if isinstance(term, GroupTerm)]
     plain = [term for term in terms if not isinstance(term, GroupTerm)]
+    spelled = {term: term for term in plain}  # z:x of a group is the x:z of the population
+    groups = [
+        GroupTerm([spelled.get(t, t) for t in term.terms], term.group, term.correlated, term.token)
+        for term in terms
+        if isinstance(term, GroupTerm)
+    ]
     offsets = [_offset(term, text) for term in plain if calls(term, "offset")]
     population = [term for term in plain if not calls(term, "offset")]
     for term in [*population, *(term for group in groups for term in group.terms)]:
