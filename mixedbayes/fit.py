@@ -67,7 +67,7 @@ class Model(Prepared):
                 against divergences.
             seed: The same seed gives the same draws.
             cores: Chains of NUTS at once; None for as many as there are processors. The collapsed method has
-                one thread, beside those of BLAS.
+                one thread.
             memory: GiB for the collapsed method's draws of group effects. Past it fewer of them are kept, down
                 to 400, then in single precision, then none; their means and standard deviations are over all
                 draws nevertheless.

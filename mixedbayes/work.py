@@ -9,9 +9,19 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from threadpoolctl import threadpool_limits
 
 PATIENCE = 2.0
 """Seconds without a progress bar."""
+
+
+def one_thread() -> threadpool_limits:
+    """BLAS held to one thread, for work of many small matrices.
+
+    Threads of BLAS wait for each other at each of them: three correlated effects took three times as long with two threads
+    as with one on idle processors, and fourteen times beside another process.
+    """
+    return threadpool_limits(1, "blas")
 
 
 def somebody_watches() -> bool:
@@ -24,7 +34,7 @@ class Work:
     """Runs pieces of work in order.
 
     They run in this thread: NumPy's many short operations wait for each other's lock in two threads longer
-    than they gain, and the long ones are BLAS's, which has threads of its own.
+    than they gain.
 
     Args:
         watched: Whether to show progress.

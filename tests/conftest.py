@@ -19,6 +19,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--seed", type=int, default=0, help="of what is random in tests that sample; any must do"
     )
+    parser.addoption("--hunt", type=int, default=12, help="made data sets that test_hunt.py fits")
 
 
 def pytest_configure(config):

@@ -116,6 +116,20 @@ class Fixed:
         return tuple(name for j, name in enumerate(self.columns) if j != self.intercept)
 
 
+class EncodedBlock(NamedTuple):
+    """A block on new data.
+
+    Attributes:
+        X: What multiplies its effects, shape (m, q).
+        codes: Each row's place in the block's levels, shape (m,); -1, -2, ... for those of `unseen`.
+        unseen: Levels that the design does not have, as text.
+    """
+
+    X: np.ndarray
+    codes: np.ndarray
+    unseen: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Block:
     """One bar term: effects that vary by the levels of a group.
@@ -145,7 +159,27 @@ class Block:
     @property
     def intercept(self) -> int | None:
         """The place of the intercept among the columns; None if there is none."""
-        return self.recipe.intercept
+        place = self.recipe.intercept
+        return None if place is None else self.columns.index(self.recipe.columns[place])
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Columns left out because they are zero in every row."""
+        return tuple(name for name in self.recipe.columns if name not in self.columns)
+
+    def encode(self, columns: pd.DataFrame, env: Mapping[str, Any]) -> EncodedBlock:
+        """The effects' columns and levels of new data, after a warning where those left out are not zero."""
+        whole = self.recipe.encode(columns, env)
+        kept = [self.recipe.columns.index(name) for name in self.columns]
+        lost = np.delete(whole, kept, axis=1) != 0
+        if lost.any():
+            names = listed(np.array(self.dropped)[lost.any(axis=0)])
+            warn(
+                f"{counted(int(lost.any(axis=1).sum()), 'row')} cannot be told from the data that were fitted, where {names} "
+                f"of {self.name} was zero and was left out: its effects are taken as zero.",
+                DesignWarning,
+            )
+        return EncodedBlock(whole[:, kept], *self.factor.encode(columns))
 
     @property
     def has_correlation(self) -> bool:
@@ -156,20 +190,6 @@ class Block:
         bar = "||" if self.covariance == "diagonal" else "|"
         levels = listed(texts_of(self.levels), 4)
         return f"({', '.join(self.columns)} {bar} {self.name}): {len(self.levels):,} levels ({levels})"
-
-
-class EncodedBlock(NamedTuple):
-    """A block on new data.
-
-    Attributes:
-        X: What multiplies its effects, shape (m, q).
-        codes: Each row's place in the block's levels, shape (m,); -1, -2, ... for those of `unseen`.
-        unseen: Levels that the design does not have, as text.
-    """
-
-    X: np.ndarray
-    codes: np.ndarray
-    unseen: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -297,9 +317,7 @@ class Design:
             )
         columns = alike(columns, self.data)
         encoded = {
-            block.name: EncodedBlock(block.recipe.encode(columns, self.env), *block.factor.encode(columns))
-            for block in self.groups
-            if block.name in names
+            block.name: block.encode(columns, self.env) for block in self.groups if block.name in names
         }
         return Encoded(
             X=self.fixed.encode(columns, self.env),
@@ -359,6 +377,7 @@ def build_design(
         *column_notes([name for name in fixed.dropped if name not in fixed.nearly]),
         *near_notes(fixed.nearly),
         *(note for block in groups for note in column_notes(block.recipe.empty, f" of {block.name}")),
+        *(note for block in groups for note in zero_notes(block)),
         *(note for term, block in zip(parsed.groups, groups, strict=True) for note in bar_notes(term, block)),
         *independence_notes(groups),
     )
@@ -438,10 +457,19 @@ def build_blocks(
             name = f"{group}.{number}"
         named.add(name)
         covariance: Covariance = "full" if term.correlated else "diagonal"
+        kept = np.flatnonzero(X.any(axis=0)).tolist()
+        if not kept:
+            zero = f"{listed(recipe.columns)} {'is' if len(recipe.columns) == 1 else 'are'} zero in every row"
+            raise DataError(f"{term!r}: {zero}, so that nothing varies by {group}; leave the term out.")
         moved = at_means(term.terms, X, columns, env)
-        centring = centre(X, X if dependent_columns(moved) else moved, recipe.intercept)
+        if len(kept) < X.shape[1]:
+            X, moved = X[:, kept], moved[:, kept]
+            X.flags.writeable = False
+        place = None if recipe.intercept is None else kept.index(recipe.intercept)
+        centring = centre(X, X if dependent_columns(moved) else moved, place)
+        names = tuple(recipe.columns[j] for j in kept)
         blocks.append(
-            Block(name, group, recipe.columns, X, levels.labels, codes, covariance, centring, recipe, levels)
+            Block(name, group, names, X, levels.labels, codes, covariance, centring, recipe, levels)
         )
     return tuple(blocks)
 
@@ -484,6 +512,14 @@ def near_notes(columns: Sequence[str]) -> tuple[str, ...]:
         "out, as in R; less its mean, as with center(x), it stays."
         for name in columns
     )
+
+
+def zero_notes(block: Block) -> tuple[str, ...]:
+    """What to say of effects left out."""
+    if not block.dropped:
+        return ()
+    these, are = ("Column", "is") if len(block.dropped) == 1 else ("Columns", "are")
+    return (f"{these} {listed(block.dropped)} of {block.name} {are} zero in every row and left out.",)
 
 
 def bar_notes(term: GroupTerm, block: Block) -> tuple[str, ...]:

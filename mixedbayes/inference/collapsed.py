@@ -151,6 +151,19 @@ class Collapsed:
         return self.moments.n - self.m - sum(stage.effects for stage in self.stages)
 
     @cached_property
+    def size(self) -> float:
+        """The root mean square of y as the moments' frame has it; 1 where y is zero."""
+        return float(np.sqrt(self.moments.total[-1, -1] / self.moments.n)) or 1.0
+
+    @property
+    def least_sigma(self) -> float:
+        """A sigma beside which sums of squares of y are lost in rounding: it moves the log density by some tenths.
+
+        That is, n eps (size / sigma)^2 is 1. What was measured, n being 100 to a million, is a tenth to a half of it.
+        """
+        return self.size * float(np.sqrt(np.finfo(float).eps * self.moments.n))
+
+    @cached_property
     def penalty(self) -> np.ndarray:
         """1, and 0 for coefficients with flat priors; shape (m,)."""
         return np.concatenate([np.ones(self.ends[-1]), 1.0 - self.flat])
@@ -242,7 +255,8 @@ class Collapsed:
                 + (self.penalty * root.w**2).sum(axis=1)
             )
             log_density = log_likelihood + point.log_prior
-        log_density = np.where(np.isfinite(log_density), log_density, -np.inf)
+        is_known = np.isfinite(log_density) & (point.sigma > self.least_sigma)
+        log_density = np.where(is_known, log_density, -np.inf)
         return Solved(point, factors, stages, root, log_density)
 
     def _eliminate(

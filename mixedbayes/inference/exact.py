@@ -10,17 +10,18 @@ import numpy as np
 import xarray as xr
 
 from mixedbayes.errors import DataError
-from mixedbayes.inference import importance
+from mixedbayes.inference import importance, starts
 from mixedbayes.inference.chains import sample_by_chains
 from mixedbayes.inference.collapsed import Collapsed
 from mixedbayes.inference.effects import Effects, Keeping
 from mixedbayes.inference.moments import Frame, Moments, moments
 from mixedbayes.inference.options import GIB, Options
+from mixedbayes.inference.propriety import check_flat_priors, check_residual
 from mixedbayes.inference.variances import variances_of
 from mixedbayes.model.covariances import sds_and_correlations
 from mixedbayes.model.families import Density
 from mixedbayes.model.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
-from mixedbayes.work import Work
+from mixedbayes.work import Work, one_thread
 
 GAUSSIAN = Density("Normal", {"mu": "mu", "sigma": "sigma"})
 
@@ -39,6 +40,9 @@ MAX_PRODUCTS = 2 * 10**7
 
 MAX_DIMENSIONS = 20
 """Of theta, up to which the efficiency of proposals was seen to be good: six correlated effects have 21."""
+
+CLIMBS, MAX_CLIMBS = 3e7, 12
+"""Operations for one density, times the climbs to modes that are made if it takes so many; and climbs, at most."""
 
 FIRST_ROUND = 1000
 """Draws of the first proposal, where they are cheap."""
@@ -125,7 +129,7 @@ def sample_exactly(density: Collapsed, options: Options) -> xr.DataTree:
     wanted = chains * options.draws if options.draws else _affordable(density)
     draws = options.draws or ceil(min(DRAWS, 2 * wanted) / chains)
     for_theta, for_places, for_effects = np.random.SeedSequence(options.seed).spawn(3)
-    with Work(watched=options.is_watched) as work:
+    with one_thread(), Work(watched=options.is_watched) as work:
         effects = Effects(
             density, work, for_effects, Keeping.within(options.memory * GIB, density, chains, draws)
         )
@@ -145,7 +149,7 @@ def sample_exactly(density: Collapsed, options: Options) -> xr.DataTree:
 def evidence(density: Collapsed, seed: int | None) -> tuple[float, float]:
     """The log of the integral of the density over theta, and the Pareto k of the weights it rests on."""
     for_theta, for_effects = np.random.SeedSequence(seed).spawn(2)
-    with Work(watched=False) as work:
+    with one_thread(), Work(watched=False) as work:
         effects = Effects(density, work, for_effects, Keeping(1, 0, 0, np.float64))
         weighted = _weigh(density, effects, _affordable(density), np.random.default_rng(for_theta))
     return weighted.log_evidence, weighted.pareto_k
@@ -156,41 +160,46 @@ def _weigh(
 ) -> importance.Weighted:
     """Weighted draws of theta."""
 
-    def down(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def climb(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pieces = [theta[i : i + density.batch] for i in range(0, len(theta), density.batch)]
-        both = list(effects.work.each("Looking for the mode", density.log_posterior_and_gradient, pieces))
+        both = list(effects.work.each("Looking for the modes", density.log_posterior_and_gradient, pieces))
         return np.concatenate([value for value, _ in both]), np.concatenate([slope for _, slope in both])
 
-    mode = importance.find_mode(down, density.variances.start(_guesses(density)))
-    if not np.isfinite(density.log_posterior(mode[None]))[0]:
+    check_flat_priors(density)
+    modes, values = importance.find_modes(climb, _starts(density, rng))
+    if not np.isfinite(values).any():
         raise DataError(
             "The posterior density of the variances cannot be computed: look at the data and priors for numbers that are very "
             "large or very small. method='nuts' may get further."
         )
-    first = importance.at_mode(down, mode)
+    check_residual(density, modes[np.argmax(values)])
+    first = importance.at_modes(climb, modes, values)
     at_once = min(FIRST_ROUND, max(100, wanted // 4))
     return importance.sample(
         effects.log_posterior, first, wanted, rng=rng, at_once=at_once, limit=PATIENCE * wanted
     )
 
 
-def _guesses(density: Collapsed) -> dict[str, float]:
-    """Standard deviations to begin from: of the residual most of y's, of effects what would move y by half as much."""
-    sums, blocks = density.moments, density.variances.spec.blocks
-    size = float(np.sqrt(sums.total[-1, -1] / sums.n)) or 1.0
-    guesses = {"sigma": 0.7 * size}
-    for own, places in zip(sums.own, density.blocks, strict=True):
-        squares = np.einsum("laa->a", own) / sums.n
-        sds = [parameter.address for i in places for parameter in blocks[i].sds]
-        guesses |= {name: 0.4 * size / max(np.sqrt(s), 1e-100) for name, s in zip(sds, squares, strict=True)}
-    return guesses
+def _starts(density: Collapsed, rng: np.random.Generator) -> np.ndarray:
+    """The best of many thetas, from which modes are looked for: as many as cost little, shape (n, d)."""
+    n = int(np.clip(CLIMBS / _cost(density), 1, MAX_CLIMBS))
+    known = starts.starts(density)
+    cloud = starts.spread(known, 25 * (n - 1), rng)
+    pieces = range(0, len(cloud), density.batch)
+    values = np.concatenate([density.log_posterior(cloud[i : i + density.batch]) for i in pieces])
+    places = starts.apart(cloud, values, n)
+    return cloud[places] if len(places) else known[:1]
 
 
 def _affordable(density: Collapsed) -> int:
     """Effective draws of theta by default: fewer where each costs much. Each then serves two draws of the rest."""
+    return int(np.clip(OPERATIONS / _cost(density), FEWEST, DRAWS))
+
+
+def _cost(density: Collapsed) -> float:
+    """Operations of floating point, about, for one density."""
     levels = sum(10 * stage.own.shape[-1] * sum(stage.rest.shape[:2]) ** 2 for stage in density.stages)
-    each = levels + density.m**3 / 3
-    return int(np.clip(OPERATIONS / each, FEWEST, DRAWS))
+    return max(levels + density.m**3 / 3, 1.0)
 
 
 def _statistics(weighted: importance.Weighted, places: np.ndarray, chains: int) -> xr.Dataset:

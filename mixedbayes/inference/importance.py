@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.optimize import minimize
 from scipy.special import gammaln, logsumexp
 
 NU = 8.0
@@ -35,6 +34,23 @@ STEP = 1e-4
 
 WIDEST = 5.0
 """Standard deviation of a direction in which the curvature says nothing."""
+
+MAX_CLIMB, SHORTENINGS, LONGEST, LEAST_SLOPE = 150, 12, 3.0, 0.03
+"""Steps to a mode and trials of each, at most; the longest step, in logs; the slope at which a mode is reached."""
+
+MAX_MODES, SAME_MODE = 6, 1.0
+LEAST_PEAK, LEAST_MASS = -30.0, -9.0
+"""Modes of a proposal, at most; how near two are the same, in sds; and how far below the others a mode's height and mass
+may lie, in logs, the mass being Laplace's approximation: a narrow mode is high, and a wide one heavy."""
+
+LEAST_SHARE = 0.03
+"""Of a component in a proposal, however little mass it holds."""
+
+LEAST_COMPONENT = 1e-3
+"""Mass that keeps a component in later proposals."""
+
+EXPECTATIONS = 30
+"""Steps of expectation-maximisation."""
 
 type Density = Callable[[np.ndarray], np.ndarray]
 type Gradient = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -143,30 +159,115 @@ class Weighted:
         return bool(self.pareto_k <= MAX_K)
 
 
-def find_mode(density: Gradient, start: np.ndarray) -> np.ndarray:
-    """The mode, shape (d,), by BFGS."""
+def find_modes(density: Gradient, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Climb from all starts at once, by BFGS with backtracking (Nocedal & Wright, 2006, algorithm 6.1, section 3.1).
 
-    def down(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = density(theta[None])
-        if not np.isfinite(value[0]) or not np.isfinite(slope).all():
-            return 1e300, np.zeros_like(theta)
-        return -float(value[0]), -slope[0]
+    Args:
+        density: (n, d) -> (n,) and (n, d), the log density and its gradient.
+        starts: Shape (n, d).
 
-    found = minimize(down, start, jac=True, method="BFGS", options={"gtol": 0.03, "maxiter": 200})
-    return np.asarray(found.x)
+    Returns:
+        Where each has come, shape (n, d), and the log density there, shape (n,).
+    """
+    theta = np.array(starts)
+    n, d = theta.shape
+    value, slope = _finite(*density(theta))
+    inverse, is_fresh = np.tile(np.eye(d), (n, 1, 1)), np.ones(n, dtype=bool)
+    climbing = np.isfinite(value)
+    for _ in range(MAX_CLIMB):
+        climbing &= np.abs(slope).max(axis=1, initial=0.0) > LEAST_SLOPE
+        at = np.flatnonzero(climbing)
+        if not len(at):
+            break
+        step = np.einsum("nij,nj->ni", inverse[at], slope[at])
+        step /= np.maximum(1.0, np.abs(step).max(axis=1, keepdims=True) / LONGEST)
+        new, new_value, new_slope = _backtracked(density, theta[at], value[at], slope[at], step)
+        stuck = new_value <= value[at]
+        moved, bent = new - theta[at], slope[at] - new_slope
+        theta[at], value[at], slope[at] = new, np.maximum(new_value, value[at]), new_slope
+        for i, s, y, is_stuck in zip(at, moved, bent, stuck, strict=True):
+            if is_stuck:  # once more along the gradient, then it has arrived
+                climbing[i], inverse[i], is_fresh[i] = not is_fresh[i], np.eye(d), True
+            elif (sy := s @ y) > 1e-10 * np.sqrt((s @ s) * (y @ y)):
+                start = np.eye(d) * sy / (y @ y) if is_fresh[i] else inverse[i]
+                turn = np.eye(d) - np.outer(s, y) / sy
+                inverse[i], is_fresh[i] = turn @ start @ turn.T + np.outer(s, s) / sy, False
+    return theta, value
 
 
-def at_mode(density: Gradient, mode: np.ndarray) -> Proposal:
-    """A proposal of the target's own curvature at its mode."""
+def _backtracked(
+    density: Gradient, theta: np.ndarray, value: np.ndarray, slope: np.ndarray, step: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps, each shortened until the density rises by a part of what its slope promises; none where it never does."""
+    found, found_value, found_slope = theta.copy(), value.copy(), slope.copy()
+    length, at = np.ones(len(theta)), np.arange(len(theta))
+    promised = np.einsum("nd,nd->n", step, slope)
+    for _ in range(SHORTENINGS):
+        new = theta[at] + length[at, None] * step[at]
+        new_value, new_slope = _finite(*density(new))
+        rises = new_value > value[at] + 1e-4 * length[at] * promised[at]
+        done = at[rises]
+        found[done], found_value[done], found_slope[done] = new[rises], new_value[rises], new_slope[rises]
+        at = at[~rises]
+        if not len(at):
+            break
+        length[at] *= 0.25
+    return found, found_value, found_slope
+
+
+def _finite(value: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same, minus infinity and no slope where either cannot be computed."""
+    good = np.isfinite(value) & np.isfinite(slope).all(axis=1)
+    return np.where(good, value, -np.inf), np.where(good[:, None], slope, 0.0)
+
+
+def at_modes(density: Gradient, modes: np.ndarray, values: np.ndarray) -> Proposal:
+    """A proposal of the target's own curvature at each of its modes that matter.
+
+    Their shares are by Laplace's approximation of the mass about each, evened out, for it may be far off.
+
+    Args:
+        density: As for `find_modes`.
+        modes: Shape (n, d), some of them the same but for rounding.
+        values: The log density there.
+    """
+    d = modes.shape[1]
+    means: list[np.ndarray] = []
+    scales: list[np.ndarray] = []
+    logs: list[float] = []
+    for i in np.argsort(-values):
+        known = zip(means, scales, strict=True)
+        if len(means) == MAX_MODES or not values[i] > values.max() + LEAST_PEAK:
+            break
+        if any(_distance(modes[i], mean, scale) < SAME_MODE for mean, scale in known):
+            continue
+        scale = _curvature(density, modes[i])
+        if all(_distance(mean, modes[i], scale) > SAME_MODE for mean in means):
+            means.append(modes[i])
+            scales.append(scale)
+            logs.append(values[i] + np.log(np.diag(scale)).sum())
+    mass = np.array(logs) - max(logs)
+    order = [i for i in np.argsort(-mass) if mass[i] > LEAST_MASS]
+    shares = np.maximum(np.exp(0.5 * mass[order]), LEAST_SHARE)
+    proposal = Proposal(shares / shares.sum(), np.stack(means)[order], np.stack(scales)[order])
+    tails = [(j, sign) for j in range(d) for sign in (-1, 1)]
+    return proposal.with_tails(dict.fromkeys(tails, TAILS / len(tails)))
+
+
+def _distance(theta: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> float:
+    """In standard deviations."""
+    return float(np.linalg.norm(solve_triangular(scale, theta - mean, lower=True, check_finite=False)))
+
+
+def _curvature(density: Gradient, mode: np.ndarray) -> np.ndarray:
+    """The lower Cholesky factor of the inverse of the target's curvature at a mode, shape (d, d)."""
     d = len(mode)
     moves = STEP * np.concatenate([np.eye(d), -np.eye(d)])
-    _, slopes = density(mode + moves)
+    _, slopes = _finite(*density(mode + moves))
     hessian = (slopes[:d] - slopes[d:]) / (2 * STEP)
     values, vectors = np.linalg.eigh(-0.5 * (hessian + hessian.T))
     sd = np.where(values > WIDEST**-2, np.abs(values), WIDEST**-2) ** -0.5
-    scale = np.linalg.cholesky((vectors * sd**2) @ vectors.T)
-    tails = [(j, sign) for j in range(d) for sign in (-1, 1)]
-    return Proposal(np.ones(1), mode[None], scale[None]).with_tails(dict.fromkeys(tails, TAILS / len(tails)))
+    return np.linalg.cholesky((vectors * sd**2) @ vectors.T)
 
 
 def sample(
@@ -195,7 +296,9 @@ def sample(
             return weighted
         is_good = _efficiency(theta, values, proposals[-1], rounds[-1]) >= GOOD and weighted.is_trusted
         if len(proposals) < ROUNDS and not is_good:
-            proposals.append(_adapted(weighted, proposals[-1], components=len(proposals)))
+            proposals.append(
+                _adapted(weighted, proposals[-1], components=len(first.means) + len(proposals) - 1)
+            )
             rounds.append(0)
             n = min(at_once, left)
             continue
@@ -240,37 +343,56 @@ def _efficiency(theta: np.ndarray, values: np.ndarray, proposal: Proposal, n: in
 
 
 def _adapted(weighted: Weighted, last: Proposal, components: int) -> Proposal:
-    """A mixture fitted to weighted draws by expectation-maximisation, with those tails that hold some of them."""
+    """A mixture fitted to weighted draws by expectation-maximisation, with those tails that hold some of them.
+
+    Components begin as the last proposal's, the heaviest of them split in two until there are as many as asked for.
+    """
     theta = weighted.theta
     # tempered, where a few draws have all the weight
     power = min(1.0, weighted.effective / (20 * theta.shape[1] * components))
     weights = np.exp(weighted.log_weights * power)
     weights /= weights.sum()
-    proposal = _from_moments(theta, weights)
     shares = _tail_shares(weighted, last)
     if components == 1:
-        return proposal.with_tails(shares)
-    order = np.argsort((theta - proposal.means[0]) @ np.linalg.svd(proposal.scales[0])[0][:, 0])
-    share = np.zeros((len(theta), components))
-    place = np.floor(np.cumsum(weights[order]) * components * (1 - 1e-9)).astype(int)
-    share[order, np.minimum(place, components - 1)] = 1.0
-    spread = proposal.scales[0] @ proposal.scales[0].T
-    for _ in range(30):
-        mass = weights @ share
-        kept = mass > 0.02
-        share, mass = share[:, kept], mass[kept]
+        return _from_moments(theta, weights).with_tails(shares)
+    belongs = _belonging(last, theta)
+    ridges = 1e-2 * (last.scales @ np.swapaxes(last.scales, 1, 2))  # a component does not shrink to a point
+    while belongs.shape[1] < components:
+        k = int(np.argmax(weights @ belongs))
+        near = np.where(_beyond_median(theta, weights * belongs[:, k]), 0.0, belongs[:, k])
+        belongs = np.column_stack([np.delete(belongs, k, axis=1), near, belongs[:, k] - near])
+        ridges = np.concatenate([np.delete(ridges, k, axis=0), ridges[[k, k]]])
+    for _ in range(EXPECTATIONS):
+        mass = weights @ belongs
+        kept = mass > LEAST_COMPONENT
+        belongs, ridges, mass = belongs[:, kept], ridges[kept], mass[kept]
         parts = [
-            _from_moments(theta, weights * s / m, 1e-2 * spread) for s, m in zip(share.T, mass, strict=True)
+            _from_moments(theta, weights * b / m, r) for b, m, r in zip(belongs.T, mass, ridges, strict=True)
         ]
-        largest = np.argsort(-mass)  # tails are the first component's
-        proposal = Proposal(
-            mass[largest] / mass.sum(),
-            np.concatenate([parts[k].means for k in largest]),
-            np.concatenate([parts[k].scales for k in largest]),
+        means, scales = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("means", "scales")
         )
-        logs = proposal.by_component(theta)
-        share = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
-    return proposal.with_tails(shares)
+        proposal = Proposal(mass / mass.sum(), means, scales)
+        belongs = _belonging(proposal, theta)
+    heaviest = np.argsort(-mass)  # tails are the first component's
+    mass = np.maximum(mass[heaviest], LEAST_SHARE)
+    return Proposal(mass / mass.sum(), means[heaviest], scales[heaviest]).with_tails(shares)
+
+
+def _belonging(proposal: Proposal, theta: np.ndarray) -> np.ndarray:
+    """The share of each component in the density at each theta, tails aside; shape (n, c)."""
+    logs = proposal.by_component(theta)[:, : len(proposal.means)]
+    return np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
+
+
+def _beyond_median(theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Which thetas lie in the further half of the weight along its longest axis, shape (n,)."""
+    weights = weights / weights.sum()
+    part = _from_moments(theta, weights)
+    place = (theta - part.means[0]) @ np.linalg.svd(part.scales[0])[0][:, 0]
+    order = np.argsort(place)
+    middle = order[np.searchsorted(np.cumsum(weights[order]), 0.5)]
+    return np.asarray(place > place[middle])
 
 
 def _tail_shares(weighted: Weighted, last: Proposal) -> dict[tuple[int, int], float]:

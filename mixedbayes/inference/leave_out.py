@@ -13,6 +13,7 @@ from xarray import DataTree
 
 from mixedbayes.inference.collapsed import Collapsed
 from mixedbayes.inference.exact import collapse, evidence
+from mixedbayes.work import one_thread
 
 MOST = 1000
 """Draws of theta, where one costs much."""
@@ -71,4 +72,5 @@ class LeaveOut:
 
 def _at(density: Collapsed, theta: np.ndarray) -> np.ndarray:
     pieces = range(0, len(theta), density.batch)
-    return np.concatenate([density.log_posterior(theta[i : i + density.batch]) for i in pieces])
+    with one_thread():
+        return np.concatenate([density.log_posterior(theta[i : i + density.batch]) for i in pieces])

@@ -65,7 +65,7 @@ SIGNS = ("+", "-")
 
 _TILDE_INSIDE = (
     "The '~' of a formula stands outside brackets, as in 'y ~ x + (1 | g)'; formulas for sigma and other parameters are not "
-    "supported yet."
+    "supported yet, nor nonlinear ones."
 )
 _REMAINDER = "R's %% and %/% are % and // here, inside I(...): I(x % 2)."
 _NO_TERM = "A number is no term: 1 is the intercept, 0 removes it; multiply in I(...), as I(2 * x)."
@@ -464,7 +464,8 @@ def _addition(written: str, text: str, place: int) -> Expression:
             return inside
         case Call("trials"):
             raise FormulaError("trials() takes one column or number: y | trials(n) ~ x.", text, place)
-    function = next((name for name in functions_in(expression) if name not in ADDITIONS), "")
+    written_as = next((name for name in functions_in(expression) if name not in ADDITIONS), "")
+    function = written_as.removeprefix("resp_")  # brms has both
     if function in elsewhere.ADDITIONS:
         message = f"{function}() beside a response: {elsewhere.ADDITIONS[function]}."
     elif isinstance(expression, Call):

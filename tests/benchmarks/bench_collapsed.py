@@ -1,4 +1,4 @@
-"""Exact Gaussian fits beside Bambi, lme4 and rstanarm: time, effective draws, memory; and time as rows grow.
+"""Exact Gaussian fits beside Bambi, lme4 and rstanarm: time, effective draws, memory; time as rows grow, and beside a busy process.
 
     uv run --with bambi python tests/benchmarks/bench_collapsed.py [folder]
 
@@ -13,6 +13,8 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
@@ -23,6 +25,8 @@ import pandas as pd
 ROWS, LEVELS = 1_000_000, 100_000
 GROWTH = (10_000, 100_000, 1_000_000, 10_000_000)
 SLEEP = "Reaction ~ Days + (Days | Subject)"
+MACHINES = "score ~ Machine + (Machine | Worker)"
+PASTES = "strength ~ 1 + (1 | batch/cask)"
 INSTEVAL = "y ~ service + (1 | s) + (1 | d) + (1 | dept)"
 MILLION = "y ~ x + (1 + x | g)"
 
@@ -153,6 +157,8 @@ def tables(folder: Path) -> dict[str, str]:
     y = 1 + 0.5 * x + u[g, 0] + u[g, 1] * x + rng.normal(size=ROWS)
     data = {
         "sleepstudy": mb.load_dataset("sleepstudy"),
+        "machines": mb.load_dataset("machines"),
+        "pastes": mb.load_dataset("pastes"),
         "insteval": mb.load_dataset("insteval"),
         "million": pd.DataFrame({"g": g, "x": x, "y": y}),
     }
@@ -192,6 +198,35 @@ def compare(paths: dict[str, str]) -> list[dict[str, object]]:
     return rows
 
 
+@contextmanager
+def busy() -> Iterator[None]:
+    """One process beside that computes all the time."""
+    beside = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        beside.kill()
+        beside.wait()
+
+
+def loads(paths: dict[str, str]) -> list[dict[str, object]]:
+    """Ours alone, on idle processors and beside a busy process."""
+    cases = [
+        ("sleepstudy", SLEEP, 9),
+        ("machines", MACHINES, 9),
+        ("pastes", PASTES, 9),
+        ("insteval", INSTEVAL, 1),
+    ]
+    rows: list[dict[str, object]] = []
+    for name, formula, repeats in cases:
+        idle = run(OURS, formula, f"{paths[name]}.parquet", "", str(repeats))["seconds"]
+        with busy():
+            beside = run(OURS, formula, f"{paths[name]}.parquet", "", str(repeats))["seconds"]
+        rows.append({"data": name, "idle": idle, "busy": beside})
+        print(f"{name:<12}{idle:>9.2f} s idle{beside:>9.2f} s beside a busy process", flush=True)
+    return rows
+
+
 def printed(rows: list[dict[str, object]]) -> str:
     """The comparison as a table of text."""
     lines = [f"{'data':<12}{'program':<12}{'seconds':>9}{'ratio':>8}{'min ESS':>9}{'ESS/s':>9}{'GB':>6}"]
@@ -224,11 +259,15 @@ def draw(growth: dict[int, dict[str, float]], path: Path) -> None:
 
 def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
-        rows = compare(tables(Path(temporary)))
+        paths = tables(Path(temporary))
+        beside = loads(paths)
+        rows = compare(paths)
     growth = {n: run(GROW, str(n)) for n in GROWTH}
     for n, times in growth.items():
         print(f"{n:>12,} rows: " + ", ".join(f"{part} {value:.2f} s" for part, value in times.items()))
-    (folder / "collapsed.json").write_text(json.dumps({"fits": rows, "growth": growth}, indent=1))
+    (folder / "collapsed.json").write_text(
+        json.dumps({"loads": beside, "fits": rows, "growth": growth}, indent=1)
+    )
     draw(growth, folder / "collapsed.png")
     print(printed(rows))
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import dense_gaussian
 import numpy as np
@@ -416,7 +417,12 @@ def test_effects_are_drawn_early_where_the_root_is_large(monkeypatch, seed):
 
 
 def test_a_density_that_cannot_be_computed_is_refused(monkeypatch, model):
-    monkeypatch.setattr(type(model.collapsed), "log_posterior", lambda _, theta: np.full(len(theta), -np.inf))
+    solve = type(model.collapsed).solve
+    monkeypatch.setattr(
+        type(model.collapsed),
+        "solve",
+        lambda self, theta: replace(solve(self, theta), log_density=np.full(len(theta), -np.inf)),
+    )
     with pytest.raises(mb.DataError, match="cannot be computed: look at the data and priors"):
         model.fit(seed=1)
 

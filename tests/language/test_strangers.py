@@ -12,7 +12,6 @@ from mixedbayes.language.parse import parse
 READ = {
     "a long sum",
     "a long product",
-    "a power tower",
     "a huge exponent",
     "signs",
     "a long name",
