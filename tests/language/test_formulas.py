@@ -296,7 +296,6 @@ NESTED = "A group term cannot stand inside another"
         ),
         ("y ~ x - offset(z)", "offset(z) cannot be taken away", None),
         ("y ~ -x", "x cannot be taken away", None),
-        ("y ~ (x - z | g)", "z cannot be taken away", None),
         ("y ~ x - mean(x)", "mean(x) cannot be taken away", None),
         ("(y ~ x)", "The '~' of a formula stands outside brackets", "(y "),
         ("bf(y ~ x)", "The '~' of a formula stands outside brackets", ""),
