@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
-from itertools import pairwise, zip_longest
+from itertools import accumulate, pairwise, zip_longest
 
 from formulaic.errors import FormulaParsingError
 from formulaic.parser.algos.tokenize import tokenize
@@ -163,7 +163,7 @@ def sides(tokens: list[Token], text: str) -> tuple[list[Token], int, list[Token]
             tokens[tildes[1]].source_start,
         )
     left, right = tokens[: tildes[0]], tokens[tildes[0] + 1 :]
-    if _depth(left):
+    if sum(map(_opening, left)):
         raise FormulaError(_TILDE_INSIDE, text, tokens[tildes[0]].source_start)
     if not left:
         raise FormulaError("Nothing stands left of '~': name the response.", text, tokens[0].source_start)
@@ -221,13 +221,14 @@ def _has_list(expression: Expression) -> bool:
 
 def _first_bar(tokens: list[Token]) -> int | None:
     """Which token is the first bar outside brackets: inside, it is part of a condition."""
-    bars = (i for i, token in enumerate(tokens) if _is(token, BARS) and not _depth(tokens[:i]))
-    return next(bars, None)
+    depths = accumulate(map(_opening, tokens))
+    outside = (i for i, depth in enumerate(depths) if depth == 0 and _is(tokens[i], BARS))
+    return next(outside, None)
 
 
-def _depth(tokens: list[Token]) -> int:
-    """How many brackets are open after these tokens."""
-    return sum(1 if token.token in "([" else -1 for token in tokens if token.kind is BRACKET)
+def _opening(token: Token) -> int:
+    """By how much a token goes deeper into brackets."""
+    return 0 if token.kind is not BRACKET else 1 if token.token in "([" else -1
 
 
 def _without_tilde(tokens: list[Token], text: str) -> FormulaError:
