@@ -167,6 +167,10 @@ def _weigh(
 
     check_flat_priors(density)
     modes, values = importance.find_modes(climb, _starts(density, rng))
+    others = starts.mirrored(density, modes[np.argmax(values)])
+    if len(modes) > 1 and len(others):
+        more, more_values = importance.find_modes(climb, others)
+        modes, values = np.concatenate([modes, more]), np.concatenate([values, more_values])
     if not np.isfinite(values).any():
         raise DataError(
             "The posterior density of the variances cannot be computed: look at the data and priors for numbers that are very "

@@ -26,6 +26,9 @@ PARTS = (0.5, 1e-3)
 LEAST_SPAN = 1e-12
 """Of the columns' mean squares, in units in which each is 1: less in a direction, and they do not span it."""
 
+LEAST_MIRRORED = 0.5
+"""Atanh of a partial correlation, below which its negative is the same place."""
+
 JUMPS = (0.0, 0.5, 3.0)
 """Standard deviations by which a coordinate of a start is moved at random; they are logs."""
 
@@ -55,6 +58,22 @@ def spread(thetas: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     moved = thetas[rng.integers(len(thetas), size=n)]
     jumps = rng.choice(JUMPS, size=moved.shape) * rng.standard_normal(moved.shape)
     return np.concatenate([thetas, moved + jumps])
+
+
+def mirrored(density: Collapsed, mode: np.ndarray) -> np.ndarray:
+    """The mode with each of its partial correlations that is far from zero negated, shape (n, d).
+
+    Where groups hardly tell two effects apart, as all but collinear ones, either sign of their correlation may have a mode.
+    """
+    scalars = {p.address for p in density.variances.spec.parameters}
+    far = [
+        j
+        for j, name in enumerate(density.variances.names)
+        if name not in scalars and abs(mode[j]) > LEAST_MIRRORED
+    ]
+    signs = np.ones((len(far), len(mode)))
+    signs[range(len(far)), far] = -1.0
+    return signs * mode
 
 
 def apart(thetas: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
