@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 import mixedbayes as mb
 
@@ -126,6 +127,23 @@ def ranks(case: Case, datasets: int = DATASETS, seed: int = 20) -> dict[str, np.
     return {name: np.array(each) for name, each in found.items()}
 
 
+def p_values(each: np.ndarray, seed: int = 0) -> dict[str, float]:
+    """How likely ranks are if they are uniform, by three statistics.
+
+    A rank, moved about in its own interval, is a uniform number, and normally distributed by the inverse of the
+    normal distribution function: a bias moves the mean, too narrow or wide a posterior the variance, and all else
+    the distribution function, by Cramér and von Mises.
+    """
+    place = (each + np.random.default_rng(seed).uniform(size=len(each))) / (DRAWS + 1)
+    normal, n = stats.norm.ppf(place), len(each)
+    squares = stats.chi2(n)
+    return {
+        "mean": float(2 * stats.norm.sf(abs(normal.sum()) / np.sqrt(n))),
+        "variance": float(2 * min(squares.cdf(np.sum(normal**2)), squares.sf(np.sum(normal**2)))),
+        "distribution": float(stats.cramervonmises(place, "uniform").pvalue),
+    }
+
+
 def counts(each: np.ndarray) -> np.ndarray:
     """Data sets by twentieth of the rank."""
     return np.histogram(each, bins=BINS, range=(0, DRAWS + 1))[0]
@@ -133,7 +151,6 @@ def counts(each: np.ndarray) -> np.ndarray:
 
 def main(path: str) -> None:
     import matplotlib.pyplot as plt  # a heavy door
-    from scipy import stats
 
     results = {name: ranks(case) for name, case in CASES.items()}
     columns = max(len(each) for each in results.values())

@@ -2,20 +2,22 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits  # with scikit-learn
+
+# Where tests share the processors, threads of BLAS wait for each other, and small problems take eight times as long:
+# of NumPy's, which plugins have imported, and of SciPy's and those of processes that tests start, which read this.
+threadpool_limits(1)
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 settings.register_profile("mixedbayes", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mixedbayes")
 
 pytest.register_assert_rewrite("monte_carlo")
 
-# before anything imports NumPy: where tests share the processors, threads of BLAS wait for each other, and
-# small problems take eight times as long
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--seed", type=int, default=0, help="another one draws other numbers in all tests that sample"
+        "--seed", type=int, default=0, help="of what is random in tests that sample; any must do"
     )
     parser.addoption("--hunt", type=int, default=12, help="made data sets that test_hunt.py fits")
 
@@ -26,5 +28,5 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session")
 def seed(request):
-    """From the command line, for whatever is random: `uv run pytest -m slow --seed 7`."""
+    """From the command line: `uv run pytest -m slow --seed 7`."""
     return request.config.getoption("--seed")

@@ -1,7 +1,12 @@
-"""The density of a Gaussian mixed model with dense matrices and SciPy: the oracle of the collapsed engine."""
+"""The density of a Gaussian mixed model with dense matrices and SciPy: the oracle of the collapsed engine.
+
+Of the model it takes the design, the priors and their addresses; where a parameter lies, what is centred and what a
+correlation matrix's density is, it says itself.
+"""
 
 from collections.abc import Sequence
 
+import lkj
 import numpy as np
 from scipy import stats
 from scipy.special import expit
@@ -21,6 +26,12 @@ def log_posterior(
     """log p(theta | y) + constant, of some rows: a multivariate normal of n dimensions, and priors by scipy.stats.
 
     A flat coefficient is one of enormous variance, whose normalising constant is taken off.
+
+    Args:
+        variances: What the coordinates of theta are called.
+        theta: Shape (d,).
+        weights: Of the rows.
+        rows: Those that are looked at; predictors are about the means of all.
     """
     spec, design = variances.spec, variances.spec.design
     u = dict(zip(variances.names, theta, strict=True))
@@ -81,24 +92,18 @@ def at_means(X: np.ndarray, parameters: Sequence[Parameter]) -> tuple[np.ndarray
 
 
 def correlation(block: BlockSpec, u: dict[str, float], values: dict[str, float]) -> tuple[np.ndarray, float]:
-    """The correlation matrix from partial correlations, by the recursion, and the log density of their atanh."""
+    """The correlation matrix of canonical partial correlations tanh(u), and the log density of u: LKJ's, stretched."""
     q, columns = len(block.sds), block.block.columns
     if block.cor is None:
         return np.eye(q), 0.0
     (eta,) = block.cor.prior.arguments
     eta = values[eta.address] if isinstance(eta, Reference) else eta
-    L, total = np.eye(q), 0.0
-    for i in range(1, q):
-        left = 1.0
-        for k in range(i):
-            x = u[f"partial[{block.block.name}, {columns[k]}, {columns[i]}]"]
-            w = np.tanh(x)
-            a = eta + (q - 2 - k) / 2
-            total += stats.beta(a, a).logpdf((w + 1) / 2) + np.log((1 - w**2) / 2)
-            L[i, k] = w * np.sqrt(left)
-            left *= 1 - w**2
-        L[i, i] = np.sqrt(left)
-    return L @ L.T, total
+    pairs = [(columns[k], columns[i]) for i in range(q) for k in range(i)]
+    x = np.array([u[f"partial[{block.block.name}, {one}, {other}]"] for one, other in pairs])
+    w = np.tanh(x)
+    R = lkj.correlation(w, q)
+    slopes = -2 * np.logaddexp(x, -x) + 2 * np.log(2)  # log(1 - w^2)
+    return R, lkj.lkj_logpdf(R, eta) + lkj.log_stretch(w, q) + slopes.sum()
 
 
 SCIPY = {  # lambdas show the arguments' names
@@ -121,11 +126,21 @@ SCIPY = {  # lambdas show the arguments' names
 """Stan's distributions in SciPy's names."""
 
 
+def is_positive(address: str) -> bool:
+    """Whether a parameter is a standard deviation, or an argument of a prior and not its place: `b.sigma`, not `b.mu`."""
+    argument = address.rpartition(".")[2]
+    return "sd[" in address if argument == address and address != "sigma" else argument in POSITIVE
+
+
+POSITIVE = {"sigma", "beta", "alpha", "nu", "eta"}
+"""Arguments that Stan takes from above zero alone, in the priors of the tests."""
+
+
 def place(p: Parameter, u: float, values: dict[str, float]) -> float:
     """Put the parameter's value at its coordinate u; the log prior density of u."""
     prior: Prior = p.prior
     arguments = [values[a.address] if isinstance(a, Reference) else a for a in prior.arguments]
-    positive = p.support.lower == 0
+    positive = is_positive(p.address)
     if prior.distribution == "flat":
         values[p.address] = np.exp(u) if positive else u
         return u if positive else 0.0

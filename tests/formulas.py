@@ -88,9 +88,11 @@ _atom = st.sampled_from(
 terms = st.recursive(
     _atom,
     lambda inner: (
-        _joined(["+", "-", "*", ":", "/", "%in%"], inner.map("({})".format))
-        | _joined(["+", "-"], inner)
-        | inner.map("({})^2".format)
+        _joined(["+", "*", ":", "/", "%in%"], inner.map("({})".format))
+        | _joined(["+"], inner)
+        | inner.map("({} + z)^2".format)
+        | st.tuples(inner, inner).map(lambda sides: "({0}) + ({1}) - ({1})".format(*sides))
+        | inner.map("{} - 1".format)
     ),
     max_leaves=5,
 )

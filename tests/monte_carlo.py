@@ -64,7 +64,7 @@ def draws_by_address(fit: mb.Fit) -> dict[str, np.ndarray]:
     found = {name: posterior["b"].to_numpy()[..., j] for j, name in enumerate(columns)}
     found |= {p.address: posterior[p.address].to_numpy() for p in (*fit.spec.auxiliary, *fit.spec.hyper)}
     for block in fit.spec.blocks:
-        names, group = block.block.columns, block.block.group
+        names, group = block.block.columns, block.block.name
         sd, r = (posterior[name].to_numpy() for name in (block.sd, block.r))
         for i, name in enumerate(names):
             found[f"sd[{group}, {name}]"] = sd[..., i]

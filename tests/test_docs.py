@@ -5,9 +5,13 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser
+
+import mixedbayes as mb
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -61,7 +65,7 @@ def tolerances(page: str) -> list[dict[str, float]]:
             elif line[place.end() :].startswith(" proposals"):
                 found.append({"rel": 0.2})
             elif line[: place.start()].endswith("Pareto k "):
-                found.append({"abs": 0.15})
+                found.append({"abs": 0.35})
             elif point:
                 found.append({"rel": 0.04, "abs": 10.0 ** (1 - len(decimals))})
             else:
@@ -90,7 +94,7 @@ WRONG = [
     ("cor 0.19", "cor 0.08", "0.08"),
     ("[-840.0]", "[-886.9]", "-886.9"),
     ("4,001 draws", "4,000 draws", "4,000"),
-    ("Pareto k 0.50", "Pareto k 0.29", "0.29"),
+    ("Pareto k 0.70", "Pareto k 0.29", "0.29"),
     ("x 1.00 0.10 0.80 1.20 1.00 3000 900", "x 1.00 0.10 0.80 1.20 1.00 3000 2000", "2000"),
 ]
 
@@ -114,3 +118,38 @@ def test_the_page_of_formulas_lists_every_function():
     page = (ROOT / "docs" / "formulas.md").read_text()
     words = set(re.findall(r"[\w.]+", page))
     assert [name for name in FUNCTIONS if name not in words and name.removeprefix("np.") not in words] == []
+
+
+DATA = pd.DataFrame(
+    {
+        **{name: np.random.default_rng(3).uniform(1, 9, 40) for name in ("x", "z", "y")},
+        "n": np.resize([5, 6, 7], 40),
+        "k": np.resize([1, 0, 2, 3], 40),
+        "f": np.resize(list("abcab"), 40),
+        "h": np.resize(list("pqrs"), 40),
+        "g": np.repeat([f"g{i}" for i in range(8)], 5),
+    }
+).assign(z=lambda data: data["z"] + data["n"])
+ELSEWHERE = re.search(
+    r"## What other programs write.*?\n\|---.*?\n(.*?)\n\n",
+    (ROOT / "docs" / "formulas.md").read_text(),
+    re.DOTALL,
+)[1].splitlines()
+
+
+@pytest.mark.parametrize("row", ELSEWHERE)
+def test_the_table_of_what_other_programs_write_is_true(row):
+    written, _, here = (cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1])
+    formulas = [text for text in re.findall(r"`([^`]+)`", written) if "~" in text and '="~' not in text]
+    ours = [text for text in re.findall(r"`([^`]+)`", here) if "~" in text]
+    assert formulas
+    for text in ours:
+        assert mb.design(text, DATA).n == 40
+    for text in formulas:
+        if "the same" in here or "groups=" in written:
+            assert mb.design(text, DATA).n == 40
+        else:
+            with pytest.raises(mb.MixedBayesError) as caught:
+                mb.design(text, DATA)
+            assert "Did you mean" not in str(caught.value)
+            assert ("not supported yet" in str(caught.value)) == ("not yet" in here), str(caught.value)

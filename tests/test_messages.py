@@ -211,14 +211,18 @@ def test_effects_of_hundreds_of_levels_are_refused_before_they_are_built(term):
 
 
 def test_a_column_lost_to_rounding_is_said_to_be_lost_to_rounding():
-    (note,) = mb.design("y ~ I(1e8 + x)", DATA).notes
+    assert columns_of("y ~ I(1e8 + x)")[1:] == ("I(100000000.0 + x)",)  # a constant is no size of a column
+    (note,) = mb.design("y ~ w + I(1e8 * w + x)", DATA).notes
     assert "differs from a linear combination of the others by less than a ten-millionth of its size" in note
-    assert columns_of("y ~ center(I(1e8 + x))")[1:] == ("center(I(100000000.0 + x))",)
+    assert columns_of("y ~ w + I(1e8 * w + x - 1e8 * w)")[1:] == (
+        "w",
+        "I(100000000.0 * w + x - 100000000.0 * w)",
+    )
     (note,) = mb.design("y ~ x + w + I(x - 3 * w)", DATA).notes
     assert note == "Column I(x - 3 * w) is a linear combination of the others and left out."
-    exact, near = mb.design("y ~ x + I(2 * x) + I(1e8 + w)", DATA).notes
+    exact, near = mb.design("y ~ x + I(2 * x) + I(1e8 * x + w)", DATA).notes
     assert "I(2 * x) is a linear" in exact
-    assert "I(100000000.0 + w) differs" in near
+    assert "I(100000000.0 * x + w) differs" in near
 
 
 # families, options, addresses ----------------------------------------------------------------------------

@@ -38,7 +38,7 @@ from mixedbayes.language.parse import parse
 
 type Covariance = Literal["full", "diagonal"]
 
-FAR = 3.0
+FAR = 5.0
 """Spreads of a predictor, from which on zero lies far outside its values."""
 
 SAME = 1e-6
@@ -509,7 +509,7 @@ def near_notes(columns: Sequence[str]) -> tuple[str, ...]:
     """What to say of columns left out because they vary too little for their size."""
     return tuple(
         f"Column {name} differs from a linear combination of the others by less than a ten-millionth of its size and is left "
-        "out, as in R; less its mean, as with center(x), it stays."
+        "out, as in R; less that combination it stays."
         for name in columns
     )
 

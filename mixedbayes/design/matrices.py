@@ -230,7 +230,9 @@ class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic is ty
         except DataMismatchWarning as error:
             raise DataError(f"{factor.expr} names only some of the levels that occur.") from error
         except (FormulaicError, ValueError, TypeError, LookupError) as error:  # contrasts that do not fit
-            raise DataError(f"{factor.expr} cannot be coded: {error}") from error
+            said = str(error).rstrip(".")
+            has = f" Its levels are {listed(map(repr, levels.tolist()))}." if is_categorical else ""
+            raise DataError(f"{factor.expr} cannot be coded: {said}.{has}") from error
 
     @override
     def _get_columns_for_term(

@@ -537,7 +537,7 @@ def _tidied(column: pd.Series, name: str) -> pd.Series:
     if isinstance(column.dtype, pd.Int64Dtype):
         return column.astype(np.int64)
     if column.dtype in ("uint64", "UInt64"):
-        return column.astype(np.int64 if column.max() < 2**63 else np.uint64)
+        return column.astype(np.int64 if not len(column) or column.max() < 2**63 else np.uint64)
     if column.dtype.kind == "f":
         values = column.to_numpy()
         infinite = np.flatnonzero(np.isinf(values))

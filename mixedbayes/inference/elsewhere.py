@@ -15,13 +15,13 @@ _COLUMNS = "the formula names its columns; pass the whole table"
 WORDS: Mapping[str, str] = {
     **dict.fromkeys(("samples", "n_samples", "num_samples", "ndraws", "niter"), "draws="),
     "iter": "draws= (kept ones of each chain) and tune=",
-    **dict.fromkeys(("iterations", "nsample", "n_draws", "num_draws", "draw"), "draws="),
+    **dict.fromkeys(("iterations", "nsample", "n_draws", "num_draws"), "draws="),
     **dict.fromkeys(
         ("warmup", "burnin", "burn", "burn_in", "n_tune", "num_warmup", "adapt", "nburn"), "tune="
     ),
     **dict.fromkeys(("random_seed", "random_state", "rng", "rng_seed", "key"), "seed="),
-    **dict.fromkeys(("n_chains", "nchains", "num_chains", "chain"), "chains="),
-    **dict.fromkeys(("n_jobs", "threads", "workers", "processes", "ncores", "mc_cores", "core"), "cores="),
+    **dict.fromkeys(("n_chains", "nchains", "num_chains"), "chains="),
+    **dict.fromkeys(("n_jobs", "threads", "workers", "processes", "ncores", "mc_cores"), "cores="),
     **dict.fromkeys(("adapt_delta", "target_acceptance", "delta"), "target_accept="),
     **dict.fromkeys(("nuts_sampler", "backend", "inference_method", "engine"), "method= and sampler="),
     **dict.fromkeys(("algorithm", "kernel", "step"), "method= and sampler="),

@@ -92,10 +92,10 @@ def _left(density: Collapsed) -> float:
     design, frame = density.variances.spec.design, density.moments.frame
     y = design.response.values - design.offset - frame.location  # of the response
     parts = [sparse.csc_array(design.fixed.X @ frame.fixed)]
-    for block, to_means in zip(design.groups, frame.groups, strict=True):
+    for block, to_zero in zip(design.groups, frame.groups, strict=True):
         n, q = block.X.shape
         rows, columns = np.repeat(np.arange(n), q), (block.codes[:, None] * q + np.arange(q)).ravel()
-        values = (block.X @ to_means).ravel()
+        values = (block.X @ to_zero).ravel()
         parts.append(sparse.csc_array((values, (rows, columns)), shape=(n, len(block.levels) * q)))
     whole = sparse.hstack(parts, format="csc")
     sizes = np.sqrt(np.asarray(whole.multiply(whole).sum(axis=0)).ravel())

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 
-_SMOOTH = (
-    "smooths are not supported yet; bs(x, df=5), cr(x, df=5) and poly(x, 3) are curves without a penalty"
-)
+_SMOOTH = "smooths are not supported yet; bs(x, df=5), cr(x, df=5) and poly(x, 3) are curves without a penalty, and s(g, bs='re') is (1 | g)"
 _PROCESS = "Gaussian processes are not supported yet; bs(x, df=8) and cr(x, df=8) are curves that bend freely"
 _RESIDUALS = (
     "correlations of residuals are not supported yet; (1 | g) makes the rows of a group alike, and "
@@ -38,8 +36,7 @@ FUNCTIONS: Mapping[str, str] = {
     "mo": "monotonic effects are not supported yet; C(x) has a coefficient for each level, x alone a straight line",
     "me": "errors in a predictor are not supported yet; predictors are taken as they were measured",
     "mi": "gaps are not imputed: rows with them are left out; fill them in the data",
-    "ns": "natural splines are cr(x, df=4)",
-    "rcs": "natural splines are cr(x, df=4)",
+    **dict.fromkeys(("ns", "rcs"), "natural splines are cr(x, df=4, constraints='center')"),
     **dict.fromkeys(("bSpline", "mSpline", "iSpline"), "B-splines are bs(x, df=5)"),
     "polym": "write poly(x, 2) * poly(z, 2)",
     "Q": "a column whose name is no word stands in backticks, as `my column`",
@@ -77,6 +74,8 @@ FUNCTIONS: Mapping[str, str] = {
     "offset": "offset(x) stands among the terms, by itself",
     **dict.fromkeys(("bf", "brmsformula", "lf", "nlf", "nl", "set_rescor", "formula"), _FORMULA),
     "as.formula": _FORMULA,
+    **dict.fromkeys(("random", "re", "fixed"), "terms stand by themselves, groups as (1 | g)"),
+    **dict.fromkeys(("probit", "cloglog", "link"), "the link is an option of the model, link='probit'"),
     "us": "(x | g) estimates all variances and correlations",
     "diag": "independent effects are (x || g)",
     **dict.fromkeys(("ar1", "hetar1", "ou", "toep", "rr", "propto", "equalto", "homdiag", "mat"), _STRUCTURE),
@@ -110,7 +109,8 @@ OPERATORS: Mapping[str, str] = {
     **dict.fromkeys("<>=!", "A condition stands in I(...): I(x > 0), I(f == 'a'), I(x != 1)."),
     "&": "Conditions are joined in I(...): I((x > 0) & (z > 1)).",
     "$": "Columns are named alone, without their table: y and not d$y.",
-    ",": "A comma has no place between terms: they are added with +, and a group term has a bar, (1 | g).",
+    ",": "A comma has no place between terms: they are added with +, and a group term has a bar, (1 | g). Options such as "
+    "family= stand outside the formula's quotes.",
     ";": "A formula ends with its last term; one formula makes one model.",
     "@": "'@' has no meaning among terms: interactions are a:b, groups (1 | g).",
 }

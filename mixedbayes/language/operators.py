@@ -139,8 +139,11 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
         """The terms of the left that are not in the right; a term taken away must be there."""
         absent = [term for term in right if term not in left and not self.is_spared(term)]
         if absent:
-            said = repr(absent[0]) if isinstance(absent[0], GroupTerm) else term_text(absent[0])
-            hint = " To subtract it, write offset(-(...))." if calls(absent[0], "offset") else ""
+            is_group = isinstance(absent[0], GroupTerm)
+            said = repr(absent[0]) if is_group else term_text(absent[0])
+            hint = "" if is_group else " A difference is computed in I(...), as I(x - z)."
+            if calls(absent[0], "offset"):
+                hint = " To subtract it, write offset(-(...))."
             raise self.refuse(
                 f"{said} cannot be taken away: it does not stand before the minus.{hint}", absent
             )
@@ -169,7 +172,9 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
         return product
 
     def nest(self, parents: Terms, nested: Terms) -> Terms:
-        """`a / b` is `a + a:b`."""
+        """`a / b` is `a + a:b`; R takes `1 / x` for `x`, which nobody who writes it can mean."""
+        if set(parents) == {INTERCEPT}:
+            raise self.refuse("Among terms 1 / x is no reciprocal; write I(1 / x).", parents)
         common = reduce(self.times, parents)
         return parents | OrderedSet(self.times(common, term) for term in nested)
 
@@ -182,6 +187,12 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
             raise self.refuse(
                 "The exponent must be a positive whole number; for a power of a column write I(x^2).",
                 exponent,
+            )
+        alone = [factor for term in base for factor in term.factors if factor.token] if len(base) == 1 else []
+        if alone and int(digits[:9]) > 1:  # R takes x^2 for x, which nobody who writes it can mean
+            raise self.refuse(
+                f"Among terms a power is of sums, as (a + b)^2; the power of a column stands in I(...), as I({alone[0].expr}^2).",
+                base,
             )
         result = base
         times = int(digits) if len(digits) < 9 else len(base)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
-from itertools import pairwise, zip_longest
+from itertools import accumulate, pairwise, zip_longest
 
 from formulaic.errors import FormulaParsingError
 from formulaic.parser.algos.tokenize import tokenize
@@ -65,7 +65,7 @@ SIGNS = ("+", "-")
 
 _TILDE_INSIDE = (
     "The '~' of a formula stands outside brackets, as in 'y ~ x + (1 | g)'; formulas for sigma and other parameters are not "
-    "supported yet."
+    "supported yet, nor nonlinear ones."
 )
 _REMAINDER = "R's %% and %/% are % and // here, inside I(...): I(x % 2)."
 _NO_TERM = "A number is no term: 1 is the intercept, 0 removes it; multiply in I(...), as I(2 * x)."
@@ -163,7 +163,7 @@ def sides(tokens: list[Token], text: str) -> tuple[list[Token], int, list[Token]
             tokens[tildes[1]].source_start,
         )
     left, right = tokens[: tildes[0]], tokens[tildes[0] + 1 :]
-    if _depth(left):
+    if sum(map(_opening, left)):
         raise FormulaError(_TILDE_INSIDE, text, tokens[tildes[0]].source_start)
     if not left:
         raise FormulaError("Nothing stands left of '~': name the response.", text, tokens[0].source_start)
@@ -221,13 +221,14 @@ def _has_list(expression: Expression) -> bool:
 
 def _first_bar(tokens: list[Token]) -> int | None:
     """Which token is the first bar outside brackets: inside, it is part of a condition."""
-    bars = (i for i, token in enumerate(tokens) if _is(token, BARS) and not _depth(tokens[:i]))
-    return next(bars, None)
+    depths = accumulate(map(_opening, tokens))
+    outside = (i for i, depth in enumerate(depths) if depth == 0 and _is(tokens[i], BARS))
+    return next(outside, None)
 
 
-def _depth(tokens: list[Token]) -> int:
-    """How many brackets are open after these tokens."""
-    return sum(1 if token.token in "([" else -1 for token in tokens if token.kind is BRACKET)
+def _opening(token: Token) -> int:
+    """By how much a token goes deeper into brackets."""
+    return 0 if token.kind is not BRACKET else 1 if token.token in "([" else -1
 
 
 def _without_tilde(tokens: list[Token], text: str) -> FormulaError:
@@ -401,8 +402,13 @@ def evaluate(
 
 def assemble(text: str, response: Response, terms: list[Term]) -> Formula:
     """The terms by their kind, checked against each other."""
-    groups = [term for term in terms if isinstance(term, GroupTerm)]
     plain = [term for term in terms if not isinstance(term, GroupTerm)]
+    spelled = {term: term for term in plain}  # z:x of a group is the x:z of the population
+    groups = [
+        GroupTerm([spelled.get(t, t) for t in term.terms], term.group, term.correlated, term.token)
+        for term in terms
+        if isinstance(term, GroupTerm)
+    ]
     offsets = [_offset(term, text) for term in plain if calls(term, "offset")]
     population = [term for term in plain if not calls(term, "offset")]
     for term in [*population, *(term for group in groups for term in group.terms)]:
@@ -464,7 +470,8 @@ def _addition(written: str, text: str, place: int) -> Expression:
             return inside
         case Call("trials"):
             raise FormulaError("trials() takes one column or number: y | trials(n) ~ x.", text, place)
-    function = next((name for name in functions_in(expression) if name not in ADDITIONS), "")
+    written_as = next((name for name in functions_in(expression) if name not in ADDITIONS), "")
+    function = written_as.removeprefix("resp_")  # brms has both
     if function in elsewhere.ADDITIONS:
         message = f"{function}() beside a response: {elsewhere.ADDITIONS[function]}."
     elif isinstance(expression, Call):

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from hashlib import sha256
 from math import prod
+from mmap import ACCESS_READ, mmap
 from os import PathLike, strerror
 from pathlib import Path
 from secrets import token_hex
@@ -191,6 +192,8 @@ def _loaded(lazy: xr.DataTree, path: str | PathLike[str]) -> xr.DataTree:
 
 def _look_over(place: Path) -> None:
     """Refuse a file that reads from others, is built in a circle, or unpacks to far more than it holds."""
+    _check_superblock(place)
+    _check_heaps(place)
     bound = max(SMALL, MAX_UNPACKING * place.stat().st_size)
     total = sets = attributes = 0
     with h5py.File(place) as file:  # h5netcdf would leave an unraisable exception behind what is no HDF5
@@ -206,6 +209,38 @@ def _look_over(place: Path) -> None:
                     raise FileError(
                         f"{place} unpacks to {total / 2**30:,.1f} GiB or more, far more than it can hold."
                     )
+
+
+def _check_superblock(place: Path) -> None:
+    """Refuse a file with a block for a driver: HDF5 would take as much memory as it asks for, and no fit has one.
+
+    Source: HDF5 File Format Specification 3.0, section II.A, superblocks of versions 0 and 1.
+    """
+    with place.open("rb") as file:
+        start = file.read(64)
+    driver = {0: slice(48, 56), 1: slice(52, 60)}.get(start[8] if len(start) == 64 else -1)
+    if start.startswith(b"\x89HDF") and driver and start[driver] != b"\xff" * 8:
+        raise FileError(f"{place} cannot be read as a netCDF file: it asks for a driver.")
+
+
+def _check_heaps(place: Path) -> None:
+    """Refuse a file with a heap of texts in which an object has no length: HDF5 would look for the next without end.
+
+    Source: HDF5 File Format Specification 3.0, section III.E, global heaps.
+    """
+    head = b"GCOL\x01\x00\x00\x00"
+    with place.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        at = content.find(head)
+        while at >= 0:
+            place_of, end = at + 16, at + int.from_bytes(content[at + 8 : at + 16], "little")
+            while place_of + 16 <= end <= len(content):
+                number = int.from_bytes(content[place_of : place_of + 2], "little")
+                size = int.from_bytes(content[place_of + 8 : place_of + 16], "little")
+                need = 16 + (size + 7) // 8 * 8 if number else size  # object 0 is what is free
+                if not 0 < need <= end - place_of:
+                    raise FileError(f"{place} cannot be read as a netCDF file: its texts have no end.")
+                place_of += need
+            at = content.find(head, at + 8)
 
 
 def _items(file: h5py.File, place: Path) -> Iterator[h5py.Group | h5py.Dataset]:

@@ -27,7 +27,7 @@ RNG = np.random.default_rng(4)
 DATA = pd.DataFrame(
     {"y": RNG.normal(size=N), "x": RNG.normal(size=N), "g": np.resize(["a", "b", "c", "d"], N)}
 )
-SECONDS = 30
+SECONDS = 90
 """That a call may take at most; a fit of these data takes a tenth of one."""
 
 VALUES: list[Any] = [

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 import pytest
+from lkj import correlation, lkj_logpdf, log_stretch
 from scipy import stats
-from scipy.special import expit, gammaln, ndtr
+from scipy.special import expit, ndtr
 
 import mixedbayes as mb
 from mixedbayes.inference.pymc_model import build
@@ -179,45 +180,6 @@ def response(case: Case) -> tuple[np.ndarray, np.ndarray | float, float]:
         return s, n, s.sum() / n.sum()
     y = (DATA[name] == "yes").to_numpy(float) if name == "binary" else DATA[name].to_numpy(float)
     return y, 1.0, y.mean()
-
-
-def correlation(w: np.ndarray, q: int) -> np.ndarray:
-    """The correlation matrix of canonical partial correlations, by the recursion of partial correlations.
-
-    Joe (2006), Generating random correlation matrices based on partial correlations.
-    """
-    P = np.zeros((q, q))
-    P[np.tril_indices(q, -1)] = w
-    R = np.eye(q)
-    for i in range(1, q):
-        for k in range(i):
-            rho = P[i, k]
-            for m in reversed(range(k)):
-                rho = rho * np.sqrt((1 - P[i, m] ** 2) * (1 - P[k, m] ** 2)) + P[i, m] * P[k, m]
-            R[i, k] = R[k, i] = rho
-    return R
-
-
-def log_stretch(w: np.ndarray, q: int) -> float:
-    """The log of |det dR/dw|, by central differences."""
-    rows = np.tril_indices(q, -1)
-    step = 1e-6
-    columns = [
-        (correlation(w + step * e, q)[rows] - correlation(w - step * e, q)[rows]) / (2 * step)
-        for e in np.eye(len(w))
-    ]
-    return float(np.linalg.slogdet(np.array(columns))[1])
-
-
-def lkj_logpdf(R: np.ndarray, eta: float) -> float:
-    """Lewandowski, Kurowicka & Joe (2009), equations 16 and 17."""
-    d = len(R)
-    constant = 0.0
-    for k in range(1, d):
-        a = eta + (d - 1 - k) / 2
-        beta = 2 * gammaln(a) - gammaln(2 * a)
-        constant += (2 * eta - 2 + d - k) * (d - k) * np.log(2) + (d - k) * beta
-    return (eta - 1) * np.linalg.slogdet(R)[1] - constant
 
 
 def constrained(name: str, value: np.ndarray) -> tuple[str, np.ndarray]:

@@ -12,7 +12,6 @@ from mixedbayes.language.parse import parse
 READ = {
     "a long sum",
     "a long product",
-    "a power tower",
     "a huge exponent",
     "signs",
     "a long name",
@@ -20,6 +19,7 @@ READ = {
     "full-width brackets",
     "a byte order mark",
     "no width",
+    "a response's comments",
 }
 """Of the monstrous formulas those that are good; the others are refused."""
 
@@ -68,6 +68,9 @@ N = 20_000
             "spaces": "y ~ " + " " * N + "x",
             "a megabyte": "y ~ " + "x" * 1_000_000,
             "a response's brackets": "I(" * 100 + "y" + ")" * 100 + " ~ x",
+            "a response's bars in brackets": "(y" + "|" * N * 4 + ") ~ x",
+            "a response's quotes": "y" + "'" * N * 4 + " ~ x",
+            "a response's comments": "#" * N * 4 + "\ny ~ x",
             "a response's bars": "y" + "|" * N + "~ x",
             "null": "y ~ x\0",
             "a surrogate": "y ~ \ud800",

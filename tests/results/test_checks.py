@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from monte_carlo import assert_likely, assert_near
 from scipy import stats
 from synthetic import NoEngine, synthetic_fit
 
@@ -465,7 +466,7 @@ def test_places_of_counts_lie_between_less_and_as_much(family):
     low, high = law.cdf(y - 1), law.cdf(y)
     found = np.array([loo_places(fit.spec, fit.idata, fit._predictor(seed=i)) for i in range(50)])
     assert ((low - 1e-4 <= found) & (found <= high + 1e-4)).all()
-    assert stats.kstest(((found - low) / (high - low)).ravel(), "uniform").pvalue > 1e-4
+    assert_likely(stats.kstest(((found - low) / (high - low)).ravel(), "uniform").pvalue)
 
 
 def test_leaving_a_row_out_moves_the_distribution_away_from_it():
@@ -484,8 +485,10 @@ def test_leaving_a_row_out_moves_the_distribution_away_from_it():
     fit = Fit(fit.spec, tree, NoEngine())
     others = (data["y"].sum() - data["y"]) / 11
     exact = stats.norm.cdf((data["y"] - others) / np.sqrt(1 + 1 / 11))
-    np.testing.assert_allclose(loo_places(fit.spec, fit.idata, fit._predictor()), exact, atol=0.01)
-    np.testing.assert_allclose(loo_means(fit.spec, fit.idata, fit._predictor()), others, atol=0.02)
+    # the weights of 20,000 independent draws have a variance here: no row's is much over one
+    places, means = (found(fit.spec, fit.idata, fit._predictor()) for found in (loo_places, loo_means))
+    assert_near(places, exact, np.sqrt(2 * exact * (1 - exact) / 20_000))
+    assert_near(means, others, np.sqrt(2 / 11 / 20_000))
 
 
 def test_weights_that_cannot_be_smoothed_are_plain_importance_weights(monkeypatch):
@@ -540,9 +543,9 @@ def test_draws_of_probabilities_have_their_mean_and_are_independent():
     p = np.array([0.0, 1.0, 0.3, 0.3, 0.7123, 1e-3])
     drawn = bernoulli_draws(p, 2000, np.random.default_rng(1))
     np.testing.assert_allclose(drawn.mean(axis=0), p, atol=1 / 2000)
-    assert np.abs(np.corrcoef(drawn[:, 2:5].T) - np.eye(3)).max() < 4.5 / np.sqrt(2000)
+    assert_near(np.corrcoef(drawn[:, 2:5].T)[np.triu_indices(3, 1)], 0, 1 / np.sqrt(2000))
     runs = [bernoulli_draws(np.array([0.37]), 10, np.random.default_rng(i))[0, 0] for i in range(4000)]
-    assert np.mean(runs) == pytest.approx(0.37, abs=4.5 * np.sqrt(0.25 / 4000))
+    assert_near(np.mean(runs), 0.37, np.sqrt(0.37 * 0.63 / 4000))
 
 
 def test_weights_that_are_not_to_be_trusted_are_told():

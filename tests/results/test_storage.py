@@ -814,6 +814,21 @@ def test_a_file_made_to_harm_is_refused_at_once(path, harm):
     assert time.monotonic() - start < 5
 
 
+def test_a_heap_without_end_is_not_walked(path, saved):
+    at = saved.index(b"GCOL\x01\x00\x00\x00") + 16
+    path.write_bytes(saved[:at] + bytes(200) + saved[at + 200 : -files.SIGNATURE])
+    files._sign(path)
+    with pytest.raises(FileError, match="its texts have no end"):
+        mb.load(path)
+
+
+def test_a_driver_is_not_asked(path, saved):
+    path.write_bytes(saved[:48] + (96).to_bytes(8, "little") + saved[56 : -files.SIGNATURE])
+    files._sign(path)
+    with pytest.raises(FileError, match="it asks for a driver"):
+        mb.load(path)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

@@ -258,6 +258,28 @@ def test_coef_has_every_coefficient_for_every_level_once(fits):
     assert table.loc["g"].index.tolist() == [(level, term) for term in ("Intercept", "x") for level in "abcd"]
 
 
+def test_coef_knows_a_product_whatever_the_order_in_which_it_is_written(fits):
+    fit = fits("y ~ x*z + (0 + z:x | g)")
+    b = fit.posterior["b"].sel(coefficient="x:z").to_numpy()
+    r = fit.posterior["r_g"].to_numpy()[..., 0]
+    table = fit.coef().xs("x:z", level="term")
+    np.testing.assert_allclose(table["estimate"], (b[..., None] + r).mean(axis=(0, 1)))
+    assert fit.coef().index.get_level_values("term").nunique() == 4
+
+
+def test_coef_does_not_take_a_column_called_intercept_for_the_intercept():
+    data = DATA.rename(columns={"z": "Intercept"})
+    fit = synthetic_fit("y ~ x + (0 + Intercept | g)", data)
+    b = fit.posterior["b"].sel(coefficient="Intercept").to_numpy()
+    r = fit.posterior["r_g"].to_numpy()[..., 0]
+    table = fit.coef()["estimate"]
+    np.testing.assert_allclose(table.xs("Intercept", level="term"), b.mean())
+    np.testing.assert_allclose(table.xs("`Intercept`", level="term"), r.mean(axis=(0, 1)))
+    assert list(fit.ranef().index.get_level_values("term").unique()) == ["`Intercept`"]
+    greater = fit.hypothesis("r[g, a, `Intercept`] > b[Intercept]")["probability"].iloc[0]
+    assert greater == (r[..., 0] > b).mean()
+
+
 def test_varcorr_is_lme4_s_frame(fits):
     fit = fits("y ~ x + (x + z | g)")
     table = fit.varcorr()
