@@ -13,7 +13,7 @@ import numpy as np
 from mixedbayes.design.centring import Centring, beyond, no_centring, size, spread
 from mixedbayes.design.design import Block, Design, Fixed
 from mixedbayes.design.rank import spans_constant
-from mixedbayes.errors import DataError, FamilyError, PriorError, listed, nearest_address
+from mixedbayes.errors import DataError, DesignWarning, FamilyError, PriorError, listed, nearest_address, warn
 from mixedbayes.model.distributions import CORRELATION, DISTRIBUTIONS, POSITIVE, REAL, Interval
 from mixedbayes.model.families import Family, Link, check_response
 from mixedbayes.model.priors import Prior, Reference
@@ -166,6 +166,9 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
         DataError: A group has as many levels as there are rows, where a residual is also estimated; or
             numbers are too large or too small to compute with.
         PriorError: An unknown address, or a prior that does not fit its parameter.
+
+    Warns:
+        DesignWarning: A prior that no parameter takes.
     """
     check_response(design, family)
     if not (design.fixed.columns or design.groups or family.parameters):
@@ -187,6 +190,13 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
     auxiliary = tuple(
         chooser.choose(p.name, (p.name,), p.support, p.default(sd_y)) for p in family.parameters
     )
+    unused = [key for key in priors if key not in chooser.referred]
+    if unused:
+        warn(
+            f"No parameter takes its prior from {listed(unused)}: all that {'it names' if len(unused) == 1 else 'they name'} have "
+            "priors under addresses of their own.",
+            DesignWarning,
+        )
     return ModelSpec(
         design=design,
         family=family,

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import mixedbayes as mb
-from mixedbayes.errors import DataError, PriorError
+from mixedbayes.errors import DataError, DesignWarning, PriorError
 from mixedbayes.model.priors import Prior, Reference
 
 BRMS = Path(__file__).parents[1] / "reference" / "brms"
@@ -122,6 +122,7 @@ FORMULA = "y ~ x + a:z + (1 + x | g) + (1 | h)"
 N01 = "normal(0, 1)"
 
 
+@pytest.mark.filterwarnings("ignore:No parameter takes its prior")
 @pytest.mark.parametrize(
     ("priors", "address", "prior"),
     [
@@ -154,6 +155,20 @@ N01 = "normal(0, 1)"
 )
 def test_the_prior_chosen_for_an_address(priors, address, prior):
     assert chosen(FORMULA, priors)[address] == prior
+
+
+@pytest.mark.parametrize(
+    ("formula", "priors", "unused"),
+    [
+        ("y ~ x + (1 | g)", {"sd": N01, "sd[g]": N01}, "sd"),
+        ("y ~ x + (1 | g)", {"sd[g]": N01, "sd[g, Intercept]": N01}, r"sd\[g\]"),
+        ("y ~ x", {"b": N01, "b[x]": N01}, "b"),
+        ("y ~ x + (x | g)", {"b": N01, "b[x]": N01, "cor": "lkj(1)", "cor[g]": "lkj(2)"}, "b, cor"),
+    ],
+)
+def test_a_prior_that_no_parameter_takes_is_told(formula, priors, unused):
+    with pytest.warns(DesignWarning, match=f"No parameter takes its prior from {unused}: all that"):
+        mb.model(formula, DATA, priors=priors)
 
 
 def test_a_prior_for_all_coefficients_leaves_the_intercept_alone():
