@@ -66,8 +66,16 @@ def fitted(formula, family="gaussian", X=DATA, y=None, **options):
     return MixedModel(formula, family, **{"random_state": 1, **options}).fit(X, y)
 
 
+# its response is one of its columns, exactly: there is no residual, and no posterior
+REFUSED = {"check_regressors_no_decision_function": "a response without a residual is refused"}
+
+
 @pytest.mark.slow
-@parametrize_with_checks([MixedModel(**FEW), MixedModel("y ~ .", **FEW)])
+@parametrize_with_checks(
+    [MixedModel(**FEW), MixedModel("y ~ .", **FEW)],
+    expected_failed_checks=lambda _: REFUSED,
+    xfail_strict=True,
+)
 def test_all_of_scikit_learns_checks_pass(estimator, check):
     check(estimator)
 
