@@ -16,7 +16,7 @@ import pandas as pd
 from formulaic.parser.types import Factor, Term
 
 from mixedbayes.design.matrices import build_matrix
-from mixedbayes.design.rank import ROUNDING
+from mixedbayes.design.rank import ROUNDING, peaks
 from mixedbayes.errors import MixedBayesError
 from mixedbayes.language.expressions import names_in
 from mixedbayes.language.formula import INTERCEPT, expression_of
@@ -60,6 +60,11 @@ class Centring:
         """The columns at the means, shape (n, p)."""
         return X if self.is_none else X @ self.to_zero
 
+    def column(self, X: np.ndarray, j: int) -> np.ndarray:
+        """One of the columns at the means, shape (n,)."""
+        parts = np.flatnonzero(self.to_zero[:, j])
+        return np.asarray(X[:, parts] @ self.to_zero[parts, j])
+
 
 def no_centring(p: int) -> Centring:
     """Of p columns that are taken as they are."""
@@ -75,7 +80,7 @@ def centre_columns(X: np.ndarray, intercept: int | None) -> Centring:
     """
     to_means, to_zero = np.eye(X.shape[1]), np.eye(X.shape[1])
     if intercept is not None:
-        means = X.mean(axis=0)
+        means = np.array([x.mean() for x in X.T])
         means[intercept] = 0.0
         to_means[intercept] += means
         to_zero[intercept] -= means
@@ -191,20 +196,23 @@ def _spans(moved: np.ndarray, X: np.ndarray) -> bool:
             gap, lost = X - moved @ shares, moved - X @ np.linalg.inv(shares)
         except np.linalg.LinAlgError:
             return False
-    return bool((_peaks(gap) <= SAME * _peaks(X)).all() and (_peaks(lost) <= LOST * _peaks(moved)).all())
+    return bool((peaks(gap) <= SAME * peaks(X)).all() and (peaks(lost) <= LOST * peaks(moved)).all())
 
 
 def _shares(X: np.ndarray, moved: np.ndarray) -> np.ndarray:
     """How the moved columns add up to X, shape (p, p): each is itself and some of the others."""
-    sizes, own = (np.where(_peaks(A) > 0, _peaks(A), 1.0) for A in (moved, X))
+    sizes, own = (np.where((size := peaks(A)) > 0, size, 1.0) for A in (moved, X))
+    shares = np.eye(len(sizes))
     change = X - moved
-    change[:, _peaks(change) <= SAME * _peaks(X)] = 0.0
-    rest = np.linalg.lstsq(moved / sizes, change / own, rcond=None)[0]
+    at = np.flatnonzero(peaks(change) > SAME * own)
+    if not len(at):
+        return shares
+    # least squares on the triangle that is left of the rows
+    both = np.hstack([moved, change[:, at]])
+    both /= np.concatenate([sizes, own[at]])
+    triangle = np.linalg.qr(both, mode="r")
+    rest = np.linalg.lstsq(triangle[:, : len(sizes)], triangle[:, len(sizes) :], rcond=None)[0]
     rest[np.abs(rest) < NOTHING] = 0.0
-    shares = rest * own / sizes[:, None]
+    shares[:, at] = rest * own[at] / sizes[:, None]
     np.fill_diagonal(shares, 1.0)
     return shares
-
-
-def _peaks(A: np.ndarray) -> np.ndarray:
-    return np.abs(A).max(axis=0, initial=0.0)

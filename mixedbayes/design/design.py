@@ -466,7 +466,9 @@ def build_blocks(
             X, moved = X[:, kept], moved[:, kept]
             X.flags.writeable = False
         place = None if recipe.intercept is None else kept.index(recipe.intercept)
-        centring = centre(X, X if dependent_columns(moved) else moved, place)
+        if moved is not X and dependent_columns(moved):
+            moved = X
+        centring = centre(X, moved, place)
         names = tuple(recipe.columns[j] for j in kept)
         blocks.append(
             Block(name, group, names, X, levels.labels, codes, covariance, centring, recipe, levels)

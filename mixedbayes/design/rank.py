@@ -33,23 +33,29 @@ def dependent_columns(X: np.ndarray) -> list[int]:
     return dependent
 
 
+def peaks(X: np.ndarray) -> np.ndarray:
+    """The largest size of a number in each column, shape (p,); one by one, for columns are long and few."""
+    return np.array([max(x.max(initial=0.0), -x.min(initial=0.0)) for x in X.T])
+
+
 def spans_constant(X: np.ndarray) -> bool:
     """Whether columns add up to a constant: full dummies do, and then stand in for the intercept."""
-    peaks = np.abs(X).max(axis=0, initial=0.0)
-    scaled, ones = X / np.where(peaks > 0, peaks, 1.0), np.ones(len(X))
+    sizes = peaks(X)
+    scaled, ones = X / np.where(sizes > 0, sizes, 1.0), np.ones(len(X))
     weights = np.linalg.lstsq(scaled, ones, rcond=None)[0] if X.shape[1] else np.zeros(0)
     return bool(np.abs(scaled @ weights - ones).max() < TOLERANCE)
 
 
 def _scaled(X: np.ndarray) -> np.ndarray:
     """Columns of length one, or zero; those after a constant one about their means."""
-    peaks = np.abs(X).max(axis=0, initial=0.0)
-    scaled = X / np.where(peaks > 0, peaks, 1.0)  # first, for the square of 1e200 is infinite
-    constant = np.ptp(scaled, axis=0) <= ROUNDING if len(X) else np.zeros(X.shape[1], dtype=bool)
-    first = next((j for j in np.flatnonzero(constant & (peaks > 0))), None)
+    sizes = peaks(X)
+    scaled = X / np.where(sizes > 0, sizes, 1.0)  # first, for the square of 1e200 is infinite
+    constant = np.array([np.ptp(x) <= ROUNDING if len(x) else False for x in scaled.T], dtype=bool)
+    first = next(iter(np.flatnonzero(constant & (sizes > 0))), None)
     if first is not None:
-        after = np.arange(X.shape[1]) > first
-        scaled[:, after] -= scaled[:, after].mean(axis=0)
-        scaled[:, after & constant] = 0.0
-    norms = np.linalg.norm(scaled, axis=0)
-    return np.asarray(scaled / np.where(norms > 0, norms, 1.0))
+        after = slice(int(first) + 1, None)
+        scaled[:, after] -= [x.mean() for x in scaled[:, after].T]
+        scaled[:, after] *= ~constant[after]
+    norms = np.sqrt(np.einsum("ij,ij->j", scaled, scaled))
+    scaled /= np.where(norms > 0, norms, 1.0)
+    return np.asarray(scaled)

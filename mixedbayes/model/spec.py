@@ -431,12 +431,12 @@ class _Units:
 
     def of_coefficient(self, fixed: Fixed, j: int) -> float:
         """Of a population-level column's: by its spread beside an intercept, else by its size."""
-        x = fixed.X @ fixed.centring.to_zero[:, j]
+        x = fixed.centring.column(fixed.X, j)
         return self.scale / spread(x) if fixed.has_intercept else self.from_zero / size(x)
 
     def of_effect(self, block: Block, j: int) -> float:
         """Of a block's effect: by its column's spread beside a constant, else by its size."""
-        x = block.X @ block.centring.to_zero[:, j]
+        x = block.centring.column(block.X, j)
         return self.scale / spread(x) if self.has_constant else self.from_zero / size(x)
 
 
