@@ -81,6 +81,8 @@ class Engine:
         check_installed(self.options)
         choice = choose(model.spec, self.options, lambda: model.collapsed)
         check_memory(model.spec, choice.method, self.options)
+        if choice.method == "nuts":
+            _check_residual(model)
         idata = _draw(model, choice.method, self.options, after)
         idata["sample_stats"].attrs |= {METHOD: str(choice), OPTIONS: json.dumps(asdict(self.options))}
         moments = model.collapsed.moments if choice.method == "collapsed" else None
@@ -172,6 +174,15 @@ def engine_of(idata: "DataTree") -> Engine:
         raise TypeError("options are no mapping")
     known: dict[str, Any] = {"progress": True} | {str(name): value for name, value in described.items()}
     return Engine(Options(**known))
+
+
+def _check_residual(model: Prepared) -> None:
+    """Refuse what has no posterior before a sampler is lost in it; the collapsed method sees for itself."""
+    from mixedbayes.inference.exact import is_gaussian  # noqa: PLC0415  # as above
+    from mixedbayes.inference.propriety import check_rows  # noqa: PLC0415  # as above
+
+    if is_gaussian(model.spec):
+        check_rows(model.collapsed)
 
 
 def _draw(model: Prepared, method: str, options: Options, after: "DataTree | None") -> "DataTree":

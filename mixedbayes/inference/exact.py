@@ -51,6 +51,11 @@ PATIENCE = 20
 """Times as many proposals as draws are wanted, at most."""
 
 
+def is_gaussian(spec: ModelSpec) -> bool:
+    """Whether given its predictor a response is Gaussian, with a residual of its own."""
+    return spec.family.density == GAUSSIAN and spec.link.name == "identity"
+
+
 def why_not(spec: ModelSpec) -> str | None:
     """Why given its variances a model is not Gaussian, in a clause; None if it is."""
     if spec.family.density != GAUSSIAN:

@@ -70,11 +70,24 @@ def check_residual(density: Collapsed, mode: np.ndarray) -> None:
     Raises:
         DataError: There is no residual.
     """
-    least = density.least_sigma
-    if density.variances.at(mode[None]).sigma[0] > SUSPICIOUS * least:
-        return
-    left = _left(density)
-    if left > LEAST * least:
+    if density.variances.at(mode[None]).sigma[0] <= SUSPICIOUS * density.least_sigma:
+        _refuse_nothing(density, _left(density))
+
+
+def check_rows(density: Collapsed) -> None:
+    """The same from the rows alone, where they are few enough for a dense matrix and more than the columns.
+
+    Raises:
+        DataError: There is no residual.
+    """
+    n, columns = density.moments.n, density.moments.n - density.degrees_of_freedom
+    if columns < n and n * columns <= MAX_DENSE:
+        _refuse_nothing(density, _left(density))
+
+
+def _refuse_nothing(density: Collapsed, left: float) -> None:
+    """Refuse a residual that rounding may have left."""
+    if left > LEAST * density.least_sigma:
         return
     spec = density.variances.spec
     name, groups = spec.design.response.name, dict.fromkeys(block.block.group for block in spec.blocks)

@@ -230,6 +230,13 @@ def test_small_residuals_are_estimated_down_to_rounding(ratio):
     assert fit.posterior["b"].to_numpy().mean() == pytest.approx(UNIFORM.mean(), abs=3)
 
 
+@pytest.mark.parametrize("priors", [None, {"Intercept": "student_t(3, 0, 10)"}])
+def test_nuts_is_not_asked_for_a_posterior_that_is_none(priors):
+    formula, data = NOTHING_LEFT["constant within groups"]
+    with pytest.raises(mb.DataError, match="no residual from which sigma could be estimated"):
+        mb.fit(formula, data.reset_index(drop=True), seed=1, method="nuts", priors=priors)
+
+
 def test_effects_as_many_as_rows_leave_a_residual_to_the_priors():
     """Columns then span any response, but no part of it is told by them for certain."""
     rng = np.random.default_rng(4)
