@@ -264,7 +264,7 @@ def _folds(spec: ModelSpec, k: int, groups: Any, rng: np.random.Generator) -> li
     number = units.max() + 1
     if k > number:
         raise ArgumentError(
-            f"There are {counted(int(number), 'row' if groups is None else 'group')}, too few for {k:,} folds."
+            f"There are {counted(int(number), 'row' if groups is None else 'group')}, too few for {shown(k)} folds."
         )
     order, sizes = rng.permutation(number), np.bincount(units)
     fold, filled = np.empty(number, dtype=int), np.zeros(k)

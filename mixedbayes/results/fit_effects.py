@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from mixedbayes.errors import ArgumentError, shown
-from mixedbayes.results import effects, hypothesis, slopes
+from mixedbayes.results import effects, hypothesis, predict, slopes
 from mixedbayes.results.addresses import Addresses
 from mixedbayes.results.effects import Comparison, Over, Pairs, Question, Verb
 from mixedbayes.results.fitted import Fitted
@@ -102,6 +102,7 @@ class FitEffects(Fitted):
             ArgumentError: A predictor that has levels, or that the model does not have; an unknown option.
         """
         check_table(conf_level, draws=draws)
+        predict.check_kind(kind, predict.KINDS)
         if kind == "response":
             raise ArgumentError("Slopes are of kind 'mean' or 'linear': responses have noise, and no slope.")
         question = self._ask("slopes", x, by, None, over, at, kind, groups, new_levels, seed)

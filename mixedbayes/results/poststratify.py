@@ -11,7 +11,7 @@ from mixedbayes.design.table import open_table, read_columns, unknown_columns
 from mixedbayes.errors import ArgumentError, DataError, counted, listed
 from mixedbayes.model.spec import ModelSpec
 from mixedbayes.results.effects import Grid, check_names
-from mixedbayes.results.predict import Kind, encode, predictions
+from mixedbayes.results.predict import KINDS, Kind, check_kind, encode, predictions
 from mixedbayes.results.predictor import Predictor
 
 
@@ -26,6 +26,7 @@ def poststratify(
         DataError: The cells lack columns or values, or have weights that are no weights.
         ArgumentError: Responses are asked for; or a column of the result is named as another.
     """
+    check_kind(kind, KINDS)
     if kind == "response":
         raise ArgumentError(
             "Poststratification is of kind 'mean' or 'linear': the noise of one response a cell is not that of its people."

@@ -262,8 +262,9 @@ def check_size(S: int, what: str, rows: int, otherwise: str = "") -> None:
     """
     size = 8 * S * rows
     if size > MAX_DRAWS:
+        much = f"are {size / 2**30:,.1f} GiB" if size < 2**60 else "do not fit into any memory"
         raise ArgumentError(
-            f"{S:,} {what} of {rows:,} rows are {size / 2**30:,.1f} GiB; ask for them in pieces of rows{otherwise}."
+            f"{shown(S) if S > 10**18 else f'{S:,}'} {what} of {rows:,} rows {much}; ask for them in pieces of rows{otherwise}."
         )
 
 

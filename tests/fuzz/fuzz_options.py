@@ -72,9 +72,9 @@ def check(rng: np.random.Generator, counts: dict[str, int]) -> None:
     names = FIT if verb == "fit" else OF_VERB[verb]
     chosen = rng.choice(names, size=min(len(names), rng.integers(1, 3)), replace=False) if names else []
     options = {str(name): VALUES[rng.integers(len(VALUES))] for name in chosen}
-    if verb == "fit" and (
-        repr(options.get("method")) == "'nuts'" or {"tune", "target_accept", "sampler"} & set(options)
-    ):
+    method = options.get("method")
+    is_nuts = isinstance(method, str) and method == "nuts"
+    if verb == "fit" and (is_nuts or {"tune", "target_accept", "sampler"} & set(options)):
         options["draws"] = -1  # Markov chains take long: it is asked only what is refused
     what = f"{verb}({shown(options)})"
     start = time.monotonic()
