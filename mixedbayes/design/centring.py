@@ -81,6 +81,7 @@ def centre_columns(X: np.ndarray, intercept: int | None) -> Centring:
     to_means, to_zero = np.eye(X.shape[1]), np.eye(X.shape[1])
     if intercept is not None:
         means = np.array([x.mean() for x in X.T])
+        means[np.abs(means) <= ROUNDING * peaks(X)] = 0.0  # scale(x) is at its mean, but for rounding
         means[intercept] = 0.0
         to_means[intercept] += means
         to_zero[intercept] -= means

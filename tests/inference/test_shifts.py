@@ -216,6 +216,7 @@ def test_a_product_without_its_margin_moves_what_it_can():
         ("y ~ x + (x | school)", {"centered.cor[school]": "lkj(1)"}, {"Intercept", "centred.sd[school, Intercept]", "centred.cor[school]"}),
         ("y ~ x + (x | school)", {"b[Intercept]": "normal(0, 1)"}, {"centred.sd[school, Intercept]", "centred.cor[school]"}),
         ("y ~ x + (x || school)", {}, {"Intercept"}),
+        ("y ~ scale(x) + poly(z, 2) + (center(x) | school)", {}, set()),
         ("y ~ x * z", {}, {"Intercept", "centred.b[x]", "centred.b[z]"}),
         ("y ~ x * z", {"b[x]": "normal(0, 1)"}, {"Intercept", "centred.b[z]"}),
         ("y ~ x * z", {"centred.b[x]": "normal(0, 1)"}, {"Intercept", "centred.b[x]", "centred.b[z]"}),
