@@ -6,21 +6,22 @@ imports only from those before it:
     "y ~ x + (1 + x | g)"
         │  language    text → Formula             what the formula says, with places in the text
         ▼
-        │  design      Formula × table → Design   matrices, levels and codes; knows no priors
+        │  designs     Formula × table → Design   matrices, levels and codes; knows no priors
         ▼
-        │  model       Design × family × priors → ModelSpec   every parameter with its address and prior
+        │  models      Design × family × priors → ModelSpec   every parameter with its address and prior
         ▼
         │  inference   ModelSpec → draws          the only door to PyMC
         ▼
         │  results     draws × ModelSpec → tables what people read
         ▼
-    mb.fit(...)        `fit.py` drives, one line a stage
+    mb.fit(...)        `driver.py` drives, one line a stage
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mixedbayes.datasets import list_datasets, load_dataset
+from mixedbayes.driver import Model, design, fit, load, model
 from mixedbayes.errors import (
     ArgumentError,
     ConvergenceWarning,
@@ -34,11 +35,10 @@ from mixedbayes.errors import (
     PictureWarning,
     PriorError,
 )
-from mixedbayes.fit import Model, design, fit, load, model
-from mixedbayes.model.priors import prior
+from mixedbayes.models.priors import prior
 
 if TYPE_CHECKING:
-    from mixedbayes.results.compare import compare
+    from mixedbayes.results.comparison.compare import compare
     from mixedbayes.results.fit import Fit
 
 __version__ = "0.1.0"
@@ -68,7 +68,7 @@ __all__ = [
 ]
 
 
-LATE = {"Fit": "mixedbayes.results.fit", "compare": "mixedbayes.results.compare"}
+LATE = {"Fit": "mixedbayes.results.fit", "compare": "mixedbayes.results.comparison.compare"}
 """Names whose modules import ArviZ, which takes seconds."""
 
 LATE_MODULES = ("sklearn",)

@@ -33,7 +33,7 @@ from mixedbayes.errors import (
     listed,
     nearest,
 )
-from mixedbayes.model.families import FAMILIES
+from mixedbayes.models.families import FAMILIES
 
 READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {
     ".csv": lambda path: _read_text(path, ","),
@@ -210,7 +210,7 @@ def fit_command(
             click.echo(f"note: {_printable(str(warning.message))}", err=True)
     match shape:
         case "table":
-            from mixedbayes.results.report import build_report, terminal_width  # noqa: PLC0415  # ArviZ takes seconds to import
+            from mixedbayes.results.tables.report import build_report, terminal_width  # noqa: PLC0415  # ArviZ takes seconds to import
 
             click.echo(build_report(fitted.spec, fitted.idata, conf_level).text(terminal_width()))
         case "csv":
@@ -361,7 +361,7 @@ def _unquoted(line: str) -> str:
 
 def _check_output(output: Path, data: str, *, overwrite: bool) -> None:
     """Refuse a place for the fit that cannot be written, or should not be, before anything is sampled."""
-    from mixedbayes.results.files import check_place  # noqa: PLC0415  # xarray takes half a second to import
+    from mixedbayes.results.files.container import check_place  # noqa: PLC0415  # xarray takes half a second to import
 
     if output.exists() and Path(data).exists() and output.samefile(data):
         raise FileError(f"{output} is the data: save the fit under another name, as fit.nc.")

@@ -21,18 +21,18 @@ except ImportError as error:
         "mixedbayes.sklearn needs scikit-learn 1.6 or later: pip install 'mixedbayes[sklearn]'."
     ) from error
 
-from mixedbayes.design.design import Design
-from mixedbayes.design.response import trials_of
-from mixedbayes.design.table import Missing, alike, open_table, read_columns, unknown_columns
+from mixedbayes.designs.design import Design
+from mixedbayes.designs.response import trials_of
+from mixedbayes.designs.table import Missing, alike, open_table, read_columns, unknown_columns
+from mixedbayes.driver import fit
 from mixedbayes.errors import ArgumentError, DataError, listed
-from mixedbayes.fit import fit
 from mixedbayes.language.expressions import Name
 from mixedbayes.language.formula import Response
 from mixedbayes.language.parse import parse
-from mixedbayes.model.families import Family
-from mixedbayes.model.priors import Prior
-from mixedbayes.results.predict import encode, predictions
-from mixedbayes.results.predictor import Groups, NewLevels, predictor_of
+from mixedbayes.models.families import Family
+from mixedbayes.models.priors import Prior
+from mixedbayes.results.rows.predict import encode, predictions
+from mixedbayes.results.rows.predictor import Groups, NewLevels, predictor_of
 
 MAX_SEED = 2**31 - 1
 """Of the seeds drawn: what `RandomState.randint` can draw on every platform."""

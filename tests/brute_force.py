@@ -15,7 +15,7 @@ import numpy as np
 from dense_gaussian import at_means, dense
 from scipy.special import gammaln, logsumexp
 
-from mixedbayes.inference.variances import Variances
+from mixedbayes.inference.gaussian.coordinates import Variances
 
 PARTICLES, MOVES, KEEP = 800, 6, 0.6
 KERNELS, NEIGHBOURS, DRAWS = 200, 40, 8000

@@ -12,9 +12,9 @@ from scipy import stats
 from scipy.special import expit
 
 import mixedbayes as mb
-from mixedbayes.inference.variances import Variances
-from mixedbayes.model.priors import Prior, Reference
-from mixedbayes.model.spec import BlockSpec, ModelSpec, Parameter
+from mixedbayes.inference.gaussian.coordinates import Variances
+from mixedbayes.models.priors import Prior, Reference
+from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter
 
 
 def log_posterior(

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 import mixedbayes as mb
-from mixedbayes.model.spec import ModelSpec
+from mixedbayes.models.spec import ModelSpec
 from mixedbayes.results.fit import Fit
 
 

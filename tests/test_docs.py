@@ -113,7 +113,7 @@ def test_links_of_the_page_lead_somewhere(page):
 
 
 def test_the_page_of_formulas_lists_every_function():
-    from mixedbayes.design.functions import FUNCTIONS
+    from mixedbayes.designs.functions import FUNCTIONS
 
     page = (ROOT / "docs" / "formulas.md").read_text()
     words = set(re.findall(r"[\w.]+", page))

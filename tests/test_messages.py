@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 import mixedbayes as mb
-from mixedbayes.design.functions import FUNCTIONS
+from mixedbayes.designs.functions import FUNCTIONS
 from mixedbayes.errors import ArgumentError, DataError, FamilyError, FormulaError, nearest, nearest_address
 from mixedbayes.inference.elsewhere import WORDS
 from mixedbayes.language import elsewhere
-from mixedbayes.model.elsewhere import ALIASES, UNSUPPORTED, squeezed
-from mixedbayes.model.families import FAMILIES, find_family
+from mixedbayes.models.elsewhere import ALIASES, UNSUPPORTED, squeezed
+from mixedbayes.models.families import FAMILIES, find_family
 
 RNG = np.random.default_rng(7)
 N = 60

@@ -14,15 +14,15 @@ import numpy as np
 from mixedbayes.inference.elsewhere import unknown_options
 from mixedbayes.inference.memory import check_memory
 from mixedbayes.inference.options import Options, check_installed
-from mixedbayes.model.spec import ModelSpec
+from mixedbayes.models.spec import ModelSpec
 
 if TYPE_CHECKING:
     import pymc
     from xarray import DataTree
 
-    from mixedbayes.inference.collapsed import Collapsed
-    from mixedbayes.inference.leave_out import LeaveOut
-    from mixedbayes.inference.moments import Moments
+    from mixedbayes.inference.gaussian.collapsed import Collapsed
+    from mixedbayes.inference.gaussian.leave_out import LeaveOut
+    from mixedbayes.inference.gaussian.moments import Moments
 
 METHOD, OPTIONS = "mixedbayes_method", "mixedbayes_options"
 """Attributes of sample_stats: the method with its reason, and how to draw again."""
@@ -41,14 +41,14 @@ class Prepared:
     @cached_property
     def pymc(self) -> "pymc.Model":
         """The `pymc.Model`, built on first use."""
-        from mixedbayes.inference.pymc_model import build  # noqa: PLC0415  # PyMC takes seconds to import
+        from mixedbayes.inference.nuts.graph import build  # noqa: PLC0415  # PyMC takes seconds to import
 
         return build(self.spec)
 
     @cached_property
     def collapsed(self) -> "Collapsed":
         """The density of the variance parameters alone, for Gaussian models: one pass over the rows, on first use."""
-        from mixedbayes.inference.exact import collapse  # noqa: PLC0415  # SciPy's parts take a second to import
+        from mixedbayes.inference.gaussian.sample import collapse  # noqa: PLC0415  # SciPy's parts take a second to import
 
         return collapse(self.spec)
 
@@ -76,7 +76,7 @@ class Engine:
         Raises:
             ArgumentError: The options name a method that the model does not allow.
         """
-        from mixedbayes.inference.method import choose  # noqa: PLC0415  # as above
+        from mixedbayes.inference.methods import choose  # noqa: PLC0415  # as above
 
         check_installed(self.options)
         choice = choose(model.spec, self.options, lambda: model.collapsed)
@@ -98,14 +98,14 @@ class Engine:
 
         nutpie compiles the model once; what else there is builds it each time.
         """
-        from mixedbayes.inference.method import choose  # noqa: PLC0415  # as above
+        from mixedbayes.inference.methods import choose  # noqa: PLC0415  # as above
 
         method = choose(spec, self.options, lambda: Prepared(spec).collapsed).method
         rows = np.arange(spec.design.n)
         if method == "collapsed" or self.options.sampler not in (None, "nutpie"):
             return lambda out, seed: self.redraw(spec.only(np.setdiff1d(rows, out)), seed)
-        from mixedbayes.inference.nuts import sampler_without  # noqa: PLC0415  # as above
-        from mixedbayes.inference.pymc_model import build  # noqa: PLC0415  # as above
+        from mixedbayes.inference.nuts.graph import build  # noqa: PLC0415  # as above
+        from mixedbayes.inference.nuts.sample import sampler_without  # noqa: PLC0415  # as above
 
         draw = sampler_without(build(spec, masked=True), spec.variables, self.options)
         return lambda out, seed: draw(~np.isin(rows, out), seed)
@@ -137,15 +137,15 @@ class Engine:
         """
         model = Prepared(spec)
         if self.moments is not None:
-            from mixedbayes.inference.exact import extended  # noqa: PLC0415  # as above
+            from mixedbayes.inference.gaussian.sample import extended  # noqa: PLC0415  # as above
 
             vars(model)["collapsed"] = extended(self.moments, spec, new)  # in place of a pass over all rows
         return self._with(sampling).draw(model, after=idata)
 
     def leave_out(self, spec: ModelSpec, idata: "DataTree") -> "LeaveOut | None":
         """The densities of rows left out of a fit in closed form; None where there is none."""
-        from mixedbayes.inference.exact import too_large, too_many, why_not  # noqa: PLC0415  # as above
-        from mixedbayes.inference.leave_out import LeaveOut  # noqa: PLC0415  # as above
+        from mixedbayes.inference.gaussian.leave_out import LeaveOut  # noqa: PLC0415  # as above
+        from mixedbayes.inference.gaussian.sample import too_large, too_many, why_not  # noqa: PLC0415  # as above
 
         if self.options.method == "nuts" or why_not(spec):
             return None
@@ -178,8 +178,8 @@ def engine_of(idata: "DataTree") -> Engine:
 
 def _check_residual(model: Prepared) -> None:
     """Refuse what has no posterior before a sampler is lost in it; the collapsed method sees for itself."""
-    from mixedbayes.inference.exact import is_gaussian  # noqa: PLC0415  # as above
-    from mixedbayes.inference.propriety import check_rows  # noqa: PLC0415  # as above
+    from mixedbayes.inference.gaussian.propriety import check_rows  # noqa: PLC0415  # as above
+    from mixedbayes.inference.gaussian.sample import is_gaussian  # noqa: PLC0415  # as above
 
     if is_gaussian(model.spec):
         check_rows(model.collapsed)
@@ -187,14 +187,14 @@ def _check_residual(model: Prepared) -> None:
 
 def _draw(model: Prepared, method: str, options: Options, after: "DataTree | None") -> "DataTree":
     if method == "collapsed":
-        from mixedbayes.inference.exact import sample_exactly  # noqa: PLC0415  # as above
+        from mixedbayes.inference.gaussian.sample import sample_exactly  # noqa: PLC0415  # as above
 
         return sample_exactly(model.collapsed, options)
-    from mixedbayes.inference.nuts import sample  # noqa: PLC0415  # PyMC takes seconds
+    from mixedbayes.inference.nuts.sample import sample  # noqa: PLC0415  # PyMC takes seconds
 
     if after is None:
         return sample(model.pymc, model.spec.variables, options)
-    from mixedbayes.inference.start import start_of  # noqa: PLC0415  # as above
+    from mixedbayes.inference.nuts.start import start_of  # noqa: PLC0415  # as above
 
     free = {variable.name: variable.ndim for variable in model.pymc.free_RVs}
     return sample(model.pymc, model.spec.variables, options, start_of(model.spec, after, free))

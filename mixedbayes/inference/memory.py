@@ -5,7 +5,7 @@ from math import prod
 
 from mixedbayes.errors import ArgumentError
 from mixedbayes.inference.options import GIB, Options
-from mixedbayes.model.spec import ModelSpec
+from mixedbayes.models.spec import ModelSpec
 
 USUAL = 4000
 """Draws in all, where the user does not say."""

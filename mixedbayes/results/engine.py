@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 import xarray as xr
 
-from mixedbayes.model.spec import ModelSpec
+from mixedbayes.models.spec import ModelSpec
 
 
 class LeftOut(Protocol):

@@ -9,20 +9,21 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from mixedbayes.design.table import Missing
+from mixedbayes.designs.table import Missing
 from mixedbayes.errors import ConvergenceWarning, warn
-from mixedbayes.model.priors import Prior
-from mixedbayes.model.spec import ModelSpec
-from mixedbayes.results import storage, update
-from mixedbayes.results.diagnostics import describe_draws
+from mixedbayes.models.priors import Prior
+from mixedbayes.models.spec import ModelSpec
+from mixedbayes.results import update
 from mixedbayes.results.engine import Engine
+from mixedbayes.results.files import netcdf
 from mixedbayes.results.fit_checks import FitChecks
 from mixedbayes.results.fit_comparisons import FitComparisons
 from mixedbayes.results.fit_effects import FitEffects
 from mixedbayes.results.fit_predictions import FitPredictions
 from mixedbayes.results.fit_tables import FitTables
-from mixedbayes.results.log_likelihood import add_log_likelihood
-from mixedbayes.results.report import Report, build_report, terminal_width
+from mixedbayes.results.posterior.record import describe_draws
+from mixedbayes.results.rows.log_likelihood import add_log_likelihood
+from mixedbayes.results.tables.report import Report, build_report, terminal_width
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,7 +83,7 @@ class Fit(FitTables, FitPredictions, FitEffects, FitComparisons, FitChecks):
             ArgumentError: That is no path.
             FileError: The file cannot be written, or there is one that holds something else.
         """
-        storage.save(self.spec, self.idata, path, overwrite=overwrite)
+        netcdf.save(self.spec, self.idata, path, overwrite=overwrite)
 
     @property
     def is_beyond_doubt(self) -> bool:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from mixedbayes.results import replicates
 from mixedbayes.results.fitted import Fitted
-from mixedbayes.results.predictor import Groups, NewLevels
+from mixedbayes.results.rows import replicates
+from mixedbayes.results.rows.predictor import Groups, NewLevels
 
 if TYPE_CHECKING:
     from arviz_plots import PlotCollection
@@ -80,7 +80,7 @@ class FitChecks(Fitted):
         Raises:
             ArgumentError: An unknown kind, factor or statistic; or a kind that does not suit the response.
         """
-        from mixedbayes.results import checks  # noqa: PLC0415  # arviz-plots takes seconds to import
+        from mixedbayes.results.checks import pp_check as checks  # noqa: PLC0415  # arviz-plots takes seconds to import
 
         predictor = self._predictor(seed=seed)
         return checks.pp_check(checks.Asked(self.spec, self.idata, predictor, kind, by, stat, n, max_levels))

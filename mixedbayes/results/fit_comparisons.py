@@ -5,10 +5,11 @@ from typing import Any
 import pandas as pd
 
 from mixedbayes.errors import ArgumentError
-from mixedbayes.results import elpd, variance
-from mixedbayes.results.elpd import Elpd
+from mixedbayes.results.comparison import elpd
+from mixedbayes.results.comparison.elpd import Elpd
 from mixedbayes.results.fitted import Fitted
-from mixedbayes.results.summary import check_flag
+from mixedbayes.results.posterior.summary import check_flag
+from mixedbayes.results.tables import shares
 
 
 class FitComparisons(Fitted):
@@ -76,7 +77,7 @@ class FitComparisons(Fitted):
             Columns estimate, std_error, conf_low, conf_high. Source: Gelman et al. (2019), R-squared for Bayesian
             regression models; marginal and conditional as Nakagawa & Schielzeth (2013).
         """
-        return variance.bayes_r2(self.spec, self.idata, conf_level)
+        return shares.bayes_r2(self.spec, self.idata, conf_level)
 
     def icc(self, conf_level: float = 0.95) -> pd.DataFrame:
         """The share of each group, and of the residual, in the variance that the fixed effects leave.
@@ -85,4 +86,4 @@ class FitComparisons(Fitted):
             Columns estimate, std_error, conf_low, conf_high by group, on the scale of the linear predictor; of
             families without a residual that of the link's latent variable, or of the response at its mean.
         """
-        return variance.icc(self.spec, self.idata, conf_level)
+        return shares.icc(self.spec, self.idata, conf_level)

@@ -7,14 +7,15 @@ import pandas as pd
 import xarray as xr
 
 from mixedbayes.errors import ArgumentError, shown
-from mixedbayes.results import effects, hypothesis, predict, slopes
-from mixedbayes.results.addresses import Addresses
-from mixedbayes.results.effects import Comparison, Over, Pairs, Question, Verb
 from mixedbayes.results.fitted import Fitted
-from mixedbayes.results.poststratify import poststratify
-from mixedbayes.results.predict import Kind
-from mixedbayes.results.predictor import Groups, NewLevels
-from mixedbayes.results.summary import check_table
+from mixedbayes.results.posterior.addresses import Addresses
+from mixedbayes.results.posterior.summary import check_table
+from mixedbayes.results.questions import effects, hypothesis, slopes
+from mixedbayes.results.questions.effects import Comparison, Over, Pairs, Question, Verb
+from mixedbayes.results.questions.poststratify import poststratify
+from mixedbayes.results.rows import predict
+from mixedbayes.results.rows.predict import Kind
+from mixedbayes.results.rows.predictor import Groups, NewLevels
 
 
 class FitEffects(Fitted):

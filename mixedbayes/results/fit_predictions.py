@@ -6,11 +6,11 @@ import pandas as pd
 import xarray as xr
 
 from mixedbayes.errors import ArgumentError
-from mixedbayes.results import predict
 from mixedbayes.results.fitted import Fitted
-from mixedbayes.results.predict import Kind, ResidualKind
-from mixedbayes.results.predictor import Groups, NewLevels
-from mixedbayes.results.summary import LEVEL, check_table
+from mixedbayes.results.posterior.summary import LEVEL, check_table
+from mixedbayes.results.rows import predict
+from mixedbayes.results.rows.predict import Kind, ResidualKind
+from mixedbayes.results.rows.predictor import Groups, NewLevels
 
 
 class FitPredictions(Fitted):

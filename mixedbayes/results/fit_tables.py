@@ -7,9 +7,9 @@ import pandas as pd
 import xarray as xr
 
 from mixedbayes.errors import PartialDrawsWarning, is_one_of
-from mixedbayes.results import tables
-from mixedbayes.results.diagnostics import describe_draws
 from mixedbayes.results.fitted import Fitted
+from mixedbayes.results.posterior.record import describe_draws
+from mixedbayes.results.tables import tidy as tables
 
 
 class FitTables(Fitted):

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from mixedbayes.model.spec import ModelSpec
+from mixedbayes.models.spec import ModelSpec
 from mixedbayes.results.engine import Engine
-from mixedbayes.results.predictor import Groups, NewLevels, Predictor, predictor_of
+from mixedbayes.results.rows.predictor import Groups, NewLevels, Predictor, predictor_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mixedbayes.design.design import Design, build_design, row_notes
-from mixedbayes.design.extend import extend
-from mixedbayes.design.table import Missing, Rows
+from mixedbayes.designs.design import Design, build_design, row_notes
+from mixedbayes.designs.extend import extend
+from mixedbayes.designs.table import Missing, Rows
 from mixedbayes.errors import ArgumentError, DataError, DesignWarning, listed, warn
-from mixedbayes.language.update import updated
-from mixedbayes.model.build import build_spec
-from mixedbayes.model.families import check_response, find_family
-from mixedbayes.model.priors import Prior
-from mixedbayes.model.spec import ModelSpec, addresses
+from mixedbayes.language.change import updated
+from mixedbayes.models.build import build_spec
+from mixedbayes.models.families import check_response, find_family
+from mixedbayes.models.priors import Prior
+from mixedbayes.models.spec import ModelSpec, addresses
 
 HINT = " A fit keeps only the columns that it used: pass the whole table as data=."
 

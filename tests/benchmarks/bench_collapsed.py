@@ -34,7 +34,7 @@ OURS = """
 import json, resource, sys, time, warnings
 import numpy as np, pandas as pd
 import mixedbayes as mb
-from mixedbayes.results.summary import diagnose
+from mixedbayes.results.posterior.summary import diagnose
 warnings.simplefilter("ignore")
 formula, path, factors, repeats = sys.argv[1], sys.argv[2], sys.argv[3].split(","), int(sys.argv[4])
 data = pd.read_parquet(path)
@@ -61,7 +61,7 @@ GROW = """
 import json, sys, time, warnings
 import numpy as np, pandas as pd
 import mixedbayes as mb
-from mixedbayes.inference.exact import collapse, sample_exactly
+from mixedbayes.inference.gaussian.sample import collapse, sample_exactly
 from mixedbayes.inference.options import Options
 warnings.simplefilter("ignore")
 rng = np.random.default_rng(1)

@@ -26,7 +26,7 @@ from synthetic import synthetic_fit
 
 import mixedbayes as mb
 from mixedbayes.errors import FileError
-from mixedbayes.results import files
+from mixedbayes.results.files import container
 
 SECONDS, MEMORY = 60, 2**28
 """That one file may take at most."""
@@ -219,10 +219,10 @@ def check(rng: np.random.Generator, counts: dict[str, int]) -> None:
     traced = rng.random() < 0.1  # takes ten times as long
     kind = ("bytes", "signed bytes", "tree", "text")[rng.integers(4)]
     if kind in ("bytes", "signed bytes"):
-        changed = with_changed_bytes(rng, content if kind == "bytes" else content[: -files.SIGNATURE])
+        changed = with_changed_bytes(rng, content if kind == "bytes" else content[: -container.SIGNATURE])
         path.write_bytes(changed)
         if kind == "signed bytes":
-            files._sign(path)
+            container._sign(path)
         text = load(path, kind, traced=traced)
         if kind == "bytes":
             assert text in ("", TEXTS[content]), "changed bytes were read as others"
@@ -235,7 +235,7 @@ def check(rng: np.random.Generator, counts: dict[str, int]) -> None:
                     (change_tree if kind == "tree" else change_text)(rng, file)
                 except (OSError, KeyError, ValueError, TypeError, RuntimeError, OverflowError):
                     continue  # h5py does not let it happen
-        files._sign(path)
+        container._sign(path)
         text = load(path, kind, traced=traced)
     counts[f"{kind} {'read' if text else 'refused'}"] = (
         counts.get(f"{kind} {'read' if text else 'refused'}", 0) + 1

@@ -9,10 +9,10 @@ from monte_carlo import assert_near
 from scipy import linalg, stats
 
 import mixedbayes as mb
-from mixedbayes.inference import collapsed, dense, elimination
-from mixedbayes.inference.exact import collapse, why_not
-from mixedbayes.inference.log_densities import LOG_DENSITIES, LOG_MASS_ABOVE_ZERO
-from mixedbayes.model.distributions import DISTRIBUTIONS
+from mixedbayes.inference.gaussian import collapsed, dense, elimination
+from mixedbayes.inference.gaussian.prior_densities import LOG_DENSITIES, LOG_MASS_ABOVE_ZERO
+from mixedbayes.inference.gaussian.sample import collapse, why_not
+from mixedbayes.models.distributions import DISTRIBUTIONS
 
 
 @pytest.fixture(params=["small", "large root", "levels in pieces", "no products"])

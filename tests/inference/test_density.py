@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.special import expit, ndtr
 
 import mixedbayes as mb
-from mixedbayes.inference.pymc_model import build
+from mixedbayes.inference.nuts.graph import build
 
 RNG = np.random.default_rng(20)
 N = 60

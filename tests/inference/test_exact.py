@@ -20,13 +20,13 @@ from scipy import stats
 from scipy.special import logsumexp
 
 import mixedbayes as mb
-from mixedbayes.inference import chains as chains_module
-from mixedbayes.inference import effects, exact, importance
-from mixedbayes.inference.chains import sample_by_chains
-from mixedbayes.inference.importance import Proposal, Weighted
-from mixedbayes.inference.method import choose
+from mixedbayes.inference.gaussian import group_effects, sample
+from mixedbayes.inference.methods import choose
 from mixedbayes.inference.options import Options
-from mixedbayes.results.summary import diagnose
+from mixedbayes.inference.proposals import importance, metropolis
+from mixedbayes.inference.proposals.importance import Proposal, Weighted
+from mixedbayes.inference.proposals.metropolis import sample_by_chains
+from mixedbayes.results.posterior.summary import diagnose
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
 SLEEP = mb.load_dataset("sleepstudy")
@@ -118,8 +118,8 @@ def test_the_method_is_refused_where_it_is_not_exact(options, message):
 )
 def test_a_model_that_would_not_fit_in_memory_goes_to_nuts(monkeypatch, bound, reason):
     model = mb.model("diameter ~ 1 + (1 | plate) + (1 | sample)", mb.load_dataset("penicillin"))
-    monkeypatch.setattr(exact, bound, 3)
-    assert reason in exact.too_large(model.collapsed)
+    monkeypatch.setattr(sample, bound, 3)
+    assert reason in sample.too_large(model.collapsed)
     with pytest.raises(mb.ArgumentError, match=reason):
         model.fit(method="collapsed")
 
@@ -257,8 +257,8 @@ def test_awkward_posteriors_are_those_of_markov_chains(monkeypatch, name, seed):
     fit = model.fit(seed=seed, draws=2000)
     assert fit.idata["sample_stats"].attrs["pareto_k"] < importance.MAX_K
     monkeypatch.setattr(importance, "MAX_K", -np.inf)
-    monkeypatch.setattr(exact, "PATIENCE", 2)
-    monkeypatch.setattr(chains_module, "STEPS", 10)
+    monkeypatch.setattr(sample, "PATIENCE", 2)
+    monkeypatch.setattr(metropolis, "STEPS", 10)
     chains = model.fit(seed=seed, draws=400)
     assert "Metropolis on the collapsed density" in " ".join(str(chains).split())
     assert_same_posterior(fit, chains)
@@ -369,7 +369,7 @@ def test_moments_of_draws_add_wherever_they_lie(size):
     for stop in (1, 8, 30, 50):
         batch = draws[start:stop]
         own = [batch.sum(axis=0), batch.var(axis=0) * len(batch), np.ones((4, 2))]
-        sums, start = effects._added(sums, start, np.stack(own), stop - start), stop
+        sums, start = group_effects._added(sums, start, np.stack(own), stop - start), stop
     np.testing.assert_allclose(sums[0] / 50, draws.mean(axis=0))
     np.testing.assert_allclose(sums[1] / 50, draws.var(axis=0), rtol=1e-6)
     assert (sums[2] == 4).all()
@@ -385,9 +385,9 @@ def test_moments_of_nested_and_crossed_effects_are_over_all_draws(seed):
 
 
 def test_costly_models_draw_fewer_thetas_by_default(monkeypatch, model):
-    monkeypatch.setattr(exact, "OPERATIONS", 1.0)
+    monkeypatch.setattr(sample, "OPERATIONS", 1.0)
     fit = model.fit(seed=1)
-    assert fit.posterior.sizes["draw"] == 2 * exact.FEWEST // 4
+    assert fit.posterior.sizes["draw"] == 2 * sample.FEWEST // 4
     assert model.fit(seed=1, draws=1000).posterior.sizes["draw"] == 1000
 
 
@@ -407,8 +407,8 @@ def test_effects_are_drawn_early_where_the_root_is_large(monkeypatch, seed):
     data = mb.load_dataset("penicillin")
     crossed = mb.model("diameter ~ 1 + (1 | plate) + (1 | sample)", data)
     plain = crossed.fit(seed=seed)
-    monkeypatch.setattr(effects, "SMALL", 3)
-    monkeypatch.setattr(effects.Effects, "draws_early", True)
+    monkeypatch.setattr(group_effects, "SMALL", 3)
+    monkeypatch.setattr(group_effects.Effects, "draws_early", True)
     monkeypatch.setattr(type(crossed.collapsed), "batch", 1)
     early = crossed.fit(seed=seed, draws=500)
     assert_same_posterior(early, plain)

@@ -20,9 +20,9 @@ from monte_carlo import assert_likely
 from scipy.stats import norm
 
 import mixedbayes as mb
-from mixedbayes.inference.exact import collapse, evidence
-from mixedbayes.inference.importance import MAX_K
-from mixedbayes.inference.variances import variances_of
+from mixedbayes.inference.gaussian.coordinates import variances_of
+from mixedbayes.inference.gaussian.sample import collapse, evidence
+from mixedbayes.inference.proposals.importance import MAX_K
 
 QUANTILES = (0.1, 0.5, 0.9)
 ENOUGH = 300

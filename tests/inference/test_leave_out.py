@@ -14,10 +14,10 @@ from synthetic import synthetic_draws
 
 import mixedbayes as mb
 from mixedbayes.inference.engine import Engine, engine_of
-from mixedbayes.inference.exact import collapse
-from mixedbayes.inference.leave_out import LeaveOut
+from mixedbayes.inference.gaussian.coordinates import variances_of
+from mixedbayes.inference.gaussian.leave_out import LeaveOut
+from mixedbayes.inference.gaussian.sample import collapse
 from mixedbayes.inference.options import Options
-from mixedbayes.inference.variances import variances_of
 
 CASES = [
     *((formula, {}) for name, formula in FORMULAS.items() if name != "nested thrice, with slopes"),

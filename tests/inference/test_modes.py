@@ -9,11 +9,11 @@ from scipy.special import logsumexp
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import mixedbayes as mb
-from mixedbayes.inference import importance
-from mixedbayes.inference.collapsed import Collapsed
-from mixedbayes.inference.exact import collapse, evidence
-from mixedbayes.inference.importance import Proposal
-from mixedbayes.inference.variances import variances_of
+from mixedbayes.inference.gaussian.collapsed import Collapsed
+from mixedbayes.inference.gaussian.coordinates import variances_of
+from mixedbayes.inference.gaussian.sample import collapse, evidence
+from mixedbayes.inference.proposals import importance
+from mixedbayes.inference.proposals.importance import Proposal
 
 
 def shifted(by: float) -> pd.DataFrame:

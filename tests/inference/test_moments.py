@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mixedbayes as mb
-from mixedbayes.inference import moments as module
-from mixedbayes.inference.moments import Frame, Moments, moments
+from mixedbayes.inference.gaussian import moments as module
+from mixedbayes.inference.gaussian.moments import Frame, Moments, moments
 
 RNG = np.random.default_rng(8)
 N = 90

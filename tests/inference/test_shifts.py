@@ -10,8 +10,8 @@ import pytest
 from arviz_stats.base import array_stats
 
 import mixedbayes as mb
-from mixedbayes.inference.exact import collapse
-from mixedbayes.inference.pymc_model import build
+from mixedbayes.inference.gaussian.sample import collapse
+from mixedbayes.inference.nuts.graph import build
 
 RNG = np.random.default_rng(12)
 N = 144

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from mixedbayes.errors import FormulaError
+from mixedbayes.language.change import updated
 from mixedbayes.language.parse import parse
-from mixedbayes.language.update import updated
 
 COLUMNS = ["y", "x", "z", "a.b", "g", "n", "my . col", "a ~ b"]
 CASES = [

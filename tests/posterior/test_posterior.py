@@ -23,8 +23,8 @@ from scipy import integrate, stats
 from scipy.special import logsumexp
 
 import mixedbayes as mb
-from mixedbayes.inference.exact import why_not
-from mixedbayes.results.elpd import Elpd
+from mixedbayes.inference.gaussian.sample import why_not
+from mixedbayes.results.comparison.elpd import Elpd
 
 pytestmark = pytest.mark.slow
 

@@ -16,10 +16,10 @@ from synthetic import NoEngine, synthetic_fit
 
 import mixedbayes as mb
 from mixedbayes.errors import ArgumentError, ConvergenceWarning, DesignWarning, PictureWarning
-from mixedbayes.results.calibration import is_binary, loo_means, loo_places
-from mixedbayes.results.checks import bernoulli_draws
+from mixedbayes.results.checks.calibration import is_binary, loo_means, loo_places
+from mixedbayes.results.checks.pp_check import bernoulli_draws
+from mixedbayes.results.comparison.psis import leave_out_weights
 from mixedbayes.results.fit import Fit
-from mixedbayes.results.psis import leave_out_weights
 
 RNG = np.random.default_rng(3)
 N = 60
@@ -152,7 +152,7 @@ def test_bad_options_of_the_tree_are_refused_with_a_sentence(options, message):
 
 
 def test_more_draws_than_memory_holds_are_refused(monkeypatch):
-    monkeypatch.setattr("mixedbayes.results.predict.MAX_DRAWS", 8 * N * 30)
+    monkeypatch.setattr("mixedbayes.results.rows.predict.MAX_DRAWS", 8 * N * 30)
     with pytest.raises(ArgumentError, match=r"100 draws of 60 rows are .* n=30 is the most"):
         fit_of("gaussian").posterior_predictive()
     assert fit_of("gaussian").posterior_predictive(30)["posterior_predictive"].sizes["draw"] == 30
@@ -313,7 +313,7 @@ def test_the_statistic_is_that_of_the_data_and_of_the_replicated_data(family, na
     ],
 )
 def test_bars_hold_all_draws(values, observed):
-    from mixedbayes.results.check_plots import FINEST, _edges
+    from mixedbayes.results.checks.pictures import FINEST, _edges
 
     edges = _edges(values, observed)
     assert np.histogram(values, edges)[0].sum() == len(values)
@@ -499,7 +499,7 @@ def test_weights_that_cannot_be_smoothed_are_plain_importance_weights(monkeypatc
     np.testing.assert_allclose(smooth, plain, atol=0.01)
     np.testing.assert_allclose(smooth.sum(axis=1), 1.0)
     monkeypatch.setattr(
-        "mixedbayes.results.psis.array_stats.psislw",
+        "mixedbayes.results.comparison.psis.array_stats.psislw",
         lambda values, **_: (np.where([[True], [False]], np.nan, -values), k),
     )
     found, infinite = leave_out_weights(logs, 1.0)

@@ -15,10 +15,11 @@ from synthetic import NoEngine, synthetic_fit
 
 import mixedbayes as mb
 from mixedbayes.errors import ArgumentError, ConvergenceWarning, DataError
-from mixedbayes.model.families import FAMILIES
-from mixedbayes.results import psis, row_groups
+from mixedbayes.models.families import FAMILIES
+from mixedbayes.results.comparison import psis
+from mixedbayes.results.comparison.group_density import log_predictive
 from mixedbayes.results.fit import Fit
-from mixedbayes.results.group_density import log_predictive
+from mixedbayes.results.rows import row_groups
 
 RNG = np.random.default_rng(12)
 N = 36

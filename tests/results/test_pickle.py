@@ -13,9 +13,9 @@ import pytest
 from synthetic import synthetic_fit
 
 from mixedbayes.errors import FamilyError
-from mixedbayes.model.distributions import POSITIVE
-from mixedbayes.model.families import FAMILIES, LINKS, Density, Family, FamilyParameter, Link
-from mixedbayes.model.priors import Prior
+from mixedbayes.models.distributions import POSITIVE
+from mixedbayes.models.families import FAMILIES, LINKS, Density, Family, FamilyParameter, Link
+from mixedbayes.models.priors import Prior
 
 RNG = np.random.default_rng(5)
 N = 36

@@ -10,9 +10,9 @@ from rich.cells import cell_len
 from synthetic import synthetic_fit
 
 import mixedbayes as mb
-from mixedbayes.results.diagnostics import Draws, complaints, describe_draws
 from mixedbayes.results.fit import Fit
-from mixedbayes.results.report import Report, Section, build_report, terminal_width
+from mixedbayes.results.posterior.record import Draws, complaints, describe_draws
+from mixedbayes.results.tables.report import Report, Section, build_report, terminal_width
 
 RNG = np.random.default_rng(5)
 N = 40

@@ -16,7 +16,7 @@ from synthetic import synthetic_fit
 
 import mixedbayes as mb
 from mixedbayes.errors import ArgumentError, FileError
-from mixedbayes.results import files
+from mixedbayes.results.files import container
 from mixedbayes.results.fit import Fit
 
 RNG = np.random.default_rng(9)
@@ -333,7 +333,7 @@ def test_an_hdf5_file_of_somebody_else(tmp_path):
 def tree(saved, tmp_path_factory):
     path = tmp_path_factory.mktemp("tree") / "fit.nc"
     path.write_bytes(saved)
-    return files.read(path)[0]
+    return container.read(path)[0]
 
 
 @pytest.fixture
@@ -343,7 +343,7 @@ def load_described(tree, monkeypatch):
     def load(text):
         other = tree.copy()
         other.attrs["mixedbayes"] = text
-        monkeypatch.setattr(files, "read", lambda _: (other, True))
+        monkeypatch.setattr(container, "read", lambda _: (other, True))
         return mb.load("fit.nc")
 
     return load
@@ -407,7 +407,7 @@ def changed(path, change):
     """The file changed by a function of the h5py file, by somebody who knows of the checksum."""
     with h5py.File(path, "r+") as file:
         change(file)
-    files._sign(path)
+    container._sign(path)
     return path
 
 
@@ -501,7 +501,7 @@ def test_a_file_that_would_read_another_file(path, tmp_path, kind):
 def test_a_family_of_the_user_s_own_is_not_saved_under_another_s_name(tmp_path):
     from dataclasses import replace
 
-    from mixedbayes.model.families import FAMILIES
+    from mixedbayes.models.families import FAMILIES
 
     fit = synthetic_fit(
         "y ~ x", DATA, replace(FAMILIES["gaussian"], response="real", links=("identity",)), draws=3
@@ -583,11 +583,11 @@ def test_a_file_of_another_kind_is_not_written_over(tmp_path, fit, kind, link):
 
 
 def _truncated(path, saved):
-    path.write_bytes(saved[: len(saved) // 2] + saved[-files.SIGNATURE :])
+    path.write_bytes(saved[: len(saved) // 2] + saved[-container.SIGNATURE :])
 
 
 def _old(path, saved):
-    path.write_bytes(saved[: -files.SIGNATURE])
+    path.write_bytes(saved[: -container.SIGNATURE])
 
 
 @pytest.mark.parametrize(
@@ -610,7 +610,7 @@ def test_what_is_stopped_while_writing_leaves_what_was(path, saved, fit, monkeyp
         raise error
 
     if stage == "_sign":
-        monkeypatch.setattr(files, "_sign", stop)
+        monkeypatch.setattr(container, "_sign", stop)
     else:
         owner = xr.DataTree if stage == "to_netcdf" else type(path)
         monkeypatch.setattr(owner, stage, stop)
@@ -657,7 +657,7 @@ def test_a_file_changed_by_other_tools_is_not_what_was_saved(path):
 
 
 def test_a_file_that_lost_its_checksum(path, saved):
-    path.write_bytes(saved[: -files.SIGNATURE])
+    path.write_bytes(saved[: -container.SIGNATURE])
     with pytest.raises(FileError, match="its checksum is lost: it was changed or cut short"):
         mb.load(path)
 
@@ -681,7 +681,7 @@ def as_before(file):
 
 
 def test_a_file_of_the_first_format_is_read(path):
-    path.write_bytes(changed(path, as_before).read_bytes()[: -files.SIGNATURE])
+    path.write_bytes(changed(path, as_before).read_bytes()[: -container.SIGNATURE])
     with pytest.warns(mb.DesignWarning, match=r"fit\.nc does not say its default priors"):
         loaded = mb.load(path)
     assert_same(loaded, synthetic_fit("y ~ x + (x | g)", DATA, draws=3))
@@ -816,15 +816,15 @@ def test_a_file_made_to_harm_is_refused_at_once(path, harm):
 
 def test_a_heap_without_end_is_not_walked(path, saved):
     at = saved.index(b"GCOL\x01\x00\x00\x00") + 16
-    path.write_bytes(saved[:at] + bytes(200) + saved[at + 200 : -files.SIGNATURE])
-    files._sign(path)
+    path.write_bytes(saved[:at] + bytes(200) + saved[at + 200 : -container.SIGNATURE])
+    container._sign(path)
     with pytest.raises(FileError, match="its texts have no end"):
         mb.load(path)
 
 
 def test_a_driver_is_not_asked(path, saved):
-    path.write_bytes(saved[:48] + (96).to_bytes(8, "little") + saved[56 : -files.SIGNATURE])
-    files._sign(path)
+    path.write_bytes(saved[:48] + (96).to_bytes(8, "little") + saved[56 : -container.SIGNATURE])
+    container._sign(path)
     with pytest.raises(FileError, match="it asks for a driver"):
         mb.load(path)
 

@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from mixedbayes.errors import ArgumentError
-from mixedbayes.results.summary import STATISTICS, diagnose, estimate, summarise
+from mixedbayes.results.posterior.summary import STATISTICS, diagnose, estimate, summarise
 
 RNG = np.random.default_rng(11)
 SHIFT = np.array([0.0, 0.1, 0.2, 2.0])[:, None, None]

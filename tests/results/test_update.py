@@ -11,12 +11,12 @@ from monte_carlo import assert_near, assert_same_posterior, draws_by_address, er
 from synthetic import synthetic_draws, synthetic_fit
 
 import mixedbayes as mb
-from mixedbayes.design.extend import extend
+from mixedbayes.designs.extend import extend
 from mixedbayes.errors import ArgumentError, DataError, DesignWarning, FamilyError
-from mixedbayes.inference.exact import collapse, extended
-from mixedbayes.inference.pymc_model import build
-from mixedbayes.inference.start import start_of
-from mixedbayes.inference.variances import variances_of
+from mixedbayes.inference.gaussian.coordinates import variances_of
+from mixedbayes.inference.gaussian.sample import collapse, extended
+from mixedbayes.inference.nuts.graph import build
+from mixedbayes.inference.nuts.start import start_of
 from mixedbayes.results.fit import Fit
 
 SLEEP = mb.load_dataset("sleepstudy").astype({"Subject": str})
@@ -61,7 +61,7 @@ def test_more_rows_are_exact_and_without_the_old_ones(monkeypatch, seed):
     seen = []
     moments = mb.inference.exact.moments
     monkeypatch.setattr(
-        "mixedbayes.inference.exact.moments",
+        "mixedbayes.inference.gaussian.sample.moments",
         lambda design, *others: seen.append(design.n) or moments(design, *others),
     )
     both = first.update(new_rows=NEW, seed=seed)
@@ -227,7 +227,7 @@ def test_more_rows_of_counts_are_sampled_about_the_old_draws(monkeypatch, seed):
     seen = {}
     sample = mb.inference.nuts.pm.sample
     monkeypatch.setattr(
-        "mixedbayes.inference.nuts.pm.sample",
+        "mixedbayes.inference.nuts.sample.pm.sample",
         lambda *a, **options: seen.update(options) or sample(*a, **options),
     )
     grown = fit.update(new_rows=new, seed=seed)

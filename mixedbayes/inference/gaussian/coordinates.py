@@ -1,0 +1,323 @@
+"""theta, the unconstrained vector that is not integrated out <-> standard deviations, correlations, sigma.
+
+One coordinate of theta each:
+
+    a hyperparameter         the parameter itself, its log or its logit, by its support
+    a group's sd             log sd; the logit of its place where the prior has two ends
+    a correlation matrix     atanh of each canonical partial correlation, row by row
+    sigma                    log sigma
+
+Coefficients and group effects are not here: given theta they are Gaussian. All functions take real or
+complex arrays: the Jacobian is one complex step.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from mixedbayes.inference.gaussian.prior_densities import log_beta, log_density, log_mass_above_zero
+from mixedbayes.models.covariances import at_means, covariance_of, sds_and_correlations
+from mixedbayes.models.priors import Prior, Reference
+from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter
+
+STEP = 1e-30
+"""Of the complex step; its square vanishes beside anything."""
+
+LARGEST_PARTIAL = 1 - 1e-15
+"""Of a partial correlation that is read from a matrix, whose rounding may have reached 1."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Point:
+    """What theta stands for, at B points at once.
+
+    Attributes:
+        values: Each parameter that has a number of its own, by address, shape (B,).
+        factors: For each block the Cholesky factor of its effects' covariance, shape (q, q, B), of the effects
+            that have the priors: at the predictors' means where those live there.
+        sigma: Shape (B,).
+        location, scale: Of the coefficients' normal priors, shape (p, B); scale 1 where the prior is flat.
+        log_prior: The log prior density of theta, shape (B,).
+    """
+
+    values: Mapping[str, np.ndarray]
+    factors: tuple[np.ndarray, ...]
+    sigma: np.ndarray
+    location: np.ndarray
+    scale: np.ndarray
+    log_prior: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Variances:
+    """The coordinates of theta for one model.
+
+    Attributes:
+        spec: A Gaussian model whose coefficients have normal or flat priors.
+        names: One for each coordinate.
+    """
+
+    spec: ModelSpec
+    names: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """The dimension d of theta."""
+        return len(self.names)
+
+    @property
+    def coefficients(self) -> tuple[Parameter, ...]:
+        """The parameters that are integrated out, in the order of the columns."""
+        first = (self.spec.intercept,) if self.spec.intercept else ()
+        return (*first, *self.spec.coefficients)
+
+    def at(self, theta: np.ndarray) -> Point:
+        """What theta stands for.
+
+        Args:
+            theta: Shape (B, d), real or complex.
+        """
+        columns = iter(theta.T)
+        values: dict[str, np.ndarray] = {}
+        log_prior = np.zeros(len(theta), dtype=theta.dtype)
+        for parameter in self.spec.hyper:
+            log_prior = log_prior + _place(parameter, next(columns), values)
+        factors = []
+        for block in self.spec.blocks:
+            for parameter in block.sds:
+                log_prior = log_prior + _place(parameter, next(columns), values)
+            sd = np.stack([values[p.address] for p in block.sds])
+            L, log_density_of_L = _correlation_factor(block, columns, values, theta)
+            factors.append(sd[:, None] * L)
+            log_prior = log_prior + log_density_of_L
+        for parameter in self.spec.auxiliary:
+            log_prior = log_prior + _place(parameter, next(columns), values)
+        location, scale = self._coefficient_priors(values, theta)
+        sigma = values["sigma"]
+        return Point(values, tuple(factors), sigma, location, scale, log_prior)
+
+    def steps(self, theta: np.ndarray) -> Point:
+        """The point at each of B thetas moved along each coordinate by an imaginary step, (B d) points in all.
+
+        The imaginary parts over `STEP` are derivatives.
+        """
+        moved = theta[:, None, :] + 1j * STEP * np.eye(self.size)
+        return self.at(moved.reshape(-1, self.size))
+
+    def of(self, draws: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Theta at draws of the parameters: the inverse of `at`, shape (S, d).
+
+        Args:
+            draws: By the names of the specification's variables, shape (chain, draw, ...).
+        """
+        values = {p.address: draws[p.address].ravel() for p in (*self.spec.hyper, *self.spec.auxiliary)}
+        correlations: dict[str, np.ndarray] = {}
+        for block in self.spec.blocks:
+            q = len(block.sds)
+            sds = draws[block.sd].reshape(-1, q)
+            if block.cor:
+                covariance = covariance_of(sds, draws[block.correlation].reshape(-1, q, q))
+                sds, correlations[block.sd] = sds_and_correlations(at_means(covariance, block.centring))
+            values |= {p.address: sd for p, sd in zip(block.sds, sds.T, strict=True)}
+        columns: list[np.ndarray] = []
+
+        def put(parameters: Sequence[Parameter]) -> None:
+            for parameter in parameters:
+                lower, upper, _, _ = _frame(parameter, values)
+                columns.append(_all_to_line(values[parameter.address], lower, upper))
+
+        put(self.spec.hyper)
+        for block in self.spec.blocks:
+            put(block.sds)
+            if block.cor:
+                columns.extend(partials(correlations[block.sd]))
+        put(self.spec.auxiliary)
+        return np.column_stack(columns)
+
+    def start(self, guesses: Mapping[str, float]) -> np.ndarray:
+        """A theta to begin from, shape (d,): parameters at the guesses, hyperparameters where their priors say."""
+        values: dict[str, np.ndarray] = {}
+        theta: list[float] = []
+        scalars = {p.address: p for p in self.spec.parameters}
+        for name in self.names:
+            if name not in scalars:  # a partial correlation
+                theta.append(0.0)
+                continue
+            lower, upper, _, _ = _frame(scalars[name], values)
+            guess = guesses.get(name, _typical(scalars[name]))
+            theta.append(_to_line(guess, float(lower), float(upper)))
+            _place(scalars[name], np.array(theta[-1]), values)
+        return np.array(theta)
+
+    def _coefficient_priors(
+        self, values: Mapping[str, np.ndarray], theta: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        empty = np.zeros((0, len(theta)), dtype=theta.dtype)
+        located = [_normal_arguments(p.prior, values, theta) for p in self.coefficients]
+        if not located:
+            return empty, empty
+        location, scale = zip(*located, strict=True)
+        return np.stack(location), np.stack(scale)
+
+
+def variances_of(spec: ModelSpec) -> Variances:
+    """The coordinates of a model."""
+    names = [p.address for p in spec.hyper]
+    for block in spec.blocks:
+        names += [p.address for p in block.sds]
+        if block.cor:
+            columns = block.block.columns
+            names += [
+                f"partial[{block.block.name}, {columns[j]}, {columns[i]}]"
+                for i, j in zip(*np.tril_indices(len(columns), -1), strict=True)
+            ]
+    return Variances(spec, (*names, *(p.address for p in spec.auxiliary)))
+
+
+def is_flat(parameter: Parameter) -> bool:
+    """Whether its prior is flat."""
+    return parameter.prior.distribution == "flat"
+
+
+def _normal_arguments(
+    prior: Prior, values: Mapping[str, np.ndarray], theta: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Location and scale of a coefficient, shape (B,) each."""
+    known = {"mu": 0.0, "sigma": 1.0} | _arguments(prior, values)
+    ones = np.ones(len(theta), dtype=theta.dtype)
+    return known["mu"] * ones, known["sigma"] * ones
+
+
+def _arguments(prior: Prior, values: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Stan's arguments by name, references followed."""
+    return {
+        name: values[value.address] if isinstance(value, Reference) else value
+        for name, value in prior.named.items()
+    }
+
+
+def _frame(parameter: Parameter, values: Mapping[str, np.ndarray]) -> tuple[Any, Any, dict[str, Any], Any]:
+    """The ends of the interval in which the parameter lies, its prior's arguments, and the log mass kept there."""
+    prior, support = parameter.prior, parameter.support
+    arguments = _arguments(prior, values)
+    lower: Any = prior.support.lower
+    upper: Any = prior.support.upper
+    if prior.distribution == "uniform":
+        lower, upper = arguments["lower"], arguments["upper"]
+    is_cut = support.lower == 0 and np.any(np.real(lower) < 0)
+    mass = log_mass_above_zero(prior.distribution, arguments) if is_cut else 0.0
+    if support.lower == 0:
+        lower = np.where(np.real(lower) < 0, 0.0, lower)
+    return lower, upper, arguments, mass
+
+
+def _place(parameter: Parameter, u: np.ndarray, values: dict[str, np.ndarray]) -> np.ndarray:
+    """Put the parameter at its coordinate u among the values; the log prior density of u, shape (B,)."""
+    lower, upper, arguments, mass = _frame(parameter, values)
+    x, log_slope = _from_line(u, lower, upper)
+    values[parameter.address] = x
+    return log_density(parameter.prior.distribution, x, arguments) - mass + log_slope
+
+
+def _typical(parameter: Parameter) -> float:
+    """A number of the prior's own size, to begin from."""
+    match parameter.prior.named:
+        case {"mu": float() as mu, "sigma": float() as sigma}:
+            return mu if mu > parameter.support.lower else sigma
+        case {"beta": float() as rate} if parameter.prior.distribution == "exponential":
+            return 1 / rate
+    return 1.0
+
+
+def _from_line(u: np.ndarray, lower: Any, upper: Any) -> tuple[Any, Any]:
+    """The line -> an interval, and the log of the slope."""
+    if np.any(np.real(upper) < inf):
+        size = np.where(np.real(u) < 0, -u, u)
+        far = np.exp(-size)
+        inside = np.where(np.real(u) < 0, far, 1.0) / (1 + far)
+        return lower + (upper - lower) * inside, np.log(upper - lower) - size - 2 * np.log1p(far)
+    if np.any(np.real(lower) > -inf):
+        return lower + np.exp(u), u
+    return u, np.zeros_like(u)
+
+
+def _to_line(x: float, lower: float, upper: float) -> float:
+    """The inverse of `_from_line`, values near and beyond an end brought inside."""
+    if upper < inf:
+        place = np.clip((x - lower) / (upper - lower), 0.05, 0.95)
+        return float(np.log(place / (1 - place)))
+    if lower > -inf:
+        return float(np.log(max(x - lower, 1e-3 * abs(x), 1e-300)))
+    return x
+
+
+def _all_to_line(x: np.ndarray, lower: Any, upper: Any) -> np.ndarray:
+    """The inverse of `_from_line`."""
+    if np.any(np.real(upper) < inf):
+        return np.log(x - lower) - np.log(upper - x)
+    return np.log(x - lower) if np.any(np.real(lower) > -inf) else x
+
+
+def partials(correlation: np.ndarray) -> list[np.ndarray]:
+    """Atanh of the canonical partial correlations, row by row, of matrices of shape (S, q, q)."""
+    q = correlation.shape[-1]
+    L = np.zeros_like(correlation)
+    found = []
+    for i in range(q):
+        left = np.ones(len(correlation))
+        for k in range(i):
+            inner = correlation[:, i, k] - np.einsum("sj,sj->s", L[:, i, :k], L[:, k, :k])
+            L[:, i, k] = inner / L[:, k, k]
+            w = np.clip(L[:, i, k] / np.sqrt(left), -LARGEST_PARTIAL, LARGEST_PARTIAL)
+            left = left * (1 - w**2)
+            found.append(np.arctanh(w))
+        L[:, i, i] = np.sqrt(left)
+    return found
+
+
+def _correlation_factor(
+    spec: BlockSpec, columns: Any, values: Mapping[str, np.ndarray], theta: np.ndarray
+) -> tuple[np.ndarray, Any]:
+    """The Cholesky factor of the correlation matrix, shape (q, q, B), and the log density of its coordinates.
+
+    With w = tanh(u) the canonical partial correlations, (w + 1) / 2 of column k = 0, 1, ... is
+    Beta(a, a), a = eta + (q - 2 - k) / 2; see `pymc_model`. The density of u is then
+    2 (x (1 - x))^a / B(a, a) with x = expit(2 u), and sqrt(1 - w^2) is 1 / cosh(u), which no rounding
+    takes to zero.
+    """
+    q = len(spec.sds)
+    L = np.zeros((q, q, len(theta)), dtype=theta.dtype)
+    L[range(q), range(q)] = 1.0
+    if spec.cor is None:
+        return L, 0.0
+    eta = _arguments(spec.cor.prior, values)["eta"]
+    log_density_of_u: Any = 0.0
+    for i in range(1, q):
+        left: Any = 1.0
+        for k in range(i):
+            u = next(columns)
+            a = eta + (q - 2 - k) / 2
+            size = np.where(np.real(u) < 0, -u, u)
+            log_density_of_u += a * (-2 * size - 2 * np.log1p(np.exp(-2 * size))) + np.log(2) - log_beta(a, a)
+            fade = np.exp(-size)  # 1 / cosh(u), without overflow
+            L[i, k] = np.tanh(u) * left
+            left = left * 2 * fade / (1 + fade * fade)
+        L[i, i] = left
+    return L, log_density_of_u
+
+
+def side_by_side(factors: Sequence[np.ndarray]) -> np.ndarray:
+    """Cholesky factors of independent blocks as one, shape (q, q, ...)."""
+    if len(factors) == 1:
+        return factors[0]
+    q = sum(len(factor) for factor in factors)
+    whole = np.zeros((q, q, *factors[0].shape[2:]), dtype=factors[0].dtype)
+    start = 0
+    for factor in factors:
+        stop = start + len(factor)
+        whole[start:stop, start:stop] = factor
+        start = stop
+    return whole

@@ -1,0 +1,182 @@
+"""Where the density of theta may have its modes: moments of the data -> starts, from which modes are climbed to.
+
+A posterior of few groups, or of predictors far from zero, can have a second mode where an sd is all but zero, and from
+one start the lesser may be found. Starts are spread: over all that effects could be, over what each factor's moments say
+that they are, and at random about these. Source of the moments' way: Dempster, Laird & Rubin (1977), section 4.4,
+expectation-maximisation for variance components.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mixedbayes.inference.gaussian.collapsed import Collapsed
+from mixedbayes.inference.gaussian.coordinates import partials
+from mixedbayes.models.covariances import sds_and_correlations
+
+STEPS = (1, 6, 40)
+"""Of expectation-maximisation, after which its variances are a start: effects hardly shrunken, and more and more so."""
+
+NEGLIGIBLE = 0.02
+"""What is left of a factor's sds in the starts that do without it."""
+
+PARTS = (0.5, 1e-3)
+"""Of what least squares leave of y's variance, the residual's before the first step: groups then differ little or wholly."""
+
+LEAST_SPAN = 1e-12
+"""Of the columns' mean squares, in units in which each is 1: less in a direction, and they do not span it."""
+
+LEAST_MIRRORED = 0.5
+"""Atanh of a partial correlation, below which its negative is the same place."""
+
+JUMPS = (0.0, 0.5, 3.0)
+"""Standard deviations by which a coordinate of a start is moved at random; they are logs."""
+
+
+def starts(density: Collapsed) -> np.ndarray:
+    """Thetas to begin from, shape (n, d), those that the data alone suggest."""
+    units, size = [_of_factor(density, i) for i in range(len(density.blocks))], density.size
+    plain = [np.diag((0.4 * unit) ** 2) for unit in units]
+    found = [_theta(density, plain, 0.7 * size)]
+    if not units:
+        return np.array(found)
+    for part in PARTS:
+        fitted = [_by_moments(density, i, unit, part) for i, unit in enumerate(units)]
+        for step in range(len(STEPS)):
+            covariances, sigma = [each[step][0] for each in fitted], min(each[step][1] for each in fitted)
+            found.append(_theta(density, covariances, sigma))
+            if len(fitted) > 1 and step == 1:
+                found += [
+                    _theta(density, _only(covariances, i), each[step][1]) for i, each in enumerate(fitted)
+                ]
+    found.append(_theta(density, [NEGLIGIBLE**2 * covariance for covariance in plain], size))
+    return np.array(found)
+
+
+def spread(thetas: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Thetas and n more about them, some of their coordinates moved a little and some far."""
+    moved = thetas[rng.integers(len(thetas), size=n)]
+    jumps = rng.choice(JUMPS, size=moved.shape) * rng.standard_normal(moved.shape)
+    return np.concatenate([thetas, moved + jumps])
+
+
+def mirrored(density: Collapsed, mode: np.ndarray) -> np.ndarray:
+    """The mode with each of its partial correlations that is far from zero negated, shape (n, d).
+
+    Where groups hardly tell two effects apart, as all but collinear ones, either sign of their correlation may have a mode.
+    """
+    scalars = {p.address for p in density.variances.spec.parameters}
+    far = [
+        j
+        for j, name in enumerate(density.variances.names)
+        if name not in scalars and abs(mode[j]) > LEAST_MIRRORED
+    ]
+    signs = np.ones((len(far), len(mode)))
+    signs[range(len(far)), far] = -1.0
+    return signs * mode
+
+
+def apart(thetas: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
+    """Places of the n best thetas, none of them within a unit of a better one in all coordinates."""
+    chosen: list[int] = []
+    for i in np.argsort(-values):
+        if len(chosen) == n or not np.isfinite(values[i]):
+            break
+        if all(np.abs(thetas[i] - thetas[j]).max() > 1.0 for j in chosen):
+            chosen.append(int(i))
+    return np.array(chosen, dtype=int)
+
+
+def units_of(density: Collapsed) -> dict[str, float]:
+    """By address the sds with which effects would move y by as much as y varies, and sigma's.
+
+    A column of zeros, as subsets of rows may have, moves nothing: its sds are what the priors say.
+    """
+    sums, specs = density.moments, density.variances.spec.blocks
+    known = density.variances.at(density.variances.start({})[None]).values
+    units = {"sigma": density.size}
+    for own, places in zip(sums.own, density.blocks, strict=True):
+        squares = np.einsum("laa->a", own) / sums.n
+        addresses = [p.address for i in places for p in specs[i].sds]
+        for address, square in zip(addresses, squares, strict=True):
+            units[address] = density.size / float(np.sqrt(square)) if square > 0 else float(known[address][0])
+    return units
+
+
+def _of_factor(density: Collapsed, factor: int) -> np.ndarray:
+    """The units of a factor's sds, shape (q,)."""
+    units, specs = units_of(density), density.variances.spec.blocks
+    return np.array([units[p.address] for i in density.blocks[factor] for p in specs[i].sds])
+
+
+def _only(covariances: Sequence[np.ndarray], i: int) -> list[np.ndarray]:
+    """All but one of them made small."""
+    return [each if j == i else NEGLIGIBLE**2 * each for j, each in enumerate(covariances)]
+
+
+def _by_moments(
+    density: Collapsed, factor: int, unit: np.ndarray, part: float
+) -> list[tuple[np.ndarray, float]]:
+    """Covariances of a factor's effects and sigma as if there were no other factor, after each of `STEPS`.
+
+    With e_l = Z_l'(y - Xb), b by least squares, the effects of level l are N(V_l e_l, sigma^2 V_l); their mean squares
+    are the next covariance, those of the residual the next sigma^2. The first covariance is as wide as y in every
+    direction that columns span: of a predictor far from zero, intercept and slope are then as good as one.
+    """
+    sums, n = density.moments, density.moments.n
+    b = np.linalg.lstsq(sums.total[:-1, :-1], sums.total[:-1, -1], rcond=None)[0]
+    a = np.append(-b, 1.0)
+    left = float(a @ sums.total @ a)
+    own = sums.own[factor] * unit[:, None] * unit  # effects in their units
+    e = (sums.border[factor] @ a) * unit
+    least = (2 * density.least_sigma) ** 2
+    mask = _pattern(density, factor)
+    values, vectors = np.linalg.eigh(own.sum(axis=0) / n)
+    covariance = np.eye(len(unit)) + (vectors / np.where(values > LEAST_SPAN, values, np.inf)) @ vectors.T
+    covariance, sigma2 = covariance * mask, max(part * left / n, least)
+    found = []
+    for step in range(1, STEPS[-1] + 1):
+        F = np.linalg.cholesky(covariance)
+        S = F.T @ own @ F + sigma2 * np.eye(len(F))
+        V = F @ np.linalg.solve(S, np.broadcast_to(F.T, S.shape))
+        u = np.einsum("lab,lb->la", V, e)
+        rest = left - 2 * np.sum(u * e) + np.einsum("la,lab,lb->", u, own, u) + sigma2 * np.sum(V * own)
+        covariance = (u.T @ u + sigma2 * V.sum(axis=0)) / len(u) * mask
+        covariance = 0.5 * (covariance + covariance.T) + 1e-12 * np.eye(len(F))
+        sigma2 = max(float(rest) / n, least)
+        if step in STEPS:
+            found.append((covariance * unit[:, None] * unit, float(np.sqrt(sigma2))))
+    return found
+
+
+def _pattern(density: Collapsed, factor: int) -> np.ndarray:
+    """Which of a factor's effects may be correlated, shape (q, q)."""
+    specs = [density.variances.spec.blocks[i] for i in density.blocks[factor]]
+    q = sum(len(spec.sds) for spec in specs)
+    mask, start = np.eye(q), 0
+    for spec in specs:
+        stop = start + len(spec.sds)
+        if spec.cor is not None:
+            mask[start:stop, start:stop] = 1.0
+        start = stop
+    return mask
+
+
+def _theta(density: Collapsed, covariances: Sequence[np.ndarray], sigma: float) -> np.ndarray:
+    """The theta of such covariances of each factor's effects, sds brought inside the ends of their priors."""
+    variances = density.variances
+    guesses, correlations = {"sigma": sigma}, {}
+    for covariance, places in zip(covariances, density.blocks, strict=True):
+        start = 0
+        for spec in (variances.spec.blocks[i] for i in places):
+            stop = start + len(spec.sds)
+            sds, R = sds_and_correlations(covariance[start:stop, start:stop])
+            guesses |= {p.address: float(sd) for p, sd in zip(spec.sds, sds, strict=True)}
+            if spec.cor is not None:
+                correlations[spec.sds[-1].address] = np.concatenate(partials(R[None]))
+            start = stop
+    theta = variances.start(guesses)
+    for last, values in correlations.items():
+        first = variances.names.index(last) + 1
+        theta[first : first + len(values)] = values
+    return theta

@@ -1,0 +1,266 @@
+"""`ModelSpec` -> `pymc.Model`: the only door to PyMC's distributions.
+
+    eta = offset + X_c b_c + sum over blocks of rows of X_k,c times r_k,c[codes_k],   b = T b_c,   r_k = r_k,c T_k^T
+    r_k,c = z_k (diag(sd_k,c) L_k)^T,   L_k L_k^T = cor_k,c ~ LKJ(eta)
+
+c is for at the predictors' means, where default priors live; T brings what is there to zero (`Centring`).
+
+Source: Stan User's Guide 2.35, "Multivariate priors for hierarchical models" (non-centred).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pytensor.tensor.variable import TensorVariable
+
+from mixedbayes.models.distributions import DISTRIBUTIONS, POSITIVE, REAL, Interval
+from mixedbayes.models.priors import Prior, Reference
+from mixedbayes.models.spec import COEFFICIENT, OBSERVATION, BlockSpec, ModelSpec, Parameter
+
+INVERSE: Mapping[str, Callable[[TensorVariable], TensorVariable]] = {
+    "identity": lambda eta: eta,
+    "log": pt.exp,
+    "logit": pt.sigmoid,
+    "probit": lambda eta: pt.exp(_log_phi(eta)),
+    "cloglog": lambda eta: -pt.expm1(-pt.exp(eta)),
+}
+"""The mean as a function of the predictor, by link."""
+
+INCLUDED = "included rows"
+"""Name of the data that say which rows of a masked model count, 1 or 0."""
+
+LOG_ODDS: Mapping[str, Callable[[TensorVariable], TensorVariable]] = {
+    "logit": lambda eta: eta,
+    "probit": lambda eta: _log_phi(eta) - _log_phi(-eta),
+    "cloglog": lambda eta: pt.exp(eta) + pt.log1mexp(-pt.exp(eta)),
+}
+"""The log-odds of the mean, by link: no probability is rounded to 0 or 1 on the way."""
+
+
+def build(spec: ModelSpec, *, masked: bool = False) -> pm.Model:
+    """The PyMC model: every dimension named, every coordinate the data's own label.
+
+    Args:
+        spec: From `specify`.
+        masked: Whether rows can be left out after compiling: then the data `INCLUDED` say which rows count, and
+            the response is a potential and no observed variable.
+
+    Returns:
+        A model whose variables are those of `spec.variables`, and internal ones: `Intercept_scaled` and
+        `slopes_scaled`, in units of the data, and for each block `z_` (standard normal), `partial_` (canonical
+        partial correlations on (0, 1)) and, where priors live at the predictors' means, `centred_sd_`.
+    """
+    with pm.Model(coords=spec.coords) as model:
+        hyper: dict[str, TensorVariable] = {}
+        for parameter in spec.hyper:
+            hyper[parameter.address] = _one(parameter.address, parameter, hyper)
+        eta = pt.as_tensor(spec.design.offset) if spec.design.offset.any() else pt.as_tensor(0.0)
+        eta += _population(spec, hyper)
+        for block in spec.blocks:
+            eta += _group(block, hyper)
+        eta = pt.broadcast_to(eta, (spec.design.n,)) if eta.ndim == 0 else eta
+        _observe(spec, eta, hyper, masked=masked)
+    return model
+
+
+def _population(spec: ModelSpec, hyper: Mapping[str, TensorVariable]) -> TensorVariable:
+    """The part of the predictor that is the same for all groups; `b` on the original scale."""
+    fixed = spec.design.fixed
+    if not fixed.columns:
+        return pt.as_tensor(0.0)
+    parts: list[TensorVariable] = []
+    eta = pt.as_tensor(0.0)
+    X = spec.centring.columns(fixed.X)
+    slopes = _located("slopes", spec.coefficients, hyper) if spec.coefficients else None
+    if spec.intercept is not None:
+        intercept = _located("Intercept", [spec.intercept], hyper)[0]
+        eta += intercept
+        parts.append(pt.shape_padleft(intercept))
+    if slopes is not None:
+        eta += X[:, len(parts) :] @ slopes
+        parts.append(slopes)
+    b = pt.concatenate(parts)
+    if not spec.centring.is_none:
+        b = (spec.centring.to_zero * b).sum(axis=1)
+    pm.Deterministic("b", b, dims=COEFFICIENT)
+    return eta
+
+
+def _group(spec: BlockSpec, hyper: Mapping[str, TensorVariable]) -> TensorVariable:
+    """A block's part of the predictor."""
+    block, centring = spec.block, spec.centring
+    at_zero = centring.is_none
+    sd = _vector(spec.sd if at_zero else spec.inner, spec.sds, hyper, dims=spec.effect)
+    z = pm.Normal(spec.z, 0.0, 1.0, dims=(spec.level, spec.effect))
+    if spec.cor is None:
+        effects = z * sd
+        pm.Deterministic(spec.r, effects, dims=(spec.level, spec.effect))
+    else:
+        L = _correlation_factor(spec, spec.cor, hyper)
+        F = sd[:, None] * L
+        effects = _times(z, F)
+        if at_zero:
+            pm.Deterministic(spec.correlation, _times(L, L), dims=(spec.effect, spec.other))
+            pm.Deterministic(spec.r, effects, dims=(spec.level, spec.effect))
+        else:
+            _bring_to_zero(spec, F, z)
+    X = centring.columns(block.X)
+    if len(block.columns) == 1:
+        column = effects[:, 0][block.codes]
+        return column if (X == 1).all() else column * X[:, 0]
+    return (effects[block.codes] * X).sum(axis=1)
+
+
+def _bring_to_zero(spec: BlockSpec, F: TensorVariable, z: TensorVariable) -> None:
+    """Standard deviations, correlations and effects as tables show them, F being the factor at the predictors' means."""
+    F = _times(pt.as_tensor(spec.centring.to_zero), F.T)
+    sd = pt.sqrt((F**2).sum(axis=1))
+    L = F / sd[:, None]
+    pm.Deterministic(spec.sd, sd, dims=spec.effect)
+    pm.Deterministic(spec.correlation, _times(L, L), dims=(spec.effect, spec.other))
+    pm.Deterministic(spec.r, _times(z, F), dims=(spec.level, spec.effect))
+
+
+def _times(A: TensorVariable, B: TensorVariable) -> TensorVariable:
+    """A B^T, for a B of few rows: as a sum, for a product of matrices takes two seconds more to compile."""
+    return (A[:, None, :] * B[None, :, :]).sum(axis=-1)
+
+
+def _correlation_factor(
+    spec: BlockSpec, cor: Parameter, hyper: Mapping[str, TensorVariable]
+) -> TensorVariable:
+    """The Cholesky factor L (q x q) of a correlation matrix with an LKJ(eta) prior.
+
+    The canonical partial correlations w[i, k] of the C-vine are independent, and (w + 1) / 2 of column
+    k = 0, 1, ... is Beta(a_k, a_k) with a_k = eta + (q - 2 - k) / 2; then
+
+        L[i, k] = w[i, k] sqrt(prod_{j < k} (1 - w[i, j]^2)),  L[i, i] = sqrt(prod_{j < i} (1 - w[i, j]^2)).
+
+    Source: Lewandowski, Kurowicka & Joe (2009), Generating random correlation matrices based on vines
+    and extended onion method, section 2.4.
+    """
+    eta = _arguments(cor.prior, hyper)["eta"]
+    q = len(spec.block.columns)
+    rows, columns = np.tril_indices(q, -1)
+    shape = eta + (q - 2 - columns) / 2
+    w = 2 * pm.Beta(spec.partial, shape, shape, shape=len(rows)) - 1
+    if q == 2:
+        return pt.stacklists([[pt.ones(()), pt.zeros(())], [w[0], pt.sqrt(1 - w[0] ** 2)]])
+    W = pt.set_subtensor(pt.zeros((q, q))[rows, columns], w)
+    left = pt.sqrt(pt.cumprod(1 - W**2, axis=1))
+    return (W + pt.eye(q)) * pt.concatenate([pt.ones((q, 1)), left[:, :-1]], axis=1)
+
+
+def _observe(
+    spec: ModelSpec, eta: TensorVariable, hyper: Mapping[str, TensorVariable], *, masked: bool
+) -> None:
+    """The density of the response."""
+    y = spec.design.response
+    known: dict[str, Any] = {p.address: _one(p.address, p, hyper) for p in spec.auxiliary}
+    known |= {"eta": eta, "trials": y.trials, "mu": INVERSE[spec.link.name](eta)}
+    if spec.link.name in LOG_ODDS:
+        known["logit_mu"] = LOG_ODDS[spec.link.name](eta)
+    density = spec.family.density
+    arguments = {name: known[source] for name, source in density.arguments.items()}
+    distribution = getattr(pm, density.distribution)
+    whole = distribution.rv_op.dtype.startswith("int")
+    observed = y.values.astype(np.int64) if whole else y.values
+    if masked:
+        included = pm.Data(INCLUDED, np.ones(spec.design.n))
+        log_density = pm.logp(distribution.dist(**arguments), observed)
+        pm.Potential(spec.response, pt.switch(included > 0, log_density, 0.0).sum())
+        return
+    pm.modelcontext(None).add_coord(OBSERVATION, np.asarray(spec.design.rows.kept))
+    distribution(spec.response, **arguments, observed=observed, dims=OBSERVATION)
+
+
+def _vector(
+    name: str, parameters: Sequence[Parameter], hyper: Mapping[str, TensorVariable], dims: str | None = None
+) -> TensorVariable:
+    """Parameters side by side, shape (len(parameters),): one variable if their priors are of one kind."""
+    kinds = {
+        (p.prior.distribution, p.support, _is_half(p.prior, p.support), p.support.holds(p.prior.support))
+        for p in parameters
+    }
+    if len(kinds) == 1:
+        each = [_arguments(p.prior, hyper) for p in parameters]
+        joined = {key: _side_by_side([arguments[key] for arguments in each]) for key in each[0]}
+        size: dict[str, Any] = {"dims": dims} if dims else {"shape": len(parameters)}
+        return _random(name, parameters[0].prior, parameters[0].support, joined, **size)
+    parts = [_one(f"{name} #{i}", p, hyper) for i, p in enumerate(parameters)]
+    return pm.Deterministic(name, pt.stack(parts), dims=dims)
+
+
+def _located(
+    name: str, parameters: Sequence[Parameter], hyper: Mapping[str, TensorVariable]
+) -> TensorVariable:
+    """Coefficients side by side, sampled in the units that the data suggest.
+
+    A value is `location + scale * v`; v has the prior shifted and stretched to match, so that the value
+    has exactly the prior asked for. Priors that are not closed under this are sampled as they are.
+    """
+    first = parameters[0].prior.distribution
+    if any(p.prior.distribution != first for p in parameters):
+        return pt.concatenate([_located(f"{name} #{i}", [p], hyper) for i, p in enumerate(parameters)])
+    located = DISTRIBUTIONS[first].located
+    if located is None and first != "flat":
+        return _vector(name, parameters, hyper)
+    location, scale = (np.array([getattr(p, key) for p in parameters]) for key in ("location", "scale"))
+    each = [_arguments(p.prior, hyper) for p in parameters]
+    joined = {key: _side_by_side([arguments[key] for arguments in each]) for key in each[0]}
+    if located is not None:
+        where, unit = located
+        joined |= {where: (joined[where] - location) / scale, unit: joined[unit] / scale}
+    v = _random(f"{name}_scaled", parameters[0].prior, REAL, joined, shape=len(parameters))
+    return location + scale * v
+
+
+def _one(name: str, parameter: Parameter, hyper: Mapping[str, TensorVariable]) -> TensorVariable:
+    return _random(name, parameter.prior, parameter.support, _arguments(parameter.prior, hyper))
+
+
+def _random(
+    name: str, prior: Prior, support: Interval, arguments: Mapping[str, Any], **size: Any
+) -> TensorVariable:
+    """One random variable, cut to the parameter's support."""
+    known = DISTRIBUTIONS[prior.distribution]
+    if _is_half(prior, support) and known.half and known.half_names is not None:
+        named = {theirs: arguments[ours] for theirs, ours in known.half_names.items()}
+        return getattr(pm, known.half)(name, **named, **size)
+    named = {theirs: arguments[ours] for theirs, ours in known.names.items()}
+    distribution = getattr(pm, known.pymc)
+    if support.holds(prior.support):
+        return distribution(name, **named, **size)
+    lower = support.lower if np.isfinite(support.lower) else None
+    upper = support.upper if np.isfinite(support.upper) else None
+    return pm.Truncated(name, distribution.dist(**named), lower=lower, upper=upper, initval="prior", **size)
+
+
+def _is_half(prior: Prior, support: Interval) -> bool:
+    """Whether the cut at zero has a distribution of its own in PyMC."""
+    centred_at_zero = prior.named.get("mu", 0.0) == 0.0
+    return support == POSITIVE and DISTRIBUTIONS[prior.distribution].half is not None and centred_at_zero
+
+
+def _arguments(prior: Prior, hyper: Mapping[str, TensorVariable]) -> dict[str, Any]:
+    """Stan's arguments by name, references followed."""
+    return {
+        name: hyper[value.address] if isinstance(value, Reference) else value
+        for name, value in prior.named.items()
+    }
+
+
+def _side_by_side(values: Sequence[Any]) -> Any:
+    if all(isinstance(value, float) for value in values):
+        return np.array(values)
+    if all(value is values[0] for value in values):
+        return values[0]
+    return pt.stack(list(values))
+
+
+def _log_phi(x: TensorVariable) -> TensorVariable:
+    """The log of the standard normal distribution function."""
+    return pm.logcdf(pm.Normal.dist(), x)

@@ -1,0 +1,126 @@
+"""The joint predictive density of the rows of a group that a fit has not seen, for any family.
+
+    p(y_g) = E_theta ∫ prod_i p(y_i | eta_i(theta) + z_i'u) N(u; 0, Sigma(theta)) du
+
+over draws of theta given the other rows; u are the effects of the levels that occur in no other row. The
+integral is by importance sampling: u is proposed from a t distribution about what the fit with these rows found.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from scipy.special import gammaln, logsumexp
+
+from mixedbayes.models.spec import ModelSpec
+from mixedbayes.results.comparison.psis import leave_out_weights
+from mixedbayes.results.rows.predictor import BlockDraws, predictor_of
+
+NU = 7.0
+"""Degrees of freedom of the proposal."""
+
+SPREAD = 1.2
+"""Times the posterior's covariance is the proposal's scale."""
+
+REPEATS = 4
+"""Values of u for each draw of theta."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Fresh:
+    """A block's levels that occur in no row beside those left out.
+
+    Attributes:
+        levels: Their places in the block.
+        at: Where in u the effects of each begin.
+    """
+
+    block: str
+    levels: np.ndarray
+    at: np.ndarray
+
+
+def log_predictive(
+    spec: ModelSpec, idata: xr.DataTree, without: xr.DataTree, out: np.ndarray, seed: int | None
+) -> tuple[float, float]:
+    """Log p(y_out | y_in), and the Pareto k of its weights.
+
+    Args:
+        spec: The model of all rows.
+        idata: Its draws.
+        without: Draws given the other rows.
+        out: Places of the rows left out.
+        seed: Of u.
+    """
+    rng = np.random.default_rng(seed)
+    left, rows = spec.only(out), spec.design.only(out).encoded
+    predictor, full = predictor_of(left, without), predictor_of(spec, idata)
+    fresh, d = _fresh(spec, out)
+    for part in fresh:
+        predictor.blocks[part.block].r[part.levels] = 0.0
+    places = np.tile(np.arange(predictor.S), REPEATS if d else 1)
+    many = predictor.some(places)
+    eta, log_weights = many.eta(rows), np.zeros(many.S)
+    if d:
+        centre, scale = _proposal(full.blocks, fresh, d)
+        u, log_density = _t_draws(centre, scale, many.S, rng)
+        log_weights -= log_density
+        for part in fresh:
+            block, (X, codes, _) = many.blocks[part.block], rows.groups[part.block]
+            q = X.shape[1]
+            for level, start in zip(part.levels, part.at, strict=True):
+                effects = u[start : start + q]
+                at = codes == level
+                eta[at] += X[at] @ effects
+                log_weights += _log_normal(effects, block.factor)
+    values = many.likelihood.log_density(
+        left.design.response.values[:, None], many.arguments(eta, rows.trials)
+    )
+    log_weights += np.broadcast_to(values, eta.shape).sum(axis=0)
+    log_weights = np.where(np.isnan(log_weights), -np.inf, log_weights)
+    _, k = leave_out_weights(-log_weights[None], 1.0)
+    return float(logsumexp(log_weights) - np.log(many.S)), float(k[0])
+
+
+def _fresh(spec: ModelSpec, out: np.ndarray) -> tuple[list[Fresh], int]:
+    """Which levels are fresh, and how many effects they have in all."""
+    others = np.setdiff1d(np.arange(spec.design.n), out)
+    found, d = [], 0
+    for block in spec.design.groups:
+        levels = np.setdiff1d(block.codes[out], block.codes[others])
+        q = len(block.columns)
+        found.append(Fresh(block.name, levels, d + q * np.arange(len(levels))))
+        d += q * len(levels)
+    return found, d
+
+
+def _proposal(blocks: Mapping[str, BlockDraws], fresh: list[Fresh], d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Centre and the Cholesky factor of the scale, from the draws of these effects given all rows."""
+    draws = np.concatenate(
+        [blocks[part.block].r[part.levels].reshape(-1, blocks[part.block].r.shape[-1]) for part in fresh]
+    )
+    covariance = np.atleast_2d(np.cov(draws)) * SPREAD
+    covariance += 1e-9 * np.eye(d) * max(np.trace(covariance) / d, 1e-300)
+    return draws.mean(axis=1), np.linalg.cholesky(covariance)
+
+
+def _t_draws(
+    centre: np.ndarray, scale: np.ndarray, n: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """N draws of a multivariate t, shape (d, n), and their log density."""
+    d = len(centre)
+    z, chi = rng.standard_normal((d, n)), rng.chisquare(NU, n) / NU
+    draws = centre[:, None] + scale @ z / np.sqrt(chi)
+    quadratic = (z**2).sum(axis=0) / chi
+    constant = gammaln((NU + d) / 2) - gammaln(NU / 2) - 0.5 * d * np.log(NU * np.pi)
+    log_density = constant - np.log(np.diag(scale)).sum() - 0.5 * (NU + d) * np.log1p(quadratic / NU)
+    return draws, log_density
+
+
+def _log_normal(x: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Log N(x; 0, F F'), x of shape (q, S), F of shape (q, q, S)."""
+    by_draw = np.moveaxis(factor, -1, 0)
+    z = np.linalg.solve(by_draw, x.T[..., None])[..., 0]
+    log_det = np.linalg.slogdet(by_draw)[1]
+    return -0.5 * (z**2).sum(axis=1) - log_det - 0.5 * len(x) * np.log(2 * np.pi)

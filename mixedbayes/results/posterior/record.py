@@ -1,0 +1,145 @@
+"""What may be wrong with draws, each in one plain sentence with what to do."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+import xarray as xr
+
+from mixedbayes.results.posterior.quantities import EFFECTS, MOMENTS
+
+MAX_RHAT = 1.01
+MIN_ESS = 400
+MIN_DRAWS = 4
+"""Thresholds of Vehtari et al. (2021), section 4; and the draws of a chain that ArviZ needs to say anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """How the draws came about.
+
+    Attributes:
+        chains, draws: Sizes of the posterior.
+        tune: Adaptation steps of each chain; None if the sampler does not say.
+        sampler: The sampler's name.
+        divergences: Transitions after adaptation that left the energy surface.
+        method: The method, and why it was chosen; None if that was not recorded.
+        pareto_k: k-hat of the importance weights; None for Markov chains.
+        proposals: Weighted draws from which these were taken.
+        effective: Kish's effective number of them; 0 for Markov chains.
+        kept: Draws of the group effects that were kept, in all; None if all were.
+    """
+
+    chains: int
+    draws: int
+    tune: int | None
+    sampler: str
+    divergences: int
+    method: str | None = None
+    pareto_k: float | None = None
+    proposals: int = 0
+    effective: float = 0.0
+    kept: int | None = None
+
+    @property
+    def are_independent(self) -> bool:
+        """Whether no Markov chain made them."""
+        return self.pareto_k is not None
+
+    @property
+    def are_beyond_doubt(self) -> bool:
+        """Whether they are independent, several chains of them, and effectively more than enough."""
+        size = min(self.effective, self.chains * self.draws)
+        return self.are_independent and self.chains > 1 and self.draws >= MIN_DRAWS and size >= 1.25 * MIN_ESS
+
+    @property
+    def partial(self) -> str | None:
+        """What numbers on group effects rest on, where not all draws of these were kept."""
+        if self.kept is None:
+            return None
+        kept = f"{self.kept:,}" if self.kept else "None"
+        rest = "over these" if self.kept else "those of normal distributions"
+        return (
+            f"{kept} of the {self.chains * self.draws:,} draws of the group effects were kept, for want of memory: "
+            f"their means and standard deviations are over all draws, their intervals {rest}; memory= (GiB) raises the bound."
+        )
+
+    def __str__(self) -> str:
+        if self.are_independent:
+            return (
+                f"{self.chains:,} chains x {self.draws:,} draws, {self.chains * self.draws:,} in all "
+                f"(of {self.proposals:,} proposals by weight, Pareto k {self.pareto_k:.2f})"
+            )
+        tuned = f" after {self.tune:,} tuning steps" if self.tune is not None else ""
+        return f"{self.chains:,} chains x {self.draws:,} draws{tuned}, {self.chains * self.draws:,} in all ({self.sampler})"
+
+
+def describe_draws(idata: xr.DataTree) -> Draws:
+    """Read the sampler's own record."""
+    posterior, stats = idata["posterior"], idata["sample_stats"]
+    tune = posterior.attrs.get("tuning_steps", stats.attrs.get("tuning_steps"))
+    return Draws(
+        posterior.sizes["chain"],
+        posterior.sizes["draw"],
+        int(tune) if tune is not None else None,
+        str(stats.attrs.get("mixedbayes_sampler", "nuts")),
+        int(stats["diverging"].sum()) if "diverging" in stats else 0,
+        str(stats.attrs["mixedbayes_method"]) if "mixedbayes_method" in stats.attrs else None,
+        float(stats.attrs["pareto_k"]) if "pareto_k" in stats.attrs else None,
+        int(stats.attrs.get("proposals", 0)),
+        float(stats.attrs.get("effective", 0.0)),
+        _kept(idata),
+    )
+
+
+def _kept(idata: xr.DataTree) -> int | None:
+    if MOMENTS not in idata.children:
+        return None
+    return idata[EFFECTS].sizes["chain"] * idata[EFFECTS].sizes["draw"] if EFFECTS in idata.children else 0
+
+
+def complaints(draws: Draws, diagnosed: pd.DataFrame) -> list[str]:
+    """Sentences on whatever is wrong; none if all is well.
+
+    Args:
+        draws: From `describe_draws`.
+        diagnosed: One row a parameter, with columns name, rhat, ess_bulk and ess_tail.
+    """
+    said = []
+    if draws.divergences:
+        total = draws.chains * draws.draws
+        said.append(
+            f"{draws.divergences:,} of {total:,} transitions diverged, so some of the posterior may be missed: "
+            "raise target_accept (to 0.95, then 0.99), or give the group sds tighter priors."
+        )
+    silent = diagnosed[diagnosed["ess_bulk"].isna()]
+    if draws.chains < 2:
+        said.append("One chain cannot tell whether it has converged (R-hat): sample at least two.")
+    if draws.draws < MIN_DRAWS:
+        said.append(
+            f"With {draws.draws} draws a chain nothing can be said of convergence: raise draws (1,000 is usual)."
+        )
+    elif len(silent):
+        said.append(
+            f"The draws of {_count(len(silent))} never change or are not finite (the first {silent.iloc[0]['name']}): "
+            "sampling failed; look at the data and priors for numbers that are very large or very small."
+        )
+    high = diagnosed[diagnosed["rhat"] > MAX_RHAT]
+    if len(high):
+        worst = high.loc[high["rhat"].idxmax()]
+        said.append(
+            f"The chains disagree on {_count(len(high))} (R-hat over {MAX_RHAT}, the worst {worst['name']} with {worst['rhat']:.4g}): "
+            "the estimates are not to be trusted yet; raise tune and draws, or simplify the model."
+        )
+    ess = diagnosed[["ess_bulk", "ess_tail"]].min(axis=1)
+    low = diagnosed[ess < MIN_ESS]
+    if len(low):
+        worst = diagnosed.loc[ess.idxmin()]
+        said.append(
+            f"{_count(len(low)).capitalize()} {'has' if len(low) == 1 else 'have'} fewer than {MIN_ESS} effective draws "
+            f"(the fewest {worst['name']} with {ess.min():.0f}): raise draws before reading intervals closely."
+        )
+    return said
+
+
+def _count(n: int) -> str:
+    return "one parameter" if n == 1 else f"{n:,} parameters"

@@ -1,0 +1,225 @@
+"""Slopes: the derivative of the design's columns by a number, and of predictions by the chain rule.
+
+    d eta / dx = offset' + X' b + sum over blocks of Z_k' r_k,    d mean / dx = (d mean / d eta) (d eta / dx)
+
+Columns cost no draws, so their differences are taken over smaller and smaller steps until they agree.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mixedbayes.designs.design import Encoded
+from mixedbayes.errors import ArgumentError, DesignWarning, counted, listed, warn
+from mixedbayes.results.questions.effects import Grid, Question, is_number
+from mixedbayes.results.rows.predict import RowDraws, encode
+
+STEP = 1e-4
+"""Of the first differences, in ranges of the predictor."""
+
+SHORTER, ROUNDS = 4.0, 24
+"""How much shorter each next step is, and how many there are: a logarithm is steep where numbers are small."""
+
+AGREEMENT, DISAGREEMENT = 1e-6, 1e-3
+"""Of a slope, within which two steps say the same; and beyond which no two do, so that there is none."""
+
+ROUNDING = 100 * np.finfo(float).eps
+"""Of a column's size: what is lost in computing it, about."""
+
+ETA_STEP = 1e-5
+"""In the linear predictor, or of it where it is large."""
+
+
+type Columns = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def slopes(question: Question, name: str) -> Grid:
+    """The derivative by a number, at each row's own value, averaged over rows.
+
+    Raises:
+        ArgumentError: The predictor has levels, or one value; or predictions change with it in steps alone, or
+            jump where slopes are asked for.
+    """
+    column = question.spec.design.data[name]
+    if not is_number(question.spec, name):
+        raise ArgumentError(f"{name} holds levels, which have no slope: contrasts({name!r}) compares them.")
+    low, high = float(column.min()), float(column.max())
+    if low == high:
+        raise ArgumentError(f"{name} is {low:g} in all rows: the model knows no slope of what does not vary.")
+    mover = Mover(question, name, low, high)
+    mover.check_steps()
+    return question.grid(mover.slopes)
+
+
+class Slopes(NamedTuple):
+    """Derivatives of columns, shape (rows, columns), and where there are none."""
+
+    values: np.ndarray
+    lost: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Mover:
+    """A number that moves, and the columns that move with it.
+
+    Attributes:
+        question: What slopes are asked of.
+        name: The number's.
+        low, high: Its range in the data, where splines end.
+    """
+
+    question: Question
+    name: str
+    low: float
+    high: float
+
+    def slopes(self, frame: pd.DataFrame) -> Iterator[np.ndarray]:
+        """The slopes of some rows over all draws, piece by piece, (m, S)."""
+        predictor = self.question.predictor
+        rows = encode(self.question.spec, predictor, frame, trials=False, missing="error")
+        rates = self.rates(frame, rows)
+
+        def of(at: slice, _: np.random.Generator) -> np.ndarray:
+            rate = predictor.eta(rates, at)
+            return rate if self.question.kind == "linear" else rate * self.gain(predictor.eta(rows, at))
+
+        for _, values in RowDraws("slope", predictor, rows, of).pieces("Predicting"):
+            yield values
+
+    def gain(self, eta: np.ndarray) -> np.ndarray:
+        """The derivative of the mean by the linear predictor."""
+        predictor = self.question.predictor
+        step = ETA_STEP * np.maximum(1.0, np.abs(eta))
+        after, before = (
+            predictor.likelihood.mean(predictor.arguments(moved)) for moved in (eta + step, eta - step)
+        )
+        with np.errstate(invalid="ignore"):
+            return np.asarray((after - before) / (2 * step))
+
+    def rates(self, frame: pd.DataFrame, rows: Encoded) -> Encoded:
+        """The rows with the derivatives of their columns in place of these; they stay in their groups.
+
+        Raises:
+            ArgumentError: A column jumps where some row is.
+        """
+        found, lost = self.derivative(frame)
+        if lost.any():
+            names = listed(np.array(self.names, dtype=object)[lost.any(axis=0)])
+            raise ArgumentError(
+                f"{names} has no slope at the {self.name} of {counted(int(lost.any(axis=1).sum()), 'row')}, where it jumps or is vertical: "
+                f"contrasts({self.name!r}, pairs=...) compares values of {self.name}."
+            )
+        ends = np.cumsum([1, rows.X.shape[1], *(block.X.shape[1] for block in rows.groups.values())])[:-1]
+        offset, X, *blocks = np.split(found, ends, axis=1)
+        groups = {
+            name: block._replace(X=part)
+            for (name, block), part in zip(rows.groups.items(), blocks, strict=True)
+        }
+        return replace(rows, offset=offset[:, 0], X=X, groups=groups)
+
+    def check_steps(self) -> None:
+        """Refuse what changes in steps alone, between which all slopes are zero; and say which steps slopes leave out.
+
+        Raises:
+            ArgumentError: No column has a slope anywhere in the data.
+        """
+        data = self.question.spec.design.data
+        x = data[self.name].to_numpy(dtype=float)
+        others = (np.full(len(x), self.low), np.full(len(x), self.high), np.roll(x, 1))
+        changing = np.any(
+            [(self.columns(data.assign(**{self.name: x})) != self.present).any(axis=0) for x in others],
+            axis=0,
+        )
+        found, lost = self.derivative(data)
+        stepped = changing & ~((found != 0) & ~lost).any(axis=0)
+        if not stepped.any():
+            return
+        names = listed(np.array(self.names, dtype=object)[stepped])
+        if (stepped == changing).all():
+            raise ArgumentError(
+                f"Predictions change with {self.name} in steps alone ({names}), and have no slope but zero between them: "
+                f"effects({self.name!r}) and contrasts({self.name!r}, pairs=...) show the steps."
+            )
+        warn(
+            f"{names} has steps along {self.name}: slopes are those between them, and leave the steps out; "
+            f"contrasts({self.name!r}, pairs=...) compares values of {self.name} with both.",
+            DesignWarning,
+        )
+
+    @cached_property
+    def present(self) -> np.ndarray:
+        """The columns of the data's own rows."""
+        return self.columns(self.question.spec.design.data)
+
+    @property
+    def names(self) -> list[str]:
+        """What the columns are called."""
+        design, blocks = self.question.spec.design, self.question.predictor.blocks
+        own = [name for block in design.groups if block.name in blocks for name in block.columns]
+        return ["The offset", *design.fixed.columns, *own]
+
+    def columns(self, frame: pd.DataFrame) -> np.ndarray:
+        """All columns that the predictor is made of side by side: the offset, X and those of the blocks."""
+        blocks = tuple(self.question.predictor.blocks)
+        rows = self.question.spec.design.encode(frame, "error", groups=blocks)
+        return np.column_stack([rows.offset, rows.X, *(block.X for block in rows.groups.values())])
+
+    def derivative(self, frame: pd.DataFrame) -> Slopes:
+        """The derivatives of the columns at each row of a frame."""
+
+        def columns(rows: np.ndarray, x: np.ndarray) -> np.ndarray:
+            return self.columns(frame.iloc[rows].assign(**{self.name: x}))
+
+        usual = np.abs(self.present).max(axis=0) / (self.high - self.low)
+        return derivative(columns, frame[self.name].to_numpy(dtype=float), self.low, self.high, usual)
+
+
+def derivative(columns: Columns, x: np.ndarray, low: float, high: float, usual: np.ndarray) -> Slopes:
+    """The derivatives of some functions of a number at m places.
+
+    Differences over a step and over a shorter one are compared; of each derivative that difference is taken which
+    the shorter step changed least. From within the range no step leaves it.
+
+    Args:
+        columns: Some of the places and values of the number there -> the functions, shape (places, k).
+        x: The places' own values, shape (m,).
+        low: Where the range begins.
+        high: Where it ends.
+        usual: For each function the size of a slope that is not small, shape (k,).
+    """
+    step, rows = STEP * (high - low), np.arange(len(x))
+    best = difference(columns, rows, x, low, high, step)[0]
+    last, apart, lost = best.copy(), np.full(best.shape, np.inf), np.ones(best.shape, dtype=bool)
+    settled = np.zeros(best.shape, dtype=bool)
+    for _ in range(ROUNDS):
+        step /= SHORTER
+        found, noise = difference(columns, rows, x[rows], low, high, step)
+        change, size = np.abs(found - last[rows]), np.abs(found)
+        better = ~settled[rows] & (change <= apart[rows])
+        best[rows] = np.where(better, found, best[rows])
+        apart[rows] = np.where(better, change, apart[rows])
+        lost[rows] = np.where(better, change > DISAGREEMENT * np.maximum(size, usual) + noise, lost[rows])
+        settled[rows] |= change <= AGREEMENT * size + noise
+        last[rows] = found
+        rows = rows[~(settled[rows] | np.isnan(change)).all(axis=1)]
+        if not len(rows):
+            break
+    return Slopes(best, lost)
+
+
+def difference(
+    columns: Columns, rows: np.ndarray, x: np.ndarray, low: float, high: float, step: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Differences over a step to both sides (to one, where the other leaves the range), over it, and their rounding.
+
+    NaN where the step is too short to be told from x.
+    """
+    before = np.where(x >= low, np.maximum(x - step, low), x - step)
+    after = np.where(x <= high, np.minimum(x + step, high), x + step)
+    one, other = columns(rows, after), columns(rows, before)
+    width = np.where(after > before, after - before, np.nan)[:, None]
+    return (one - other) / width, ROUNDING * np.maximum(np.abs(one), np.abs(other)) / width

@@ -1,0 +1,111 @@
+"""Shares of variance: Bayesian R2 and the intraclass correlation, draw by draw."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mixedbayes.models.families import Link
+from mixedbayes.models.likelihoods import likelihood_of
+from mixedbayes.models.spec import BlockSpec, ModelSpec
+from mixedbayes.results.posterior.quantities import RESIDUAL, apart, posterior_of
+from mixedbayes.results.posterior.summary import estimate
+from mixedbayes.results.rows.predictor import Predictor, predictor_of
+
+
+def bayes_r2(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataFrame:
+    """The share of the response's variance that is explained, with the groups' effects and without them.
+
+    With f the mean of each row, f0 that of the population, and v the mean residual variance over rows,
+
+        conditional = var(f) / (var(f) + v),   marginal = var(f0) / (var(f0) + var(f - f0) + v).
+
+    Source: Gelman et al. (2019), R-squared for Bayesian regression models, eq. 3; Nakagawa & Schielzeth (2013).
+    """
+    predictor, population = predictor_of(spec, idata), predictor_of(spec, idata, groups=None)
+    if predictor.S != population.S:  # not all draws of the effects were kept
+        population = _at(population, predictor)
+    trials = spec.design.response.trials
+    tried = np.arange(spec.design.n) if trials is None else np.flatnonzero(trials)  # no trial, no share
+    rows = spec.design.only(tried).encoded
+    centres: list[np.ndarray] = []  # of the first rows: squares about zero lose the digits of a large mean
+    sums, squares, noise = np.zeros((3, predictor.S)), np.zeros((3, predictor.S)), np.zeros(predictor.S)
+    for at in predictor.pieces(len(rows)):
+        trials = None if rows.trials is None else rows.trials[at]
+        many = 1.0 if trials is None else trials[:, None]
+        arguments = predictor.arguments(predictor.eta(rows, at), trials)
+        f = predictor.likelihood.mean(arguments) / many
+        f0 = population.mean(rows, at)
+        noise += np.broadcast_to(predictor.likelihood.variance(arguments) / many**2, f.shape).sum(axis=0)
+        parts = (f, f0, f - f0)
+        centres = centres or [part.mean(axis=0) for part in parts]
+        apart = [part - centre for part, centre in zip(parts, centres, strict=True)]
+        sums += [x.sum(axis=0) for x in apart]
+        squares += [np.square(x).sum(axis=0) for x in apart]
+    n = len(rows)
+    fitted, fixed, random = np.maximum(squares - sums**2 / n, 0.0) / max(n - 1, 1)
+    noise /= n
+    with np.errstate(invalid="ignore"):
+        shares = [fitted / (fitted + noise), fixed / (fixed + random + noise)]
+    return _table(["conditional", "marginal"], shares, conf_level).rename_axis("r2")
+
+
+def icc(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataFrame:
+    """The share of each group in the variance that the fixed effects leave, on the scale of the linear predictor.
+
+    Effects of a predictor count with its values: a block's variance is the mean of z'Sigma z over rows. The
+    residual variance is that of the latent variable where the response counts signs of one (pi^2/3 for logit), else
+    that of the response over the squared slope of the inverse link, at the mean of the response. Source: Nakagawa, Johnson &
+    Schielzeth (2017); Johnson (2014).
+    """
+    constant = spec.link.name == "identity" and likelihood_of(spec.family).is_homoscedastic
+    needs_mean = spec.latent_variance is None and not constant
+    predictor = predictor_of(spec, idata, groups="all" if needs_mean else None)
+    groups: dict[str, Any] = {}
+    for block_spec in spec.blocks:
+        block = block_spec.block
+        squares = block.X.T @ block.X / len(block.X)
+        covariance = _covariance(block_spec, posterior_of(idata).sel(draw=predictor.draws))
+        variance = np.einsum("abs,ab->s", covariance, squares)
+        groups[block.group] = groups.get(block.group, 0.0) + variance
+    groups[apart(RESIDUAL, spec)] = _residual(spec.link, predictor)
+    total = sum(groups.values())
+    shares = {name: variance / total for name, variance in groups.items()}
+    return _table(shares, shares.values(), conf_level).rename_axis("group")
+
+
+def _covariance(block: BlockSpec, posterior: xr.Dataset) -> np.ndarray:
+    """The covariance of a block's effects, shape (q, q, S)."""
+    sd = posterior[block.sd].transpose(block.effect, "chain", "draw").to_numpy().reshape(len(block.sds), -1)
+    if not block.cor:
+        return np.asarray(np.eye(len(sd))[:, :, None] * sd**2)
+    correlation = (
+        posterior[block.correlation].transpose(block.effect, block.other, "chain", "draw").to_numpy()
+    )
+    return np.asarray(correlation.reshape(*correlation.shape[:2], -1) * sd[:, None] * sd)
+
+
+def _residual(link: Link, predictor: Predictor) -> np.ndarray:
+    """The residual variance on the scale of the linear predictor, shape (S,)."""
+    if (latent := predictor.spec.latent_variance) is not None:
+        return np.full(predictor.S, latent)
+    rows = predictor.spec.design.encoded
+    sums = [predictor.mean(rows, at).sum(axis=0) for at in predictor.pieces(len(rows))]
+    mean = np.sum(sums, axis=0) / len(rows)
+    eta = link.link(mean)
+    step = 1e-5 * np.maximum(1.0, np.abs(eta))
+    slope = (link.inverse(eta + step) - link.inverse(eta - step)) / (2 * step)
+    return predictor.likelihood.variance(predictor.arguments(eta[None]))[..., :].reshape(-1) / slope**2
+
+
+def _at(population: Predictor, predictor: Predictor) -> Predictor:
+    """The population's draws that are those of the predictor."""
+    place = np.searchsorted(population.draws, predictor.draws)
+    each = np.arange(len(population.chains))[:, None] * len(population.draws) + place
+    return population.some(each.ravel())
+
+
+def _table(names: Iterable[str], shares: Iterable[np.ndarray], conf_level: float) -> pd.DataFrame:
+    return estimate(np.stack(list(shares), axis=-1)[None], conf_level).set_axis(pd.Index(list(names)))
