@@ -1,78 +1,73 @@
-"""Families of the response, each one small record; adding a family is adding a record.
+"""Families of the response, each one record; adding a family is adding a record.
 
-FAMILIES["poisson"] = Family("poisson", ("log", "identity"), "count", (), Density("Poisson", {"mu": "mu"}))
+    Family("poisson", "count", (FamilyParameter("mu", POSITIVE, ("log", "identity")),), log_density=_poisson, ...)
+
+Its functions take y and `Values`, the parameters in numbers of any kind: log densities are written once for arrays,
+for PyMC's graphs and for derivatives (`maths.py`). What happens only in arrays (moments, tails, draws) is NumPy and SciPy.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, SupportsIndex
 
 import numpy as np
-from scipy.special import expit, logit, ndtr, ndtri
+from scipy.special import betainc, expit, pdtr, pdtrc, stdtr
 
-from mixedbayes.designs.design import Design
-from mixedbayes.designs.response import ResponseValues
-from mixedbayes.errors import FamilyError, counted, is_one_of, listed, nearest, shown
+from mixedbayes.designs.margins import Margins
+from mixedbayes.errors import FamilyError, is_one_of, listed, nearest, shown
 from mixedbayes.models import elsewhere
-from mixedbayes.models.distributions import POSITIVE, Interval
+from mixedbayes.models.distributions import POSITIVE, REAL, UNIT, Interval
+from mixedbayes.models.links import LINKS, Link
+from mixedbayes.models.maths import HALF_LOG_2PI
 from mixedbayes.models.priors import Prior
+from mixedbayes.models.values import Values
 
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """What is linear: `link(mean) = predictor`, both vectorised NumPy functions.
-
-    Attributes:
-        latent_variance: Of a variable whose sign is zero or one with probabilities by this link; None where the
-            link takes no probabilities. Families say whether their responses are such signs.
-    """
-
-    name: str
-    link: Callable[[np.ndarray], np.ndarray]
-    inverse: Callable[[np.ndarray], np.ndarray]
-    latent_variance: float | None = None
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        """Pickle one of ours by its name: functions without a name cannot be pickled."""
-        if LINKS.get(self.name) is self:
-            return _link, (self.name,)
-        return object.__reduce_ex__(self, protocol)
-
-
-LINKS: Mapping[str, Link] = {
-    link.name: link
-    for link in (
-        Link("identity", lambda mu: mu, lambda eta: eta),
-        Link("log", np.log, np.exp),
-        Link("logit", logit, expit, np.pi**2 / 3),
-        Link("probit", ndtri, ndtr, 1.0),
-        Link("cloglog", lambda mu: np.log(-np.log1p(-mu)), lambda eta: -np.expm1(-np.exp(eta)), np.pi**2 / 6),
-    )
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Density:
-    """The density of one observation, as data.
-
-    Attributes:
-        distribution: PyMC's distribution, by name.
-        arguments: For each of its arguments what it is: `mu` (the mean, or the probability), `logit_mu`
-            (its log-odds, computed without loss for every link), `eta` (the linear predictor), `trials`,
-            or a parameter of the family.
-    """
-
-    distribution: str
-    arguments: Mapping[str, str]
+type Generator = np.random.Generator
 
 
 @dataclass(frozen=True, slots=True)
 class FamilyParameter:
-    """A parameter beside the mean: its support, and its default prior given sd(y)."""
+    """A parameter of a family.
+
+    Attributes:
+        name: As in addresses and formulas.
+        support: Where it lies.
+        links: Names of the links that it can take with a formula of its own, the default first.
+        default: Its prior without a formula, given the data's margins; None for the first, which always has one.
+    """
 
     name: str
     support: Interval
-    default: Callable[[float], Prior]
+    links: tuple[str, ...]
+    default: Callable[[Margins], Prior] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """On which scale of the response the first parameter is a location: `of(y)`, with the log of its slope."""
+
+    of: Callable[[np.ndarray], np.ndarray]
+    log_slope: Callable[[np.ndarray], np.ndarray]
+
+
+AS_IT_IS = Scale(lambda y: y, np.zeros_like)
+LOGARITHM = Scale(np.log, lambda y: -np.log(y))
+
+
+@dataclass(frozen=True, slots=True)
+class Tails:
+    """The logs of the probabilities of y or less, `below(y, values)`, and of more, `above(y, values)`."""
+
+    below: Callable[[np.ndarray, Values], np.ndarray]
+    above: Callable[[np.ndarray, Values], np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class PyMC:
+    """The family in PyMC: a distribution by name, and its arguments by PyMC's names."""
+
+    distribution: str
+    arguments: Callable[[Values], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +75,98 @@ class Family:
     """A family.
 
     Attributes:
-        links: Names of the links it can take, the default first.
-        response: Which responses it takes, a key of `RESPONSES`.
-        parameters: What it has beside the mean.
+        name: In small letters, as users write it.
+        response: Which responses it takes, a key of `responses.RESPONSES`.
+        parameters: In order; the first has the formula's predictor.
+        log_density: Of y, in numbers of any kind.
+        mean: Of y, in arrays.
+        draw: One random y for each set of parameters.
+        variance: Of y; infinite, or not a number, where there is none. None if nobody said.
+        tails: The probabilities of y or less, and of more. None if nobody said.
+        pymc: The distribution that PyMC has for it; None to let PyMC sample from `log_density`.
+        additions: What may stand beside the response, `y | trials(n) ~ x`, by name.
+        scale: That of the first parameter, where it is not the response's own.
+        residual: The parameter, if one is, that is the standard deviation of y about its mean (on that scale).
+        is_gaussian: Whether on that scale y is normal, with the first parameter as mean and the residual.
+        is_discrete: Whether y takes whole numbers only.
         counts_signs: Whether a response is the sign of a latent variable, or counts such signs in trials that are
             independent: the variable's variance is then known (`Link.latent_variance`).
     """
 
     name: str
-    links: tuple[str, ...]
     response: str
     parameters: tuple[FamilyParameter, ...]
-    density: Density
+    _: KW_ONLY
+    log_density: Callable[[Any, Values], Any]
+    mean: Callable[[Values], np.ndarray]
+    draw: Callable[[Generator, Values], np.ndarray]
+    variance: Callable[[Values], np.ndarray] | None = None
+    tails: Tails | None = None
+    pymc: PyMC | None = None
+    additions: frozenset[str] = frozenset()
+    scale: Scale = AS_IT_IS
+    residual: str | None = None
+    is_gaussian: bool = False
+    is_discrete: bool = False
     counts_signs: bool = False
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """Of the first parameter, the default first."""
+        return self.parameters[0].links
+
+    @property
+    def others(self) -> tuple[FamilyParameter, ...]:
+        """The parameters beside the first."""
+        return self.parameters[1:]
+
+    def cdf(self, y: np.ndarray, values: Values) -> np.ndarray:
+        """The probability of y or less.
+
+        Raises:
+            FamilyError: Nobody said what it is.
+        """
+        return np.exp(self.log_cdf(y, values))
+
+    def log_cdf(self, y: np.ndarray, values: Values) -> np.ndarray:
+        """The log of the probability of y or less.
+
+        Raises:
+            FamilyError: Nobody said what it is.
+        """
+        return self._tails.below(y, values)
+
+    def log_survival(self, y: np.ndarray, values: Values) -> np.ndarray:
+        """The log of the probability of more than y.
+
+        Raises:
+            FamilyError: Nobody said what it is.
+        """
+        return self._tails.above(y, values)
+
+    @property
+    def _tails(self) -> Tails:
+        if self.tails is None:
+            raise FamilyError(
+                f"The family {self.name!r} has no distribution function: give its record tails=mb.Tails(below, above)."
+            )
+        return self.tails
+
+    def variance_of(self, values: Values) -> np.ndarray:
+        """The variance of y.
+
+        Raises:
+            FamilyError: Nobody said what it is.
+        """
+        if self.variance is None:
+            raise FamilyError(f"The family {self.name!r} has no variance: give its record one.")
+        return self.variance(values)
+
+    def derivatives(self, y: np.ndarray, values: Values, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """The first and second derivative of the log density by the predictor of a parameter, exact to rounding."""
+        found = self.log_density(y, values.jets(name))
+        shape = np.shape(found.value)
+        return np.broadcast_to(found.slope, shape), np.broadcast_to(found.curvature, shape)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         """Pickle one of `FAMILIES` by its name, so that it is the same again."""
@@ -101,36 +175,274 @@ class Family:
         return object.__reduce_ex__(self, protocol)
 
 
-SIGMA = FamilyParameter("sigma", POSITIVE, lambda sd: Prior("exponential", (1.0 / sd,)))
+def _log(probability: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return np.log(probability)
+
+
+# Normal, lognormal and Student's t: a location, a scale
+
+
+def _z(y: Any, p: Values) -> Any:
+    return (y - p["mu"]) / p["sigma"]
+
+
+def _normal(y: Any, p: Values) -> Any:
+    z = _z(y, p)
+    return -0.5 * z * z - p.log("sigma") - HALF_LOG_2PI
+
+
+def _normal_draw(rng: Generator, p: Values) -> np.ndarray:
+    return np.asarray(p["mu"] + p["sigma"] * rng.standard_normal(p.shape))
+
+
+def _lognormal(y: Any, p: Values) -> Any:
+    m = p.maths
+    log_y = m.log(m.where(y > 0, y, 1.0))
+    return m.where(y > 0, _normal(log_y, p) - log_y, -np.inf)
+
+
+def _of_log(
+    function: Callable[[np.ndarray, Values], np.ndarray],
+) -> Callable[[np.ndarray, Values], np.ndarray]:
+    """A function of y, by that of its logarithm; minus infinity below zero."""
+    return lambda y, p: function(_log(np.maximum(y, 0.0)), p)
+
+
+def _student_t(y: Any, p: Values) -> Any:
+    m, nu, z = p.maths, p["nu"], _z(y, p)
+    scale = m.gammaln((nu + 1) / 2) - m.gammaln(nu / 2) - 0.5 * m.log(nu * np.pi) - p.log("sigma")
+    return scale - (nu + 1) / 2 * m.log1p(z * z / nu)
+
+
+def _student_t_variance(p: Values) -> np.ndarray:
+    """Infinite for one to two degrees of freedom."""
+    nu = np.asarray(p["nu"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(nu > 2, nu / (nu - 2), np.inf) * np.square(p["sigma"])
+
+
+# Counts of successes, and of events
+
+
+def _successes(y: Any, p: Values) -> Any:
+    m, x, n = p.maths, p.logit("mu"), p.addition("trials", 1.0)
+    ways = m.gammaln(n + 1.0) - m.gammaln(y + 1.0) - m.gammaln(n - y + 1.0)
+    # y log p + (n - y) log(1 - p), where an impossible outcome that did not occur counts nothing
+    return ways + m.where(y > 0, y * m.log_expit(x), 0.0) + m.where(y < n, (n - y) * m.log_expit(-x), 0.0)
+
+
+def _successes_tail(y: np.ndarray, p: Values, *, above: bool) -> np.ndarray:
+    y, n, x = np.broadcast_arrays(np.floor(y), p.addition("trials", 1.0), p.logit("mu"))
+    a, b = np.maximum(n - y, 1.0), np.maximum(y, 0.0) + 1
+    inside = betainc(b, a, expit(x)) if above else betainc(a, b, expit(-x))
+    return _log(np.where(y < 0, float(above), np.where(y >= n, float(not above), inside)))
+
+
+def _successes_draw(rng: Generator, p: Values) -> np.ndarray:
+    n = np.asarray(p.addition("trials", 1), dtype=np.int64)
+    return rng.binomial(n, p["mu"], size=p.shape).astype(float)
+
+
+def _poisson(y: Any, p: Values) -> Any:
+    m, mu = p.maths, p["mu"]  # by the identity link it may be negative
+    found = m.where(y > 0, y * p.log("mu"), 0.0) - mu - m.gammaln(y + 1.0)
+    return m.where(mu >= 0, found, -np.inf)
+
+
+def _poisson_tail(y: np.ndarray, p: Values, *, above: bool) -> np.ndarray:
+    y, mu = np.broadcast_arrays(np.floor(y), p["mu"])
+    inside = (pdtrc if above else pdtr)(np.maximum(y, 0), np.maximum(mu, 0.0))
+    return _log(np.where(mu < 0, np.nan, np.where(y < 0, float(above), inside)))
+
+
+MAX_MEAN = 1e18
+"""Of a Poisson draw as a 64-bit integer; beyond it a normal draw is the same to all digits."""
+
+
+def _poisson_draw(rng: Generator, mu: np.ndarray) -> np.ndarray:
+    drawn = rng.poisson(np.clip(mu, 0.0, MAX_MEAN)).astype(float)
+    if np.all((mu >= 0) & (mu < MAX_MEAN)):
+        return drawn
+    with np.errstate(invalid="ignore"):
+        large = mu + np.sqrt(mu) * rng.standard_normal(np.shape(mu))
+    return np.where((mu >= 0) & (mu < MAX_MEAN), drawn, large)
+
+
+def _negative_binomial(y: Any, p: Values) -> Any:
+    m, shape = p.maths, p["shape"]
+    x = p.log("mu") - p.log("shape")
+    ways = m.gammaln(y + shape) - m.gammaln(shape) - m.gammaln(y + 1.0)
+    return ways + m.where(y > 0, y * m.log_expit(x), 0.0) + shape * m.log_expit(-x)
+
+
+def _negative_binomial_tail(y: np.ndarray, p: Values, *, above: bool) -> np.ndarray:
+    y, shape, x = np.broadcast_arrays(np.floor(y), p["shape"], p.log("mu") - p.log("shape"))
+    a = np.maximum(y, 0.0) + 1
+    inside = betainc(a, shape, expit(x)) if above else betainc(shape, a, expit(-x))
+    return _log(np.where(y < 0, float(above), inside))
+
+
+def _negative_binomial_draw(rng: Generator, p: Values) -> np.ndarray:
+    shape = p["shape"]
+    return _poisson_draw(rng, np.asarray(p["mu"] * rng.gamma(shape, 1.0, p.shape) / shape))
+
+
+# Shares
+
+
+def _others(p: Values) -> Any:
+    """1 - mu, without loss where mu is near 1."""
+    return p.maths.expit(-p.logit("mu"))
+
+
+def _beta(y: Any, p: Values) -> Any:
+    m, phi = p.maths, p["phi"]
+    a, b = p["mu"] * phi, _others(p) * phi
+    inside = m.where((y > 0) & (y < 1), y, 0.5)
+    found = (
+        m.gammaln(phi) - m.gammaln(a) - m.gammaln(b) + (a - 1) * m.log(inside) + (b - 1) * m.log1p(-inside)
+    )
+    return m.where((y > 0) & (y < 1), found, -np.inf)
+
+
+def _beta_tail(y: np.ndarray, p: Values, *, above: bool) -> np.ndarray:
+    a, b, y = p["mu"] * p["phi"], _others(p) * p["phi"], np.clip(y, 0.0, 1.0)
+    return _log(betainc(b, a, 1 - y) if above else betainc(a, b, y))
+
+
+def _beta_draw(rng: Generator, p: Values) -> np.ndarray:
+    tiny = np.finfo(float).tiny
+    drawn = rng.beta(
+        np.maximum(p["mu"] * p["phi"], tiny), np.maximum(_others(p) * p["phi"], tiny), size=p.shape
+    )
+    return np.clip(
+        drawn, tiny, 1 - np.finfo(float).epsneg
+    )  # rounding may reach the ends, which have no density
+
+
+def _tails(tail: Callable[..., np.ndarray]) -> Tails:
+    """The two tails of a distribution, as a family has them."""
+    return Tails(lambda y, p: tail(y, p, above=False), lambda y, p: tail(y, p, above=True))
+
+
+_NORMAL_TAILS = Tails(lambda y, p: p.maths.log_ndtr(_z(y, p)), lambda y, p: p.maths.log_ndtr(-_z(y, p)))
+
 BINARY_LINKS = ("logit", "probit", "cloglog")
+
+LOCATION = FamilyParameter("mu", REAL, ("identity", "log"))
+SIGMA = FamilyParameter("sigma", POSITIVE, ("log", "identity"), lambda y: Prior("exponential", (1.0 / y.sd,)))
+NU = FamilyParameter("nu", Interval(1.0, np.inf), ("logm1", "identity"), lambda _: Prior("gamma", (2.0, 0.1)))
+SHAPE = FamilyParameter("shape", POSITIVE, ("log", "identity"), lambda _: Prior("inv_gamma", (0.4, 0.3)))
+PHI = FamilyParameter("phi", POSITIVE, ("log", "identity"), lambda _: Prior("inv_gamma", (0.4, 0.3)))
 
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
         Family(
             "gaussian",
-            ("identity", "log"),
             "real",
-            (SIGMA,),
-            Density("Normal", {"mu": "mu", "sigma": "sigma"}),
+            (LOCATION, SIGMA),
+            log_density=_normal,
+            mean=lambda p: p["mu"],
+            variance=lambda p: np.square(p["sigma"]),
+            draw=_normal_draw,
+            tails=_NORMAL_TAILS,
+            pymc=PyMC("Normal", lambda p: {"mu": p["mu"], "sigma": p["sigma"]}),
+            residual="sigma",
+            is_gaussian=True,
+        ),
+        Family(
+            "student_t",
+            "real",
+            (LOCATION, SIGMA, NU),
+            log_density=_student_t,
+            mean=lambda p: p["mu"],
+            variance=_student_t_variance,
+            draw=lambda rng, p: np.asarray(p["mu"] + p["sigma"] * rng.standard_t(p["nu"], p.shape)),
+            tails=Tails(
+                lambda y, p: _log(stdtr(p["nu"], _z(y, p))), lambda y, p: _log(stdtr(p["nu"], -_z(y, p)))
+            ),
+            pymc=PyMC("StudentT", lambda p: {"nu": p["nu"], "mu": p["mu"], "sigma": p["sigma"]}),
+        ),
+        Family(
+            "lognormal",
+            "positive",
+            (FamilyParameter("mu", REAL, ("identity",)), SIGMA),
+            log_density=_lognormal,
+            mean=lambda p: p.maths.exp(p["mu"] + np.square(p["sigma"]) / 2),
+            variance=lambda p: (
+                p.maths.expm1(np.square(p["sigma"])) * p.maths.exp(2 * p["mu"] + np.square(p["sigma"]))
+            ),
+            draw=lambda rng, p: p.maths.exp(_normal_draw(rng, p)),
+            tails=Tails(_of_log(_NORMAL_TAILS.below), _of_log(_NORMAL_TAILS.above)),
+            pymc=PyMC("LogNormal", lambda p: {"mu": p["mu"], "sigma": p["sigma"]}),
+            scale=LOGARITHM,
+            residual="sigma",
+            is_gaussian=True,
         ),
         Family(
             "bernoulli",
-            BINARY_LINKS,
             "binary",
-            (),
-            Density("Bernoulli", {"logit_p": "logit_mu"}),
+            (FamilyParameter("mu", UNIT, BINARY_LINKS),),
+            log_density=_successes,
+            mean=lambda p: p["mu"],
+            variance=lambda p: p["mu"] * _others(p),
+            draw=lambda rng, p: (rng.random(p.shape) < p["mu"]).astype(float),
+            tails=_tails(_successes_tail),
+            pymc=PyMC("Bernoulli", lambda p: {"logit_p": p.logit("mu")}),
+            is_discrete=True,
             counts_signs=True,
         ),
         Family(
             "binomial",
-            BINARY_LINKS,
             "successes",
-            (),
-            Density("Binomial", {"n": "trials", "logit_p": "logit_mu"}),
+            (FamilyParameter("mu", UNIT, BINARY_LINKS),),
+            log_density=_successes,
+            mean=lambda p: p.addition("trials", 1.0) * p["mu"],
+            variance=lambda p: p.addition("trials", 1.0) * p["mu"] * _others(p),
+            draw=_successes_draw,
+            tails=_tails(_successes_tail),
+            pymc=PyMC("Binomial", lambda p: {"n": p.addition("trials"), "logit_p": p.logit("mu")}),
+            additions=frozenset({"trials"}),
+            is_discrete=True,
             counts_signs=True,
         ),
-        Family("poisson", ("log", "identity"), "count", (), Density("Poisson", {"mu": "mu"})),
+        Family(
+            "poisson",
+            "count",
+            (FamilyParameter("mu", POSITIVE, ("log", "identity")),),
+            log_density=_poisson,
+            mean=lambda p: p["mu"],
+            variance=lambda p: p["mu"],
+            draw=lambda rng, p: _poisson_draw(rng, np.broadcast_to(p["mu"], p.shape)),
+            tails=_tails(_poisson_tail),
+            pymc=PyMC("Poisson", lambda p: {"mu": p["mu"]}),
+            is_discrete=True,
+        ),
+        Family(
+            "negative_binomial",
+            "count",
+            (FamilyParameter("mu", POSITIVE, ("log", "identity")), SHAPE),
+            log_density=_negative_binomial,
+            mean=lambda p: p["mu"],
+            variance=lambda p: p["mu"] + np.square(p["mu"]) / p["shape"],
+            draw=_negative_binomial_draw,
+            tails=_tails(_negative_binomial_tail),
+            pymc=PyMC("NegativeBinomial", lambda p: {"mu": p["mu"], "alpha": p["shape"]}),
+            is_discrete=True,
+        ),
+        Family(
+            "beta",
+            "share",
+            (FamilyParameter("mu", UNIT, BINARY_LINKS), PHI),
+            log_density=_beta,
+            mean=lambda p: p["mu"],
+            variance=lambda p: p["mu"] * _others(p) / (1 + p["phi"]),
+            draw=_beta_draw,
+            tails=_tails(_beta_tail),
+            pymc=PyMC("Beta", lambda p: {"alpha": p["mu"] * p["phi"], "beta": _others(p) * p["phi"]}),
+        ),
     )
 }
 
@@ -189,117 +501,3 @@ def _family_of(family: Any) -> Family:
 def _family(name: str) -> Family:
     """The family that a pickle names."""
     return find_family(name)[0]
-
-
-def _link(name: str) -> Link:
-    """The link that a pickle names."""
-    return LINKS[name]
-
-
-def check_response(design: Design, family: Family) -> None:
-    """Refuse a response that the family cannot take; a bad value is named with its row in the data.
-
-    Raises:
-        FamilyError: With the remedy.
-    """
-    RESPONSES[family.response](design.response, family, design.rows.kept)
-
-
-def _real(y: ResponseValues, family: Family, _rows: np.ndarray) -> None:
-    if y.levels is not None:
-        raise FamilyError(
-            f"The response {y.name} holds {y.held}, not numbers, which the {family.name} family needs.{_two(y)}"
-        )
-    _no_trials(y, family)
-    if np.ptp(y.values) == 0:
-        raise FamilyError(
-            f"The response {y.name} is {y.values[0]:g} in every row; there is nothing to model."
-        )
-
-
-def _binary(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
-    _no_trials(y, family)
-    if y.levels is not None and len(y.levels) > 2:
-        raise FamilyError(
-            f"The response {y.name} has {len(y.levels)} levels ({listed(map(repr, y.levels))}); the {family.name} family takes two. "
-            f"To model one of them against the rest write {y.name}[{y.levels[-1]!r}] ~ ..."
-        )
-    _refuse_rows(
-        y,
-        rows,
-        ~np.isin(y.values, (0.0, 1.0)),
-        f"the {family.name} family takes 0 and 1",
-        "Counts of successes go with family='binomial': y | trials(n) ~ ...",
-    )
-    if len(np.unique(y.values)) < 2:
-        only = f"{y.values[0]:g}" if y.levels is None else repr(y.levels[int(y.values[0])])
-        raise FamilyError(f"The response {y.name} is {only} in every row; there is nothing to model.")
-
-
-def _count(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
-    if y.levels is not None:
-        raise FamilyError(
-            f"The response {y.name} holds {y.held}, not counts, which the {family.name} family needs.{_two(y)}"
-        )
-    _no_trials(y, family)
-    _refuse_rows(
-        y,
-        rows,
-        (y.values < 0) | (y.values % 1 != 0),
-        f"the {family.name} family takes whole numbers from 0",
-        "",
-    )
-    if not y.values.any():
-        raise FamilyError(f"The response {y.name} is 0 in every row; there is nothing to model.")
-
-
-def _successes(y: ResponseValues, _family: Family, rows: np.ndarray) -> None:
-    if y.levels is not None:
-        raise FamilyError(
-            f"The response {y.name} holds {y.held}, not counts; two levels go with family='bernoulli'."
-        )
-    if y.trials is None:
-        raise FamilyError(
-            f"The binomial family needs the number of trials: {y.name} | trials(n) ~ ... or cbind(successes, failures) ~ ..."
-            + (" Zeros and ones go with family='bernoulli'." if np.isin(y.values, (0.0, 1.0)).all() else "")
-        )
-    _refuse_rows(y, rows, (y.values < 0) | (y.values % 1 != 0), "successes are whole numbers from 0", "")
-    trials = ResponseValues(f"trials of {y.name}", y.trials)
-    _refuse_rows(trials, rows, (y.trials < 0) | (y.trials % 1 != 0), "trials are whole numbers from 0", "")
-    above = np.flatnonzero(y.values > y.trials)
-    if len(above):
-        i = above[0]
-        raise FamilyError(
-            f"{y.name} has more successes than trials in {counted(len(above), 'row')}, the first row {rows[i]} (from 0): {y.values[i]:g} of {y.trials[i]:g}."
-        )
-    if y.values.sum() in (0, y.trials.sum()):
-        raise FamilyError(f"Every trial of {y.name} came out the same; there is nothing to model.")
-
-
-RESPONSES: Mapping[str, Callable[[ResponseValues, Family, np.ndarray], None]] = {
-    "real": _real,
-    "binary": _binary,
-    "count": _count,
-    "successes": _successes,
-}
-"""For each kind of response the check that it is one."""
-
-
-def _no_trials(y: ResponseValues, family: Family) -> None:
-    if y.trials is not None:
-        raise FamilyError(f"trials() and cbind() go with family='binomial', not {family.name!r}.")
-
-
-def _two(y: ResponseValues) -> str:
-    return " Two levels go with family='bernoulli'." if y.levels is not None and len(y.levels) == 2 else ""
-
-
-def _refuse_rows(y: ResponseValues, rows: np.ndarray, bad: np.ndarray, rule: str, hint: str) -> None:
-    """Name the first bad value and its row."""
-    places = np.flatnonzero(bad)
-    if len(places):
-        i, others = places[0], len(places) - 1
-        more = f"; {counted(others, 'more row')} {'is' if others == 1 else 'are'} like it" if others else ""
-        raise FamilyError(
-            f"{y.name} is {y.values[i]:g} in row {rows[i]} (from 0){more}: {rule}. {hint}".rstrip()
-        )

@@ -12,11 +12,14 @@ import numpy as np
 
 from mixedbayes.designs.centring import Centring, beyond, no_centring, size, spread
 from mixedbayes.designs.design import Block, Design, Fixed
+from mixedbayes.designs.margins import Margins, margins
 from mixedbayes.designs.rank import spans_constant
 from mixedbayes.errors import DataError, DesignWarning, FamilyError, PriorError, listed, nearest_address, warn
 from mixedbayes.models.distributions import CORRELATION, DISTRIBUTIONS, POSITIVE, REAL, Interval
-from mixedbayes.models.families import Family, Link, check_response
+from mixedbayes.models.families import AS_IT_IS, Family
+from mixedbayes.models.links import Link
 from mixedbayes.models.priors import Prior, Reference
+from mixedbayes.models.responses import check_response
 
 CHAIN, DRAW, COEFFICIENT, OBSERVATION = "chain", "draw", "coefficient", "observation"
 
@@ -116,6 +119,14 @@ class ModelSpec:
         return replace(self, design=design, blocks=blocks)
 
     @property
+    def modelled(self) -> Design:
+        """The design with its response on the scale of which the family's first parameter is a location."""
+        if self.family.scale is AS_IT_IS:
+            return self.design
+        y = self.design.response
+        return replace(self.design, response=replace(y, values=self.family.scale.of(y.values)))
+
+    @property
     def latent_variance(self) -> float | None:
         """Of the latent variable of which the response is the sign; None where it is no sign."""
         return self.link.latent_variance if self.family.counts_signs else None
@@ -171,14 +182,15 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
         DesignWarning: A prior that no parameter takes.
     """
     check_response(design, family)
-    if not (design.fixed.columns or design.groups or family.parameters):
+    if not (design.fixed.columns or design.groups or family.others):
         raise DataError("The model has no parameter: nothing stands right of '~' but an offset.")
     _check_levels(design, family)
     _check_sizes(design)
-    location, scale, sd_y = _scales(design, link)
+    y = _margins(design, family)
+    location, scale = _scales(design, link, y)
     known = addresses(design, family)
     priors = _by_address(priors, known)
-    names = _Names([*_RESERVED, *(p.name for p in family.parameters), *known])
+    names = _Names([*_RESERVED, *(p.name for p in family.others), *known])
     chooser = _Chooser(priors, names)
     units = _Units(
         scale, float(np.hypot(scale, location)), design.fixed.has_intercept or spans_constant(design.fixed.X)
@@ -188,7 +200,7 @@ def specify(design: Design, family: Family, link: Link, priors: Mapping[str, Pri
         names.of_group(block.group)
     blocks = tuple(_block_spec(block, design.groups, units, chooser, names) for block in design.groups)
     auxiliary = tuple(
-        chooser.choose(p.name, (p.name,), p.support, p.default(sd_y)) for p in family.parameters
+        chooser.choose(p.name, (p.name,), p.support, p.default(y)) for p in family.others if p.default
     )
     unused = [key for key in priors if key not in chooser.referred]
     if unused:
@@ -230,7 +242,7 @@ def addresses(design: Design, family: Family) -> tuple[str, ...]:
     for block in design.groups:
         found += [f"cor[{block.name}]"] if block.has_correlation else []
         found += [f"{CENTRED}cor[{block.name}]"] if _moved_effects(block) else []
-    return tuple(dict.fromkeys([*found, *(p.name for p in family.parameters)]))
+    return tuple(dict.fromkeys([*found, *(p.name for p in family.others)]))
 
 
 def _moved_slopes(fixed: Fixed) -> tuple[str, ...]:
@@ -456,25 +468,30 @@ def _defined_at_zero(other: Block, block: Block) -> Sequence[np.ndarray]:
     return tuple(other.X.T) if other.group == block.group and other.intercept is None else ()
 
 
-def _scales(design: Design, link: Link) -> tuple[float, float, float]:
-    """Where the intercept's prior sits, the scale of the predictor, and sd(y).
+def _margins(design: Design, family: Family) -> Margins:
+    """Those of the response, on the scale on which the family's first parameter is a location."""
+    y = design.response
+    return margins(family.scale.of(y.values), y.trials)
+
+
+def _scales(design: Design, link: Link, y: Margins) -> tuple[float, float]:
+    """Where the intercept's prior sits, and the scale of the predictor.
 
     The intercept at the predictors' means is `link(mean y)` less the mean offset. The scale is sd(y) on
     the identity link and 1 on others; the family's own parameters live on the scale of y whatever the link.
     """
-    y = design.response
-    mean = y.values.sum() / y.trials.sum() if y.trials is not None else y.values.mean()
-    sd_y = float(y.values.std(ddof=1)) if np.ptp(y.values) > 0 else 1.0
     with np.errstate(all="ignore"):
-        location = float(link.link(np.asarray(mean, dtype=float)))
+        location = float(link.link(np.asarray(y.mean, dtype=float)))
     if not np.isfinite(location):
-        raise FamilyError(f"The mean of {y.name} is {mean:.4g}, which the {link.name} link cannot take.")
-    return location - float(design.offset.mean()), sd_y if link.name == "identity" else 1.0, sd_y
+        raise FamilyError(
+            f"The mean of {design.response.name} is {y.mean:.4g}, which the {link.name} link cannot take."
+        )
+    return location - float(design.offset.mean()), y.sd if link.name == "identity" else 1.0
 
 
 def _check_levels(design: Design, family: Family) -> None:
     """Where a residual is estimated, effects that are one for each row cannot be told from it."""
-    if not any(p.name == "sigma" for p in family.parameters):
+    if family.residual is None:
         return
     for block in design.groups:
         if len(block.levels) >= design.n:

@@ -8,7 +8,8 @@ from mixedbayes.models.spec import CENTRED, ModelSpec, Parameter
 
 def header(spec: ModelSpec) -> list[tuple[str, str]]:
     """What a table says first: family, links, formula, response, data."""
-    links = f"mu = {spec.link.name}" + "".join(f"; {p.name} = identity" for p in spec.family.parameters)
+    first, *others = spec.family.parameters
+    links = f"{first.name} = {spec.link.name}" + "".join(f"; {p.name} = identity" for p in others)
     said = [("Family", spec.family.name), ("Links", links), ("Formula", spec.design.formula.text)]
     if spec.design.response.modelled:
         said.append(("Response", spec.design.response.modelled))
@@ -69,10 +70,14 @@ def _prior_text(parameter: Parameter) -> str:
     """The prior with its numbers, and what they come to where the text alone does not say."""
     prior, text = parameter.prior, parameter.prior.text(4)
     match prior.distribution, prior.arguments:
+        case "lkj", _:
+            return text
         case "flat", _:
-            return "flat (improper)"
+            text = "flat (improper)"
         case "exponential", (float() as rate,):
-            return f"{text}  mean {1 / rate:.4g}"
-    if parameter.support.lower == 0 and prior.support.lower < 0:
-        return f"{text}  above 0"
-    return text
+            text = f"{text}  mean {1 / rate:.4g}"
+    ends = parameter.support, prior.support
+    lower, upper = (getattr(ends[0], end) for end in ("lower", "upper"))
+    cuts = [f"above {lower:g}"] if lower > ends[1].lower else []
+    cuts += [f"below {upper:g}"] if upper < ends[1].upper else []
+    return "  ".join([text, " and ".join(cuts)]) if cuts else text

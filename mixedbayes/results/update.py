@@ -10,8 +10,9 @@ from mixedbayes.designs.table import Missing, Rows
 from mixedbayes.errors import ArgumentError, DataError, DesignWarning, listed, warn
 from mixedbayes.language.change import updated
 from mixedbayes.models.build import build_spec
-from mixedbayes.models.families import check_response, find_family
+from mixedbayes.models.families import find_family
 from mixedbayes.models.priors import Prior
+from mixedbayes.models.responses import check_response
 from mixedbayes.models.spec import ModelSpec, addresses
 
 HINT = " A fit keeps only the columns that it used: pass the whole table as data=."

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from mixedbayes.models.likelihoods import LIKELIHOODS, arguments_of, likelihood_of
 from scipy import stats
 from scipy.special import ndtr
 
 from mixedbayes.errors import FamilyError
 from mixedbayes.models.families import FAMILIES, LINKS, Density, Family, find_family
-from mixedbayes.models.likelihoods import LIKELIHOODS, arguments_of, likelihood_of
 
 ETA = np.linspace(-2.5, 2.4, 7)[:, None] + np.array([0.0, 0.3])
 SIGMA = np.array([0.7, 2.0])

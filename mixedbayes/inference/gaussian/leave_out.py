@@ -53,7 +53,7 @@ class LeaveOut:
         Args:
             out: Places of the rows left out.
         """
-        return self.log_density - _at(self._without(out), self.theta)
+        return self.log_density - _at(self._without(out), self.theta) + self._log_slope(out)
 
     @cached_property
     def evidence(self) -> tuple[float, float]:
@@ -63,7 +63,12 @@ class LeaveOut:
     def exactly(self, out: np.ndarray) -> tuple[float, float]:
         """Log p(y_out | y_in) = log p(y) - log p(y_in), and the larger Pareto k of the weights of either."""
         without, k = evidence(self._without(out), self.seed)
-        return self.evidence[0] - without, max(self.evidence[1], k)
+        return self.evidence[0] - without + self._log_slope(out), max(self.evidence[1], k)
+
+    def _log_slope(self, out: np.ndarray) -> float:
+        """Of the scale on which the rows left out are normal, in all: from densities there to those of the response."""
+        spec = self.density.variances.spec
+        return float(spec.family.scale.log_slope(spec.design.response.values[out]).sum())
 
     def _without(self, out: np.ndarray) -> Collapsed:
         spec = self.density.variances.spec

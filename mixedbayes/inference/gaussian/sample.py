@@ -20,11 +20,8 @@ from mixedbayes.inference.options import GIB, Options
 from mixedbayes.inference.proposals import importance
 from mixedbayes.inference.proposals.metropolis import sample_by_chains
 from mixedbayes.models.covariances import sds_and_correlations
-from mixedbayes.models.families import Density
 from mixedbayes.models.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
 from mixedbayes.work import Work, one_thread
-
-GAUSSIAN = Density("Normal", {"mu": "mu", "sigma": "sigma"})
 
 DRAWS = 4000
 """In all, where the user does not say."""
@@ -54,12 +51,12 @@ PATIENCE = 20
 
 def is_gaussian(spec: ModelSpec) -> bool:
     """Whether given its predictor a response is Gaussian, with a residual of its own."""
-    return spec.family.density == GAUSSIAN and spec.link.name == "identity"
+    return spec.family.is_gaussian and spec.link.name == "identity"
 
 
 def why_not(spec: ModelSpec) -> str | None:
     """Why given its variances a model is not Gaussian, in a clause; None if it is."""
-    if spec.family.density != GAUSSIAN:
+    if not spec.family.is_gaussian:
         return f"the {spec.family.name} family has no closed form"
     if spec.link.name != "identity":
         return f"with the {spec.link.name} link there is no closed form"
@@ -78,7 +75,7 @@ def collapse(spec: ModelSpec, weights: np.ndarray | None = None) -> Collapsed:
         weights: Of the rows, as in `moments`.
     """
     frame = frame_of(spec)
-    return Collapsed(variances_of(spec), moments(spec.design, frame, weights))
+    return Collapsed(variances_of(spec), moments(spec.modelled, frame, weights))
 
 
 def extended(known: Moments, spec: ModelSpec, new: np.ndarray) -> Collapsed:
@@ -89,7 +86,7 @@ def extended(known: Moments, spec: ModelSpec, new: np.ndarray) -> Collapsed:
         spec: The model of all rows.
         new: Places of the rows to be added.
     """
-    more = moments(spec.design.only(new), frame_of(spec))
+    more = moments(spec.modelled.only(new), frame_of(spec))
     return Collapsed(variances_of(spec), known.among(more.levels) + more)
 
 

@@ -8,7 +8,8 @@ c is for at the predictors' means, where default priors live; T brings what is t
 Source: Stan User's Guide 2.35, "Multivariate priors for hierarchical models" (non-centred).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,28 +17,16 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
+from mixedbayes.inference.nuts.maths import GRAPHS
 from mixedbayes.models.distributions import DISTRIBUTIONS, POSITIVE, REAL, Interval
+from mixedbayes.models.families import Family
+from mixedbayes.models.maths import ARRAYS, Maths
 from mixedbayes.models.priors import Prior, Reference
 from mixedbayes.models.spec import COEFFICIENT, OBSERVATION, BlockSpec, ModelSpec, Parameter
-
-INVERSE: Mapping[str, Callable[[TensorVariable], TensorVariable]] = {
-    "identity": lambda eta: eta,
-    "log": pt.exp,
-    "logit": pt.sigmoid,
-    "probit": lambda eta: pt.exp(_log_phi(eta)),
-    "cloglog": lambda eta: -pt.expm1(-pt.exp(eta)),
-}
-"""The mean as a function of the predictor, by link."""
+from mixedbayes.models.values import FromPredictor, Values
 
 INCLUDED = "included rows"
 """Name of the data that say which rows of a masked model count, 1 or 0."""
-
-LOG_ODDS: Mapping[str, Callable[[TensorVariable], TensorVariable]] = {
-    "logit": lambda eta: eta,
-    "probit": lambda eta: _log_phi(eta) - _log_phi(-eta),
-    "cloglog": lambda eta: pt.exp(eta) + pt.log1mexp(-pt.exp(eta)),
-}
-"""The log-odds of the mean, by link: no probability is rounded to 0 or 1 on the way."""
 
 
 def build(spec: ModelSpec, *, masked: bool = False) -> pm.Model:
@@ -157,24 +146,61 @@ def _correlation_factor(
 def _observe(
     spec: ModelSpec, eta: TensorVariable, hyper: Mapping[str, TensorVariable], *, masked: bool
 ) -> None:
-    """The density of the response."""
-    y = spec.design.response
-    known: dict[str, Any] = {p.address: _one(p.address, p, hyper) for p in spec.auxiliary}
-    known |= {"eta": eta, "trials": y.trials, "mu": INVERSE[spec.link.name](eta)}
-    if spec.link.name in LOG_ODDS:
-        known["logit_mu"] = LOG_ODDS[spec.link.name](eta)
-    density = spec.family.density
-    arguments = {name: known[source] for name, source in density.arguments.items()}
-    distribution = getattr(pm, density.distribution)
-    whole = distribution.rv_op.dtype.startswith("int")
-    observed = y.values.astype(np.int64) if whole else y.values
+    """The density of the response: PyMC's own distribution where it has one."""
+    y, family = spec.design.response, spec.family
+    first, *_ = family.parameters
+    parameters: dict[str, Any] = {first.name: FromPredictor(spec.link, eta)}
+    parameters |= {p.address: _one(p.address, p, hyper) for p in spec.auxiliary}
+    values = Values(GRAPHS, parameters, {} if y.trials is None else {"trials": y.trials})
+    observed = y.values.astype(np.int64) if family.is_discrete else y.values
     if masked:
         included = pm.Data(INCLUDED, np.ones(spec.design.n))
-        log_density = pm.logp(distribution.dist(**arguments), observed)
-        pm.Potential(spec.response, pt.switch(included > 0, log_density, 0.0).sum())
+        pm.Potential(
+            spec.response, pt.switch(included > 0, _log_density(family, observed, values), 0.0).sum()
+        )
         return
     pm.modelcontext(None).add_coord(OBSERVATION, np.asarray(spec.design.rows.kept))
-    distribution(spec.response, **arguments, observed=observed, dims=OBSERVATION)
+    known: dict[str, Any] = {"observed": observed, "dims": OBSERVATION}
+    if family.pymc is None:
+        _custom(spec.response, family, values, **known)
+    else:
+        getattr(pm, family.pymc.distribution)(spec.response, **family.pymc.arguments(values), **known)
+
+
+def _log_density(family: Family, observed: np.ndarray, values: Values) -> TensorVariable:
+    """Of each row, shape (n,)."""
+    if family.pymc is None:
+        return pt.as_tensor(family.log_density(observed, values))
+    distribution = getattr(pm, family.pymc.distribution)
+    return pm.logp(distribution.dist(**family.pymc.arguments(values)), observed)
+
+
+def _custom(name: str, family: Family, values: Values, **known: Any) -> None:
+    """The response of a family that PyMC has no distribution for, by the family's own log density and draws."""
+    names = (*values.parameters, *values.additions)
+    numbers = [v.eta if isinstance(v, FromPredictor) else v for v in values.parameters.values()]
+
+    def again(maths: Maths, found: Sequence[Any]) -> Values:
+        by_name = dict(zip(names, found, strict=True))
+        parameters = {
+            key: replace(value, eta=by_name[key]) if isinstance(value, FromPredictor) else by_name[key]
+            for key, value in values.parameters.items()
+        }
+        return Values(maths, parameters, {key: by_name[key] for key in values.additions})
+
+    def random(*found: Any, rng: np.random.Generator, size: Any) -> np.ndarray:
+        return np.broadcast_to(family.draw(rng, again(ARRAYS, found)), size)
+
+    pm.CustomDist(
+        name,
+        *numbers,
+        *values.additions.values(),
+        logp=lambda y, *found: family.log_density(y, again(GRAPHS, found)),
+        random=random,
+        signature=",".join(["()"] * len(names)) + "->()",
+        dtype="int64" if family.is_discrete else "float64",
+        **known,
+    )
 
 
 def _vector(
@@ -236,7 +262,17 @@ def _random(
         return distribution(name, **named, **size)
     lower = support.lower if np.isfinite(support.lower) else None
     upper = support.upper if np.isfinite(support.upper) else None
+    if prior.distribution == "flat":  # which nobody can draw from: it begins where the interval says
+        kept = pm.distributions.transforms.Interval(lower, upper)
+        return distribution(name, **size, default_transform=kept, initval=_inside(support))
     return pm.Truncated(name, distribution.dist(**named), lower=lower, upper=upper, initval="prior", **size)
+
+
+def _inside(support: Interval) -> float:
+    """A number of the interval, away from its ends."""
+    if np.isfinite(support.lower) and np.isfinite(support.upper):
+        return (support.lower + support.upper) / 2
+    return support.lower + 1 if np.isfinite(support.lower) else support.upper - 1
 
 
 def _is_half(prior: Prior, support: Interval) -> bool:
@@ -259,8 +295,3 @@ def _side_by_side(values: Sequence[Any]) -> Any:
     if all(value is values[0] for value in values):
         return values[0]
     return pt.stack(list(values))
-
-
-def _log_phi(x: TensorVariable) -> TensorVariable:
-    """The log of the standard normal distribution function."""
-    return pm.logcdf(pm.Normal.dist(), x)

@@ -12,13 +12,13 @@ import numpy as np
 import xarray as xr
 
 from mixedbayes.errors import ConvergenceWarning, counted, warn
-from mixedbayes.models.likelihoods import Arguments
 from mixedbayes.models.spec import ModelSpec
+from mixedbayes.models.values import Values
 from mixedbayes.results.comparison.psis import good_k, leave_out_weights, relative_efficiency
 from mixedbayes.results.rows.predict import RowDraws
 from mixedbayes.results.rows.predictor import Predictor
 
-type OfWeighted = Callable[[np.ndarray, Arguments, np.ndarray, np.random.Generator], np.ndarray]
+type OfWeighted = Callable[[np.ndarray, Values, np.ndarray, np.random.Generator], np.ndarray]
 
 
 def is_binary(spec: ModelSpec, predictor: Predictor) -> bool:
@@ -38,9 +38,7 @@ def loo_places(spec: ModelSpec, idata: xr.DataTree, predictor: Predictor) -> np.
     """
     likelihood = predictor.likelihood
 
-    def place(
-        y: np.ndarray, arguments: Arguments, weights: np.ndarray, rng: np.random.Generator
-    ) -> np.ndarray:
+    def place(y: np.ndarray, arguments: Values, weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         upper = _averaged(likelihood.cdf(y, arguments), weights)
         if not likelihood.is_discrete:
             return upper

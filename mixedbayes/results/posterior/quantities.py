@@ -80,8 +80,10 @@ def ran_pars(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
 def residual_pars(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
     """The family's parameters beside the mean."""
     for parameter in spec.auxiliary:
-        term = "sd__Observation" if parameter.address == "sigma" else parameter.address
-        yield _single(apart(RESIDUAL, spec), term, parameter, idata)
+        if parameter.address == spec.family.residual:
+            yield _single(apart(RESIDUAL, spec), "sd__Observation", parameter, idata)
+        else:
+            yield _single(None, parameter.address, parameter, idata)
 
 
 def hyper_pars(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
@@ -151,7 +153,7 @@ def coefs(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
             yield Quantities("coef", group, levels[group], [name] * n, levels[group], population + deviation)
 
 
-def _single(group: str, term: str, parameter: Parameter, idata: xr.DataTree) -> Quantities:
+def _single(group: str | None, term: str, parameter: Parameter, idata: xr.DataTree) -> Quantities:
     """One number that is in a variable of its own."""
     draws = _array(posterior_of(idata)[parameter.address])[..., None]
     return Quantities("ran_pars", group, [None], [term], [parameter.address], draws)

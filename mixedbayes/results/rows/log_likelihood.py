@@ -11,7 +11,6 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from mixedbayes.models.likelihoods import LIKELIHOODS
 from mixedbayes.models.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
 from mixedbayes.results.posterior.quantities import EFFECTS, MOMENTS
 from mixedbayes.results.rows.predictor import Predictor, predictor_of
@@ -60,7 +59,7 @@ def add_log_likelihood(spec: ModelSpec, idata: xr.DataTree) -> None:
     kept = idata[EFFECTS] if EFFECTS in idata.children else idata["posterior"]
     if MOMENTS in idata.children and EFFECTS not in idata.children:
         return
-    if spec.family.density.distribution not in LIKELIHOODS or LOG_LIKELIHOOD in idata.children:
+    if LOG_LIKELIHOOD in idata.children:
         return
     coords = {name: kept[name] for name in (CHAIN, DRAW)} | {OBSERVATION: np.asarray(spec.design.rows.kept)}
     draws = {name: idata[name].to_dataset() for name in ("posterior", EFFECTS) if name in idata.children}

@@ -155,7 +155,7 @@ def residuals(spec: ModelSpec, predictor: Predictor, kind: ResidualKind) -> RowD
         trials = None if rows.trials is None else rows.trials[at]
         arguments = predictor.arguments(predictor.eta(rows, at), trials)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return (y[at, None] - likelihood.mean(arguments)) / np.sqrt(likelihood.variance(arguments))
+            return (y[at, None] - likelihood.mean(arguments)) / np.sqrt(predictor.variance(arguments))
 
     return RowDraws(f"{kind} residual", predictor, rows, response if kind == "response" else pearson)
 

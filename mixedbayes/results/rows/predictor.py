@@ -16,8 +16,10 @@ import xarray as xr
 from mixedbayes.designs.design import Encoded, EncodedBlock
 from mixedbayes.errors import ArgumentError, DataError, is_one_of, listed, nearest, shown, whole_number
 from mixedbayes.models.covariances import covariance_of, factor_at_zero
-from mixedbayes.models.likelihoods import Arguments, Likelihood, arguments_of, likelihood_of
+from mixedbayes.models.families import Family
+from mixedbayes.models.maths import ARRAYS
 from mixedbayes.models.spec import BlockSpec, ModelSpec
+from mixedbayes.models.values import FromPredictor, Values
 from mixedbayes.results.posterior.quantities import effects_draws, posterior_of
 
 type NewLevels = Literal["sample", "population", "error"]
@@ -109,9 +111,9 @@ class Predictor:
         return len(self.chains) * len(self.draws)
 
     @property
-    def likelihood(self) -> Likelihood:
+    def likelihood(self) -> Family:
         """The distribution of a response."""
-        return likelihood_of(self.spec.family)
+        return self.spec.family
 
     def check(self, rows: Encoded) -> None:
         """Refuse unseen levels, if they are to be refused.
@@ -148,8 +150,8 @@ class Predictor:
         eta: np.ndarray,
         trials: np.ndarray | None = None,
         parameters: Mapping[str, np.ndarray] | None = None,
-    ) -> Arguments:
-        """What the likelihood takes, over rows and draws; of one trial where no number of them is given.
+    ) -> Values:
+        """What the family's functions take, over rows and draws; of one trial where no number of them is given.
 
         Args:
             eta: Shape (m, S).
@@ -157,9 +159,24 @@ class Predictor:
             parameters: In place of the draws' own.
         """
         spec = self.spec
-        of_rows = None if trials is None else trials[:, None]
         own = self.parameters if parameters is None else parameters
-        return arguments_of(spec.family, spec.link, eta, own, of_rows)
+        first = {spec.family.parameters[0].name: FromPredictor(spec.link, eta)}
+        return Values(ARRAYS, first | dict(own), {} if trials is None else {"trials": trials[:, None]})
+
+    def variance(self, arguments: Values) -> np.ndarray:
+        """The variance of a response.
+
+        Raises:
+            ArgumentError: It is infinite.
+        """
+        variance = self.likelihood.variance_of(arguments)
+        if np.isinf(variance).any():
+            share = np.isinf(variance).mean()
+            raise ArgumentError(
+                f"In {share:.2g} of the draws the {self.spec.family.name} response has no finite variance, and nothing that is "
+                "measured by it: residuals('quantile') and loo() need none."
+            )
+        return variance
 
     def mean(self, rows: Encoded, at: slice = slice(None)) -> np.ndarray:
         """The mean of the response (of one trial, where it counts successes), shape (m, S)."""

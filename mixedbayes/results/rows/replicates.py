@@ -7,7 +7,6 @@ import xarray as xr
 
 from mixedbayes.designs.design import Encoded
 from mixedbayes.errors import ArgumentError, shown, whole_number
-from mixedbayes.models.likelihoods import likelihood_of
 from mixedbayes.models.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
 from mixedbayes.results.rows import predict
 from mixedbayes.results.rows.log_likelihood import LOG_LIKELIHOOD
@@ -61,7 +60,7 @@ def replicated(predictor: Predictor, rows: Encoded) -> xr.DataArray:
 def observed(spec: ModelSpec) -> xr.DataArray:
     """The response of the fit's own rows in numbers, with dim observation; whole numbers where they are."""
     values = spec.design.response.values
-    discrete = likelihood_of(spec.family).is_discrete
+    discrete = spec.family.is_discrete
     return xr.DataArray(_whole(values) if discrete else values, dims=OBSERVATION)
 
 

@@ -108,7 +108,10 @@ def build_report(spec: ModelSpec, idata: xr.DataTree, conf_level: float = 0.95) 
     groups = [(f"{b.block.name} ({len(b.block.levels):,} levels)", block_pars(b, idata)) for b in spec.blocks]
     titled = [(f"Group-level effects, {title}", quantities) for title, quantities in groups]
     titled += [("Population-level effects", quantities) for quantities in fixed(spec, idata)]
-    titled += [("Residual", quantities) for quantities in residual_pars(spec, idata)]
+    titled += [
+        ("Residual" if quantities.group else "Family parameters", quantities)
+        for quantities in residual_pars(spec, idata)
+    ]
     titled += [("Hyperparameters", quantities) for quantities in hyper_pars(spec, idata)]
     summaries = [(title, quantities, summarise(quantities.draws, conf_level)) for title, quantities in titled]
     sections = tuple(

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mixedbayes.models.families import Link
-from mixedbayes.models.likelihoods import likelihood_of
+from mixedbayes.models.links import Link
 from mixedbayes.models.spec import BlockSpec, ModelSpec
 from mixedbayes.results.posterior.quantities import RESIDUAL, apart, posterior_of
 from mixedbayes.results.posterior.summary import estimate
@@ -38,7 +37,7 @@ def bayes_r2(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataF
         arguments = predictor.arguments(predictor.eta(rows, at), trials)
         f = predictor.likelihood.mean(arguments) / many
         f0 = population.mean(rows, at)
-        noise += np.broadcast_to(predictor.likelihood.variance(arguments) / many**2, f.shape).sum(axis=0)
+        noise += np.broadcast_to(predictor.variance(arguments) / many**2, f.shape).sum(axis=0)
         parts = (f, f0, f - f0)
         centres = centres or [part.mean(axis=0) for part in parts]
         apart = [part - centre for part, centre in zip(parts, centres, strict=True)]
@@ -60,7 +59,7 @@ def icc(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataFrame:
     that of the response over the squared slope of the inverse link, at the mean of the response. Source: Nakagawa, Johnson &
     Schielzeth (2017); Johnson (2014).
     """
-    constant = spec.link.name == "identity" and likelihood_of(spec.family).is_homoscedastic
+    constant = spec.link.name == "identity" and spec.family.residual is not None
     needs_mean = spec.latent_variance is None and not constant
     predictor = predictor_of(spec, idata, groups="all" if needs_mean else None)
     groups: dict[str, Any] = {}
@@ -89,6 +88,9 @@ def _covariance(block: BlockSpec, posterior: xr.Dataset) -> np.ndarray:
 
 def _residual(link: Link, predictor: Predictor) -> np.ndarray:
     """The residual variance on the scale of the linear predictor, shape (S,)."""
+    family = predictor.spec.family
+    if family.residual is not None and link.name == "identity":
+        return np.square(predictor.parameters[family.residual])
     if (latent := predictor.spec.latent_variance) is not None:
         return np.full(predictor.S, latent)
     rows = predictor.spec.design.encoded
@@ -97,7 +99,7 @@ def _residual(link: Link, predictor: Predictor) -> np.ndarray:
     eta = link.link(mean)
     step = 1e-5 * np.maximum(1.0, np.abs(eta))
     slope = (link.inverse(eta + step) - link.inverse(eta - step)) / (2 * step)
-    return predictor.likelihood.variance(predictor.arguments(eta[None]))[..., :].reshape(-1) / slope**2
+    return predictor.variance(predictor.arguments(eta[None]))[..., :].reshape(-1) / slope**2
 
 
 def _at(population: Predictor, predictor: Predictor) -> Predictor:

@@ -87,8 +87,8 @@ def varcorr(spec: ModelSpec, idata: xr.DataTree, conf_level: float, *, robust: b
             covariance = np.concatenate([covariance, cor * sd[..., i] * sd[..., j]], axis=-1)
         names = [(columns[a], columns[b] if a != b else None) for a, b in pairs]
         rows.append(_variances(block.block.name, names, covariance, shown, conf_level, robust=robust))
-    if "sigma" in posterior:
-        sigma = posterior["sigma"].transpose("chain", "draw").to_numpy()[..., None]
+    if spec.family.residual is not None:
+        sigma = posterior[spec.family.residual].transpose("chain", "draw").to_numpy()[..., None]
         rows.append(
             _variances(apart(RESIDUAL, spec), [(None, None)], sigma**2, sigma, conf_level, robust=robust)
         )
