@@ -36,6 +36,9 @@ from mixedbayes.language.expressions import Name, functions_in, text_of
 from mixedbayes.language.formula import Formula, GroupTerm
 from mixedbayes.language.parse import parse
 
+MAIN = "mu"
+"""The parameter of a family that the formula's own right side predicts."""
+
 type Covariance = Literal["full", "diagonal"]
 
 FAR = 5.0
@@ -116,6 +119,18 @@ class Fixed:
         return tuple(name for j, name in enumerate(self.columns) if j != self.intercept)
 
 
+class Linear(NamedTuple):
+    """The population level of one predictor.
+
+    Attributes:
+        fixed: Its columns.
+        offset: Added to it with coefficient one, shape (n,).
+    """
+
+    fixed: Fixed
+    offset: np.ndarray
+
+
 class EncodedBlock(NamedTuple):
     """A block on new data.
 
@@ -161,6 +176,16 @@ class Block:
         """The place of the intercept among the columns; None if there is none."""
         place = self.recipe.intercept
         return None if place is None else self.columns.index(self.recipe.columns[place])
+
+    @property
+    def predictors(self) -> tuple[str, ...]:
+        """For each effect the parameter of the family whose predictor it belongs to."""
+        return (MAIN,) * len(self.columns)
+
+    @property
+    def label(self) -> str:
+        """What it is called in addresses."""
+        return self.name
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -251,6 +276,11 @@ class Design:
     def n(self) -> int:
         """Rows in the model."""
         return len(self.rows.kept)
+
+    @property
+    def predictors(self) -> Mapping[str, Linear]:
+        """The population level of each parameter that has a predictor, the main one first."""
+        return {MAIN: Linear(self.fixed, self.offset)}
 
     @property
     def encoded(self) -> Encoded:

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mixedbayes.designs.design import build_design
+from mixedbayes.designs.design import MAIN, build_design
 from mixedbayes.designs.table import Missing
 from mixedbayes.errors import DesignWarning, warn
 from mixedbayes.language.formula import Formula
 from mixedbayes.models.families import Family, find_family
 from mixedbayes.models.priors import Prior, parse_priors
-from mixedbayes.models.spec import ModelSpec, specify
+from mixedbayes.models.spec import ModelSpec
+from mixedbayes.models.specify import specify
 
 
 def build_spec(
@@ -29,7 +30,7 @@ def build_spec(
     """
     record, its_link = find_family(family, link)
     read = parse_priors(priors)
-    spec = specify(build_design(formula, data, missing=missing, env=env), record, its_link, read)
+    spec = specify(build_design(formula, data, missing=missing, env=env), record, {MAIN: its_link}, read)
     for note in spec.design.notes:
         warn(note, DesignWarning)
     return spec

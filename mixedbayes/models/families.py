@@ -13,7 +13,8 @@ from typing import Any, SupportsIndex
 import numpy as np
 from scipy.special import betainc, expit, pdtr, pdtrc, stdtr
 
-from mixedbayes.designs.margins import Margins
+from mixedbayes.designs.margins import Margins, margins
+from mixedbayes.designs.response import ResponseValues
 from mixedbayes.errors import FamilyError, is_one_of, listed, nearest, shown
 from mixedbayes.models import elsewhere
 from mixedbayes.models.distributions import POSITIVE, REAL, UNIT, Interval
@@ -34,12 +35,14 @@ class FamilyParameter:
         support: Where it lies.
         links: Names of the links that it can take with a formula of its own, the default first.
         default: Its prior without a formula, given the data's margins; None for the first, which always has one.
+        typical: A value of about its size, at whose link the prior of the intercept of a formula of its own sits.
     """
 
     name: str
     support: Interval
     links: tuple[str, ...]
     default: Callable[[Margins], Prior] | None = None
+    typical: Callable[[Margins], float] = lambda _: 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,24 @@ class Family:
     def links(self) -> tuple[str, ...]:
         """Of the first parameter, the default first."""
         return self.parameters[0].links
+
+    def parameter(self, name: str) -> FamilyParameter:
+        """The parameter of that name.
+
+        Raises:
+            FamilyError: There is none.
+        """
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        names = [p.name for p in self.parameters]
+        raise FamilyError(
+            f"The {self.name} family has no parameter {name!r}.{nearest(name, names)} Its parameters: {listed(names)}."
+        )
+
+    def margins_of(self, y: ResponseValues) -> Margins:
+        """Those of a response, on the scale of which the first parameter is a location."""
+        return margins(self.scale.of(y.values), y.trials)
 
     @property
     def others(self) -> tuple[FamilyParameter, ...]:
@@ -331,10 +352,16 @@ _NORMAL_TAILS = Tails(lambda y, p: p.maths.log_ndtr(_z(y, p)), lambda y, p: p.ma
 BINARY_LINKS = ("logit", "probit", "cloglog")
 
 LOCATION = FamilyParameter("mu", REAL, ("identity", "log"))
-SIGMA = FamilyParameter("sigma", POSITIVE, ("log", "identity"), lambda y: Prior("exponential", (1.0 / y.sd,)))
-NU = FamilyParameter("nu", Interval(1.0, np.inf), ("logm1", "identity"), lambda _: Prior("gamma", (2.0, 0.1)))
+SIGMA = FamilyParameter(
+    "sigma", POSITIVE, ("log", "identity"), lambda y: Prior("exponential", (1.0 / y.sd,)), lambda y: y.sd
+)
+NU = FamilyParameter(
+    "nu", Interval(1.0, np.inf), ("logm1", "identity"), lambda _: Prior("gamma", (2.0, 0.1)), lambda _: 20.0
+)
 SHAPE = FamilyParameter("shape", POSITIVE, ("log", "identity"), lambda _: Prior("inv_gamma", (0.4, 0.3)))
-PHI = FamilyParameter("phi", POSITIVE, ("log", "identity"), lambda _: Prior("inv_gamma", (0.4, 0.3)))
+PHI = FamilyParameter(
+    "phi", POSITIVE, ("log", "identity"), lambda _: Prior("inv_gamma", (0.4, 0.3)), lambda _: 10.0
+)
 
 FAMILIES: dict[str, Family] = {
     family.name: family

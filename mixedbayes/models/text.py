@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from html import escape
 
-from mixedbayes.models.spec import CENTRED, ModelSpec, Parameter
+from mixedbayes.models.addresses import CENTRED
+from mixedbayes.models.spec import ModelSpec, Parameter
 
 
 def header(spec: ModelSpec) -> list[tuple[str, str]]:

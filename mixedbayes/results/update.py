@@ -9,11 +9,12 @@ from mixedbayes.designs.extend import extend
 from mixedbayes.designs.table import Missing, Rows
 from mixedbayes.errors import ArgumentError, DataError, DesignWarning, listed, warn
 from mixedbayes.language.change import updated
+from mixedbayes.models.addresses import addresses
 from mixedbayes.models.build import build_spec
 from mixedbayes.models.families import find_family
 from mixedbayes.models.priors import Prior
 from mixedbayes.models.responses import check_response
-from mixedbayes.models.spec import ModelSpec, addresses
+from mixedbayes.models.spec import ModelSpec
 
 HINT = " A fit keeps only the columns that it used: pass the whole table as data=."
 
@@ -60,7 +61,7 @@ def _applicable(spec: ModelSpec, text: str, table: Any) -> dict[str, Prior]:
     if not spec.priors:
         return {}
     family, _ = find_family(spec.family, spec.link.name)
-    known = addresses(build_design(text, table, env=spec.design.env), family)
+    known = set(map(str, addresses(build_design(text, table, env=spec.design.env), family)))
     left = [address for address in spec.priors if address not in known]
     if left:
         warn(

@@ -173,7 +173,7 @@ def quadrature(data, spec):
     L, n = data["g"].nunique(), int(data["g"].value_counts().iloc[0])
     means = data.groupby("g")["y"].mean().to_numpy()
     within = np.sum((data["y"].to_numpy() - np.repeat(means, n)) ** 2)
-    (b0, s) = spec.intercept.prior.arguments
+    (b0, s) = spec.main.intercept.prior.arguments
     centre = np.log([max(means.std(), 1e-3), np.sqrt(within / (L * (n - 1)))])
     tau, sigma = np.exp(
         np.meshgrid(centre[0] + np.linspace(-9, 5, 700), centre[1] + np.linspace(-1.5, 2, 500), indexing="ij")

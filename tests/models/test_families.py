@@ -8,7 +8,9 @@ import pytest
 
 import mixedbayes as mb
 from mixedbayes.errors import DataError, FamilyError
-from mixedbayes.models.families import FAMILIES, LINKS, RESPONSES, Family, find_family
+from mixedbayes.models.families import FAMILIES, Family, find_family
+from mixedbayes.models.links import LINKS
+from mixedbayes.models.responses import RESPONSES
 
 N = 12
 DATA = pd.DataFrame(

@@ -365,7 +365,7 @@ def test_a_predictor_can_have_any_name(name, formula):
     named = spec_of(formula.format(x=name), data=DATA.rename(columns={"x": name}))
     plain = spec_of(formula.format(x="x"))
     assert [p.prior for p in named.parameters] == [p.prior for p in plain.parameters]
-    assert np.array_equal(named.centring.to_means, plain.centring.to_means)
+    assert np.array_equal(named.main.centring.to_means, plain.main.centring.to_means)
     found = [p.address for p in named.parameters]
     assert len(found) == len(set(found))
     for own, other in zip([named.design.fixed, *named.design.groups], [plain.design.fixed, *plain.design.groups], strict=True):  # fmt: skip

@@ -14,7 +14,8 @@ from synthetic import synthetic_fit
 
 from mixedbayes.errors import FamilyError
 from mixedbayes.models.distributions import POSITIVE
-from mixedbayes.models.families import FAMILIES, LINKS, Density, Family, FamilyParameter, Link
+from mixedbayes.models.families import FAMILIES, Density, Family, FamilyParameter
+from mixedbayes.models.links import LINKS, Link
 from mixedbayes.models.priors import Prior
 
 RNG = np.random.default_rng(5)

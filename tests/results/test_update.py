@@ -84,7 +84,7 @@ def test_a_fit_grown_by_pieces_is_saved_and_loaded(tmp_path):
     pd.testing.assert_frame_equal(loaded.tidy(), fit.tidy())
     pd.testing.assert_frame_equal(loaded.predict(), fit.predict())
     assert str(loaded) == str(fit)
-    np.testing.assert_allclose(loaded.spec.centring.to_means, fit.spec.centring.to_means)
+    np.testing.assert_allclose(loaded.spec.main.centring.to_means, fit.spec.main.centring.to_means)
     grown = loaded.update(new_rows=NEW.iloc[:10].assign(Subject="zz"), seed=3)
     directly = fit.update(new_rows=NEW.iloc[:10].assign(Subject="zz"), seed=3)
     np.testing.assert_allclose(grown.posterior["b"], directly.posterior["b"], rtol=1e-6)
@@ -124,7 +124,7 @@ def test_priors_and_centring_stay_with_more_rows():
     ((kind, spec, new),) = fit.engine.asked
     assert kind == "extend"
     assert [p.prior for p in spec.parameters] == [p.prior for p in fit.spec.parameters]
-    assert spec.centring is fit.spec.centring
+    assert spec.main.centring is fit.spec.main.centring
     np.testing.assert_array_equal(new, np.arange(len(OLD), len(SLEEP)))
     assert grown.spec.design.n == len(SLEEP)
 

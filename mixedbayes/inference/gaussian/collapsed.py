@@ -100,7 +100,7 @@ class Collapsed:
     def shift(self) -> np.ndarray:
         """What the moments' frame took off y, in coefficients, shape (p,): b0 is measured from it."""
         shift = np.zeros(len(self.flat))
-        if self.variances.spec.intercept is not None:
+        if self.variances.spec.main.intercept is not None:
             shift[0] = self.moments.frame.location
         return shift
 

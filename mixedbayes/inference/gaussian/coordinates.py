@@ -71,8 +71,7 @@ class Variances:
     @property
     def coefficients(self) -> tuple[Parameter, ...]:
         """The parameters that are integrated out, in the order of the columns."""
-        first = (self.spec.intercept,) if self.spec.intercept else ()
-        return (*first, *self.spec.coefficients)
+        return self.spec.main.parameters
 
     def at(self, theta: np.ndarray) -> Point:
         """What theta stands for.

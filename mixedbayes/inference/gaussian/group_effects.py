@@ -8,7 +8,7 @@ import xarray as xr
 
 from mixedbayes.inference.gaussian.collapsed import Collapsed, Drawn
 from mixedbayes.inference.gaussian.dense import SMALL
-from mixedbayes.models.spec import CHAIN, DRAW
+from mixedbayes.models.names import CHAIN, DRAW
 from mixedbayes.work import Work
 
 LEAST = 400

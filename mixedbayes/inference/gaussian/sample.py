@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from mixedbayes.errors import DataError
+from mixedbayes.designs.design import MAIN
+from mixedbayes.errors import DataError, listed
 from mixedbayes.inference.gaussian import starts
 from mixedbayes.inference.gaussian.collapsed import Collapsed
 from mixedbayes.inference.gaussian.coordinates import variances_of
@@ -20,7 +21,8 @@ from mixedbayes.inference.options import GIB, Options
 from mixedbayes.inference.proposals import importance
 from mixedbayes.inference.proposals.metropolis import sample_by_chains
 from mixedbayes.models.covariances import sds_and_correlations
-from mixedbayes.models.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
+from mixedbayes.models.names import CHAIN, DRAW, OBSERVATION
+from mixedbayes.models.spec import ModelSpec
 from mixedbayes.work import Work, one_thread
 
 DRAWS = 4000
@@ -51,7 +53,7 @@ PATIENCE = 20
 
 def is_gaussian(spec: ModelSpec) -> bool:
     """Whether given its predictor a response is Gaussian, with a residual of its own."""
-    return spec.family.is_gaussian and spec.link.name == "identity"
+    return spec.family.is_gaussian and spec.link.name == "identity" and len(spec.predictors) == 1
 
 
 def why_not(spec: ModelSpec) -> str | None:
@@ -60,8 +62,9 @@ def why_not(spec: ModelSpec) -> str | None:
         return f"the {spec.family.name} family has no closed form"
     if spec.link.name != "identity":
         return f"with the {spec.link.name} link there is no closed form"
-    first = (spec.intercept,) if spec.intercept else ()
-    for parameter in (*first, *spec.coefficients):
+    if len(spec.predictors) > 1:
+        return f"where {listed(name for name in spec.predictors if name != MAIN)} differs from row to row there is no closed form"
+    for parameter in spec.main.parameters:
         if parameter.prior.distribution not in ("normal", "flat"):
             return f"the prior of {parameter.address} is neither normal nor flat"
     return None
@@ -92,8 +95,8 @@ def extended(known: Moments, spec: ModelSpec, new: np.ndarray) -> Collapsed:
 
 def frame_of(spec: ModelSpec) -> Frame:
     """Columns at the predictors' means where priors live there, and with an intercept y about the place of its prior."""
-    location = spec.intercept.location if spec.intercept else 0.0
-    return Frame(location, spec.centring.to_zero, tuple(block.centring.to_zero for block in spec.blocks))
+    location = spec.main.intercept.location if spec.main.intercept else 0.0
+    return Frame(location, spec.main.centring.to_zero, tuple(block.centring.to_zero for block in spec.blocks))
 
 
 def too_large(density: Collapsed) -> str | None:

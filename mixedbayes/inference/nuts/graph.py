@@ -18,11 +18,13 @@ import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from mixedbayes.inference.nuts.maths import GRAPHS
-from mixedbayes.models.distributions import DISTRIBUTIONS, POSITIVE, REAL, Interval
+from mixedbayes.inference.nuts.placement import Placement, is_half, of_block, of_predictor
+from mixedbayes.models.distributions import DISTRIBUTIONS, REAL, Interval
 from mixedbayes.models.families import Family
 from mixedbayes.models.maths import ARRAYS, Maths
+from mixedbayes.models.names import OBSERVATION
 from mixedbayes.models.priors import Prior, Reference
-from mixedbayes.models.spec import COEFFICIENT, OBSERVATION, BlockSpec, ModelSpec, Parameter
+from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter, PredictorSpec
 from mixedbayes.models.values import FromPredictor, Values
 
 INCLUDED = "included rows"
@@ -46,26 +48,30 @@ def build(spec: ModelSpec, *, masked: bool = False) -> pm.Model:
         hyper: dict[str, TensorVariable] = {}
         for parameter in spec.hyper:
             hyper[parameter.address] = _one(parameter.address, parameter, hyper)
-        eta = pt.as_tensor(spec.design.offset) if spec.design.offset.any() else pt.as_tensor(0.0)
-        eta += _population(spec, hyper)
+        etas = {name: _population(predictor, hyper) for name, predictor in spec.predictors.items()}
         for block in spec.blocks:
-            eta += _group(block, hyper)
-        eta = pt.broadcast_to(eta, (spec.design.n,)) if eta.ndim == 0 else eta
-        _observe(spec, eta, hyper, masked=masked)
+            for name, part in _group(block, hyper).items():
+                etas[name] += part
+        etas = {
+            name: pt.broadcast_to(eta, (spec.design.n,)) if eta.ndim == 0 else eta
+            for name, eta in etas.items()
+        }
+        _observe(spec, etas, hyper, masked=masked)
     return model
 
 
-def _population(spec: ModelSpec, hyper: Mapping[str, TensorVariable]) -> TensorVariable:
-    """The part of the predictor that is the same for all groups; `b` on the original scale."""
-    fixed = spec.design.fixed
+def _population(spec: PredictorSpec, hyper: Mapping[str, TensorVariable]) -> TensorVariable:
+    """The part of a predictor that is the same for all groups; `b` on the original scale."""
+    fixed, offset = spec.linear
+    eta = pt.as_tensor(offset) if offset.any() else pt.as_tensor(0.0)
     if not fixed.columns:
-        return pt.as_tensor(0.0)
+        return eta
     parts: list[TensorVariable] = []
-    eta = pt.as_tensor(0.0)
     X = spec.centring.columns(fixed.X)
-    slopes = _located("slopes", spec.coefficients, hyper) if spec.coefficients else None
-    if spec.intercept is not None:
-        intercept = _located("Intercept", [spec.intercept], hyper)[0]
+    of_intercept, of_slopes = of_predictor(spec)
+    slopes = _placed(of_slopes, hyper) if of_slopes else None
+    if of_intercept:
+        intercept = _placed(of_intercept, hyper)[0]
         eta += intercept
         parts.append(pt.shape_padleft(intercept))
     if slopes is not None:
@@ -74,15 +80,15 @@ def _population(spec: ModelSpec, hyper: Mapping[str, TensorVariable]) -> TensorV
     b = pt.concatenate(parts)
     if not spec.centring.is_none:
         b = (spec.centring.to_zero * b).sum(axis=1)
-    pm.Deterministic("b", b, dims=COEFFICIENT)
+    pm.Deterministic(spec.b, b, dims=spec.coefficient)
     return eta
 
 
-def _group(spec: BlockSpec, hyper: Mapping[str, TensorVariable]) -> TensorVariable:
-    """A block's part of the predictor."""
+def _group(spec: BlockSpec, hyper: Mapping[str, TensorVariable]) -> dict[str, TensorVariable]:
+    """A block's part of each predictor that it reaches into."""
     block, centring = spec.block, spec.centring
     at_zero = centring.is_none
-    sd = _vector(spec.sd if at_zero else spec.inner, spec.sds, hyper, dims=spec.effect)
+    sd = _placed(of_block(spec), hyper, spec.sd if at_zero else spec.inner, spec.effect)
     z = pm.Normal(spec.z, 0.0, 1.0, dims=(spec.level, spec.effect))
     if spec.cor is None:
         effects = z * sd
@@ -99,8 +105,13 @@ def _group(spec: BlockSpec, hyper: Mapping[str, TensorVariable]) -> TensorVariab
     X = centring.columns(block.X)
     if len(block.columns) == 1:
         column = effects[:, 0][block.codes]
-        return column if (X == 1).all() else column * X[:, 0]
-    return (effects[block.codes] * X).sum(axis=1)
+        return {block.predictors[0]: column if (X == 1).all() else column * X[:, 0]}
+    parts = effects[block.codes] * X
+    names = dict.fromkeys(block.predictors)
+    if len(names) == 1:
+        return {name: parts.sum(axis=1) for name in names}
+    places = {name: [j for j, of in enumerate(block.predictors) if of == name] for name in names}
+    return {name: parts[:, own].sum(axis=1) for name, own in places.items()}
 
 
 def _bring_to_zero(spec: BlockSpec, F: TensorVariable, z: TensorVariable) -> None:
@@ -144,12 +155,13 @@ def _correlation_factor(
 
 
 def _observe(
-    spec: ModelSpec, eta: TensorVariable, hyper: Mapping[str, TensorVariable], *, masked: bool
+    spec: ModelSpec, etas: Mapping[str, TensorVariable], hyper: Mapping[str, TensorVariable], *, masked: bool
 ) -> None:
     """The density of the response: PyMC's own distribution where it has one."""
     y, family = spec.design.response, spec.family
-    first, *_ = family.parameters
-    parameters: dict[str, Any] = {first.name: FromPredictor(spec.link, eta)}
+    parameters: dict[str, Any] = {
+        name: FromPredictor(spec.predictors[name].link, eta) for name, eta in etas.items()
+    }
     parameters |= {p.address: _one(p.address, p, hyper) for p in spec.auxiliary}
     values = Values(GRAPHS, parameters, {} if y.trials is None else {"trials": y.trials})
     observed = y.values.astype(np.int64) if family.is_discrete else y.values
@@ -203,45 +215,34 @@ def _custom(name: str, family: Family, values: Values, **known: Any) -> None:
     )
 
 
-def _vector(
-    name: str, parameters: Sequence[Parameter], hyper: Mapping[str, TensorVariable], dims: str | None = None
+def _placed(
+    placements: Sequence[Placement],
+    hyper: Mapping[str, TensorVariable],
+    name: str | None = None,
+    dims: str | None = None,
 ) -> TensorVariable:
-    """Parameters side by side, shape (len(parameters),): one variable if their priors are of one kind."""
-    kinds = {
-        (p.prior.distribution, p.support, _is_half(p.prior, p.support), p.support.holds(p.prior.support))
-        for p in parameters
-    }
-    if len(kinds) == 1:
-        each = [_arguments(p.prior, hyper) for p in parameters]
-        joined = {key: _side_by_side([arguments[key] for arguments in each]) for key in each[0]}
-        size: dict[str, Any] = {"dims": dims} if dims else {"shape": len(parameters)}
-        return _random(name, parameters[0].prior, parameters[0].support, joined, **size)
-    parts = [_one(f"{name} #{i}", p, hyper) for i, p in enumerate(parameters)]
-    return pm.Deterministic(name, pt.stack(parts), dims=dims)
+    """Parameters side by side, shape (number,), from the variables that hold them.
 
-
-def _located(
-    name: str, parameters: Sequence[Parameter], hyper: Mapping[str, TensorVariable]
-) -> TensorVariable:
-    """Coefficients side by side, sampled in the units that the data suggest.
-
-    A value is `location + scale * v`; v has the prior shifted and stretched to match, so that the value
-    has exactly the prior asked for. Priors that are not closed under this are sampled as they are.
+    A value is `location + scale * v` where v is in units of the data; v has the prior shifted and stretched to match, so
+    that the value has exactly the prior asked for.
     """
-    first = parameters[0].prior.distribution
-    if any(p.prior.distribution != first for p in parameters):
-        return pt.concatenate([_located(f"{name} #{i}", [p], hyper) for i, p in enumerate(parameters)])
-    located = DISTRIBUTIONS[first].located
-    if located is None and first != "flat":
-        return _vector(name, parameters, hyper)
-    location, scale = (np.array([getattr(p, key) for p in parameters]) for key in ("location", "scale"))
-    each = [_arguments(p.prior, hyper) for p in parameters]
-    joined = {key: _side_by_side([arguments[key] for arguments in each]) for key in each[0]}
-    if located is not None:
-        where, unit = located
-        joined |= {where: (joined[where] - location) / scale, unit: joined[unit] / scale}
-    v = _random(f"{name}_scaled", parameters[0].prior, REAL, joined, shape=len(parameters))
-    return location + scale * v
+    if len(placements) == 1:
+        return _variable(placements[0], hyper, dims)
+    whole = pt.concatenate([_variable(each, hyper, None) for each in placements])
+    return whole if name is None else pm.Deterministic(name, whole, dims=dims)
+
+
+def _variable(each: Placement, hyper: Mapping[str, TensorVariable], dims: str | None) -> TensorVariable:
+    prior, support = each.parameters[0].prior, each.parameters[0].support
+    named = [_arguments(p.prior, hyper) for p in each.parameters]
+    joined = {key: _side_by_side([arguments[key] for arguments in named]) for key in named[0]}
+    size: dict[str, Any] = {"dims": dims} if dims else {"shape": len(each.parameters)}
+    if not each.is_scaled:
+        return _random(each.name, prior, support, joined, **size)
+    if (known := DISTRIBUTIONS[prior.distribution].located) is not None:
+        where, unit = known
+        joined |= {where: (joined[where] - each.location) / each.scale, unit: joined[unit] / each.scale}
+    return each.location + each.scale * _random(each.name, prior, REAL, joined, **size)
 
 
 def _one(name: str, parameter: Parameter, hyper: Mapping[str, TensorVariable]) -> TensorVariable:
@@ -253,7 +254,7 @@ def _random(
 ) -> TensorVariable:
     """One random variable, cut to the parameter's support."""
     known = DISTRIBUTIONS[prior.distribution]
-    if _is_half(prior, support) and known.half and known.half_names is not None:
+    if is_half(prior, support) and known.half and known.half_names is not None:
         named = {theirs: arguments[ours] for theirs, ours in known.half_names.items()}
         return getattr(pm, known.half)(name, **named, **size)
     named = {theirs: arguments[ours] for theirs, ours in known.names.items()}
@@ -273,12 +274,6 @@ def _inside(support: Interval) -> float:
     if np.isfinite(support.lower) and np.isfinite(support.upper):
         return (support.lower + support.upper) / 2
     return support.lower + 1 if np.isfinite(support.lower) else support.upper - 1
-
-
-def _is_half(prior: Prior, support: Interval) -> bool:
-    """Whether the cut at zero has a distribution of its own in PyMC."""
-    centred_at_zero = prior.named.get("mu", 0.0) == 0.0
-    return support == POSITIVE and DISTRIBUTIONS[prior.distribution].half is not None and centred_at_zero
 
 
 def _arguments(prior: Prior, hyper: Mapping[str, TensorVariable]) -> dict[str, Any]:

@@ -1,20 +1,17 @@
 """A fit's posterior -> where to begin drawing from a similar model's: the inverse of `pymc_model`, at the means."""
 
-import re
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from mixedbayes.inference.gaussian.coordinates import partials
+from mixedbayes.inference.nuts.placement import of_model
 from mixedbayes.models.covariances import at_means, cholesky, covariance_of, sds_and_correlations
-from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter
+from mixedbayes.models.spec import BlockSpec, ModelSpec
 
 ENOUGH = 200
 """Draws, over which the means are taken."""
-
-PART = re.compile(r"(.*) #(\d+)(_scaled)?")
 
 
 def start_of(spec: ModelSpec, idata: xr.DataTree, free: Mapping[str, int]) -> dict[str, np.ndarray]:
@@ -33,50 +30,28 @@ def start_of(spec: ModelSpec, idata: xr.DataTree, free: Mapping[str, int]) -> di
         str(name): values.transpose("chain", "draw", ...).to_numpy().reshape(-1, *values.shape[2:])
         for name, values in thin.items()
     }
-    known: dict[str, Any] = {p.address: draws[p.address].mean(axis=0) for p in (*spec.auxiliary, *spec.hyper)}
-    known |= _coefficients(spec, draws["b"].mean(axis=0)) if "b" in draws else {}
+    means = {p.address: draws[p.address].mean(axis=0) for p in spec.scalars}
+    for predictor in spec.predictors.values():
+        if predictor.b in draws:
+            b = predictor.centring.to_means @ draws[predictor.b].mean(axis=0)
+            means |= {p.address: value for p, value in zip(predictor.parameters, b, strict=True)}
+    found: dict[str, np.ndarray] = {}
     for block in spec.blocks:
-        known |= _block(block, draws)
-    found = {name: _of(name, known) for name in free}
-    return {
-        name: np.reshape(value, np.shape(value) or (1,) * free[name])
-        for name, value in found.items()
-        if value is not None
-    }
+        sds, others = _block(block, draws)
+        means |= {p.address: sd for p, sd in zip(block.sds, sds, strict=True)}
+        found |= others
+    for each in of_model(spec):
+        found[each.name] = each.value(np.array([means[p.address] for p in each.parameters]))
+    return {name: found[name] if ndim else found[name].reshape(()) for name, ndim in free.items()}
 
 
-def _of(name: str, known: Mapping[str, Any]) -> Any:
-    """The value of a variable, or of the part of one that it is."""
-    if name in known:
-        return known[name]
-    part = PART.fullmatch(name)
-    if part is None:
-        return None
-    whole = known.get(f"{part[1]}{part[3] or ''}")
-    return None if whole is None else np.asarray(whole)[int(part[2])]
-
-
-def _coefficients(spec: ModelSpec, b: np.ndarray) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    b = spec.centring.to_means @ b
-    slopes = b[1:] if spec.intercept is not None else b
-    if spec.intercept is not None:
-        value = b[:1]
-        found |= {"Intercept": value, "Intercept_scaled": _scaled(value, (spec.intercept,))}
-    return found | {"slopes": slopes, "slopes_scaled": _scaled(slopes, spec.coefficients)}
-
-
-def _scaled(values: np.ndarray, parameters: tuple[Parameter, ...]) -> np.ndarray:
-    location, scale = (np.array([getattr(p, key) for p in parameters]) for key in ("location", "scale"))
-    return (values - location) / scale
-
-
-def _block(spec: BlockSpec, draws: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _block(spec: BlockSpec, draws: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The standard deviations where their priors are, and a block's other variables."""
     correlation = draws[spec.correlation] if spec.cor else None
     covariance = at_means(covariance_of(draws[spec.sd], correlation), spec.centring)
     sd, correlation = sds_and_correlations(covariance)
     L, q = len(spec.block.levels), len(spec.sds)
-    found: dict[str, Any] = {spec.sd if spec.centring.is_none else spec.inner: sd.mean(axis=0)}
+    found: dict[str, np.ndarray] = {}
     factor = sd[:, :, None] * cholesky(correlation + 1e-10 * np.eye(q))
     if spec.cor:
         w = np.tanh(partials(correlation))
@@ -85,4 +60,4 @@ def _block(spec: BlockSpec, draws: Mapping[str, np.ndarray]) -> dict[str, Any]:
     if spec.r in draws:
         r = draws[spec.r] @ spec.centring.to_means.T
         z[: r.shape[1]] = np.linalg.solve(factor[:, None], r[..., None])[..., 0].mean(axis=0)
-    return found | {spec.z: z}
+    return sd.mean(axis=0), found | {spec.z: z}

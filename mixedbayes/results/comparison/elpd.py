@@ -25,7 +25,8 @@ from mixedbayes.errors import (
     warn,
     whole_number,
 )
-from mixedbayes.models.spec import OBSERVATION, ModelSpec
+from mixedbayes.models.names import OBSERVATION
+from mixedbayes.models.spec import ModelSpec
 from mixedbayes.results.comparison.group_density import log_predictive
 from mixedbayes.results.comparison.psis import good_k, leave_out_weights, relative_efficiency
 from mixedbayes.results.engine import Engine
@@ -225,8 +226,7 @@ def check_determined(spec: ModelSpec, out: np.ndarray) -> None:
         DataError: There is such a coefficient.
     """
     names, X = list(spec.design.fixed.columns), spec.design.fixed.X
-    first = [spec.intercept] if spec.intercept else []
-    flat = [j for j, p in enumerate([*first, *spec.coefficients]) if p.prior.distribution == "flat"]
+    flat = [j for j, p in enumerate(spec.main.parameters) if p.prior.distribution == "flat"]
     if not flat:
         return
     lost = dependent_columns(np.delete(X, out, axis=0)[:, flat])

@@ -9,8 +9,9 @@ import xarray as xr
 
 from mixedbayes.designs.levels import texts_of
 from mixedbayes.errors import ArgumentError, listed, nearest, nearest_address
+from mixedbayes.models.addresses import CENTRED
 from mixedbayes.models.covariances import at_means, covariance_of, sds_and_correlations
-from mixedbayes.models.spec import CENTRED, BlockSpec, ModelSpec
+from mixedbayes.models.spec import BlockSpec, ModelSpec
 from mixedbayes.results.posterior.quantities import effects_draws, posterior_of
 
 type Draws = Callable[[], np.ndarray]
@@ -46,7 +47,7 @@ class Addresses:
             found[f"b[{label}]"] = _one(posterior["b"], j)
             if j != self.spec.design.fixed.intercept:
                 found.setdefault(label, found[f"b[{label}]"])
-        if self.spec.intercept is not None and not self._is_intercept_two_things:
+        if self.spec.main.intercept is not None and not self._is_intercept_two_things:
             found["Intercept"] = found["b[Intercept]"]
         for block in self.spec.blocks:
             name, columns = block.block.name, block.block.columns
@@ -126,7 +127,7 @@ class Addresses:
     @property
     def _is_intercept_two_things(self) -> bool:
         intercept = self.spec.design.fixed.intercept
-        return intercept is not None and bool(self.spec.centring.moves[intercept])
+        return intercept is not None and bool(self.spec.main.centring.moves[intercept])
 
     def draws(self, address: str) -> np.ndarray:
         """The draws of a parameter, shape (chain, draw).

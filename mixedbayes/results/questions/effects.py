@@ -19,7 +19,8 @@ import xarray as xr
 from mixedbayes.designs.levels import texts_of
 from mixedbayes.errors import ArgumentError, is_one_of, listed, nearest, shown
 from mixedbayes.language.expressions import Call, Expression, Name, parts_of
-from mixedbayes.models.spec import CHAIN, DRAW, ModelSpec
+from mixedbayes.models.names import CHAIN, DRAW
+from mixedbayes.models.spec import ModelSpec
 from mixedbayes.results.rows.predict import COLUMNS, MAX_DRAWS, Kind, encode, predictions, summarise_rows
 from mixedbayes.results.rows.predictor import Groups, NewLevels, Predictor, predictor_of
 from mixedbayes.work import Work, somebody_watches

@@ -11,7 +11,8 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from mixedbayes.models.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
+from mixedbayes.models.names import CHAIN, DRAW, OBSERVATION
+from mixedbayes.models.spec import ModelSpec
 from mixedbayes.results.posterior.quantities import EFFECTS, MOMENTS
 from mixedbayes.results.rows.predictor import Predictor, predictor_of
 

@@ -26,7 +26,8 @@ from mixedbayes.errors import (
     warn,
     whole_number,
 )
-from mixedbayes.models.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
+from mixedbayes.models.names import CHAIN, DRAW, OBSERVATION
+from mixedbayes.models.spec import ModelSpec
 from mixedbayes.results.posterior.summary import STATISTICS, check_level
 from mixedbayes.results.rows.predictor import Predictor
 from mixedbayes.work import Work, somebody_watches

@@ -7,7 +7,8 @@ import xarray as xr
 
 from mixedbayes.designs.design import Encoded
 from mixedbayes.errors import ArgumentError, shown, whole_number
-from mixedbayes.models.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
+from mixedbayes.models.names import CHAIN, DRAW, OBSERVATION
+from mixedbayes.models.spec import ModelSpec
 from mixedbayes.results.rows import predict
 from mixedbayes.results.rows.log_likelihood import LOG_LIKELIHOOD
 from mixedbayes.results.rows.predictor import Predictor

@@ -1,0 +1,135 @@
+"""Addresses of parameters: what they are called in priors, tables, hypotheses and files. One printer, one reader.
+
+Address("sd", ("Subject", "Days"))                      sd[Subject, Days]
+Address("b", ("x",), predictor="sigma")                 sigma.b[x]
+Address("sd", ("g", "Intercept"), centred=True)         centred.sd[g, Intercept], at the predictors' means
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from mixedbayes.designs.design import MAIN, Block, Design, Fixed
+from mixedbayes.errors import PriorError, listed, nearest_address
+from mixedbayes.models.families import Family
+
+CENTRED, CENTERED = "centred.", "centered."
+"""Before an address: the parameter at the predictors' means, where tables show another at zero; and as it is
+written on the other side of the Atlantic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a parameter is called.
+
+    Attributes:
+        kind: `b`, `sd`, `cor`, `r`, `coef`; or a name of its own, `Intercept`, `sigma`.
+        names: What stands in brackets: a group, a level, columns.
+        predictor: The parameter of the family whose predictor it belongs to; the first one's is not written.
+        centred: Whether it is at the predictors' means, where tables show another at zero.
+    """
+
+    kind: str
+    names: tuple[str, ...] = ()
+    predictor: str = MAIN
+    centred: bool = False
+
+    def __str__(self) -> str:
+        before = CENTRED if self.centred else ""
+        of = "" if self.predictor == MAIN else f"{self.predictor}."
+        return f"{before}{of}{self.kind}" + (f"[{', '.join(self.names)}]" if self.names else "")
+
+
+def squeezed(text: str) -> str:
+    """The text without blanks, in our spelling: two addresses that are equal so are one."""
+    plain = "".join(text.split())
+    return CENTRED + plain.removeprefix(CENTERED) if plain.startswith(CENTERED) else plain
+
+
+def addresses(design: Design, family: Family) -> tuple[Address, ...]:
+    """Every address that a prior can have, in the order of tables."""
+    found: list[Address] = []
+    for name, linear in design.predictors.items():
+        found += of_coefficients(linear.fixed, name)
+        blocks = [block for block in design.groups if block.predictors[0] == name]
+        found += of_blocks(blocks, name)
+    found += [Address(p.name) for p in family.others if p.name not in design.predictors]
+    return tuple(dict.fromkeys(found))
+
+
+def of_coefficients(fixed: Fixed, predictor: str) -> Iterator[Address]:
+    """Those of a population level: all slopes at once, each column, what is at the means."""
+    if fixed.has_intercept:
+        yield Address("Intercept", (), predictor)
+        yield Address("b", ("Intercept",), predictor)
+    if fixed.slopes:
+        yield Address("b", (), predictor)
+    yield from (Address("b", (name,), predictor) for name in fixed.slopes)
+    yield from (Address("b", (name,), predictor, centred=True) for name in moved_slopes(fixed))
+
+
+def of_blocks(blocks: Iterable[Block], predictor: str) -> Iterator[Address]:
+    """Those of blocks: all standard deviations at once, a group's, each effect's, what is at the means; correlations."""
+    blocks = list(blocks)
+    if blocks:
+        yield Address("sd", (), predictor)
+    for block in blocks:
+        for name in names_of(block):
+            yield Address("sd", (name,), predictor)
+            yield from (Address("sd", (name, column), predictor) for column in block.columns)
+        yield from (
+            Address("sd", (block.label, column), predictor, centred=True) for column in moved_effects(block)
+        )
+    if any(block.has_correlation for block in blocks):
+        yield Address("cor", (), predictor)
+    for block in blocks:
+        if block.has_correlation:
+            yield Address("cor", (block.label,), predictor)
+        if moved_effects(block):
+            yield Address("cor", (block.label,), predictor, centred=True)
+
+
+def names_of(block: Block) -> tuple[str, ...]:
+    """What a block is called in addresses: its own name, and its group's where that is another."""
+    return tuple(dict.fromkeys((block.label, block.group)))
+
+
+def moved_slopes(fixed: Fixed) -> tuple[str, ...]:
+    """Columns but the intercept whose coefficients are others at the predictors' means."""
+    pairs = enumerate(zip(fixed.columns, fixed.centring.moves, strict=True))
+    return tuple(name for j, (name, moves) in pairs if moves and j != fixed.intercept)
+
+
+def moved_effects(block: Block) -> tuple[str, ...]:
+    """Effects that are others at the predictors' means, where correlations tell how."""
+    pairs = zip(block.columns, block.centring.moves, strict=True)
+    return tuple(name for name, moves in pairs if moves) if block.has_correlation else ()
+
+
+def by_address[T](given: dict[str, T], known: Iterable[Address]) -> dict[str, T]:
+    """What a user gives by address under the canonical addresses, blanks not counting.
+
+    Raises:
+        PriorError: There is no such address, or one is given twice under two spellings.
+    """
+    known = list(known)
+    canonical: dict[str, str] = {}
+    for address in known:
+        said = str(address)
+        if address.kind == "Intercept":  # the intercept at the means goes by two names
+            canonical[squeezed(str(replace(address, kind="b", names=("Intercept",), centred=True)))] = said
+        if address.predictor == MAIN and (address.names or address.kind in ("Intercept", "b", "sd", "cor")):
+            plain = str(replace(address, centred=False))
+            canonical[squeezed(f"{CENTRED if address.centred else ''}{MAIN}.{plain}")] = said
+        canonical[squeezed(said)] = said
+    found: dict[str, T] = {}
+    for text, value in given.items():
+        key = squeezed(text)
+        if key not in canonical:
+            texts = list(map(str, known))
+            raise PriorError(
+                f"No parameter has the address {text!r}.{nearest_address(text, texts)} Addresses here: {listed(texts, 40)}."
+            )
+        if canonical[key] in found:
+            raise PriorError(f"{canonical[key]} is given two priors under two spellings; keep one.")
+        found[canonical[key]] = value
+    return found

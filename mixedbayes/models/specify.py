@@ -1,0 +1,287 @@
+"""`Design` × family × priors -> `ModelSpec`: every parameter of a design gets its prior, and every variable its name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mixedbayes.designs.centring import Centring, no_centring
+from mixedbayes.designs.design import MAIN, Block, Design, Linear
+from mixedbayes.errors import DataError, DesignWarning, PriorError, listed, warn
+from mixedbayes.models.addresses import Address, addresses, by_address, moved_effects, names_of
+from mixedbayes.models.defaults import Scaling, reach, scaling_of
+from mixedbayes.models.distributions import CORRELATION, DISTRIBUTIONS, POSITIVE, REAL, Interval
+from mixedbayes.models.families import Family
+from mixedbayes.models.links import Link
+from mixedbayes.models.names import COEFFICIENT, RESERVED, Names
+from mixedbayes.models.priors import Prior, Reference
+from mixedbayes.models.responses import check_response
+from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter, PredictorSpec
+
+SMALLEST, LARGEST = 1e-100, 1e100
+"""Between these lies the largest number of a column, so that sums of squares can be computed."""
+
+
+def specify(
+    design: Design, family: Family, links: Mapping[str, Link], priors: Mapping[str, Prior]
+) -> ModelSpec:
+    """Give every parameter of the design its prior.
+
+    Args:
+        design: From `build_design`.
+        family: From `find_family`.
+        links: Of each parameter of the family that has a predictor.
+        priors: The user's, by address; the rest are the defaults of `docs/internals.md`.
+
+    Raises:
+        FamilyError: The response is not one that the family takes.
+        DataError: A group has as many levels as there are rows, where a residual is also estimated; or
+            numbers are too large or too small to compute with.
+        PriorError: An unknown address, or a prior that does not fit its parameter.
+
+    Warns:
+        DesignWarning: A prior that no parameter takes.
+    """
+    check_response(design, family)
+    scalars = [p for p in family.others if p.name not in design.predictors]
+    if not (any(linear.fixed.columns for linear in design.predictors.values()) or design.groups or scalars):
+        raise DataError("The model has no parameter: nothing stands right of '~' but an offset.")
+    _check_levels(design, family)
+    _check_sizes(design)
+    known = addresses(design, family)
+    priors = by_address(dict(priors), known)
+    names = Names([*RESERVED, *(p.name for p in family.others), *map(str, known)])
+    chooser = Chooser(priors, names)
+    y = family.margins_of(design.response)
+    scalings = {name: scaling_of(design, family, name, links[name], y) for name in design.predictors}
+    predictors = {
+        name: _predictor_spec(name, linear, links[name], scalings[name], chooser, names)
+        for name, linear in design.predictors.items()
+    }
+    for block in design.groups:
+        names.of_group(block.group)
+    blocks = tuple(_block_spec(block, design.groups, scalings, chooser, names) for block in design.groups)
+    auxiliary = tuple(
+        chooser.choose(Address(p.name), (Address(p.name),), p.support, p.default(y))
+        for p in scalars
+        if p.default
+    )
+    _check_used(chooser)
+    return ModelSpec(
+        design=design,
+        family=family,
+        predictors=predictors,
+        blocks=blocks,
+        auxiliary=auxiliary,
+        hyper=tuple(chooser.hyper),
+        priors=priors,
+        response=names.claim(design.response.name.strip("`")),
+    )
+
+
+def _check_used(chooser: "Chooser") -> None:
+    """Say so where a prior is given that no parameter takes."""
+    unused = [key for key in chooser.priors if key not in chooser.referred]
+    if unused:
+        warn(
+            f"No parameter takes its prior from {listed(unused)}: all that {'it names' if len(unused) == 1 else 'they name'} have "
+            "priors under addresses of their own.",
+            DesignWarning,
+        )
+
+
+def _predictor_spec(
+    name: str, linear: Linear, link: Link, scaling: Scaling, chooser: "Chooser", names: Names
+) -> PredictorSpec:
+    """A predictor's coefficients with their priors, each at the predictors' means unless the user's prior is of what tables show."""
+    fixed = linear.fixed
+    found: list[Parameter] = []
+    to_means = np.eye(len(fixed.columns))
+    for j, column in enumerate(fixed.columns):
+        is_intercept = j == fixed.intercept
+        at_zero = (Address("b", (column,), name), *(() if is_intercept else (Address("b", (), name),)))
+        at_means = (
+            Address("Intercept", (), name) if is_intercept else Address("b", (column,), name, centred=True)
+        )
+        moves = bool(fixed.centring.moves[j]) or is_intercept
+        keys: tuple[Address, ...] = at_zero
+        given = chooser.given(at_zero)
+        if moves and not given:
+            keys, to_means[j] = (at_means,), fixed.centring.to_means[j]
+        elif moves and chooser.given((at_means,)):
+            what = "intercept" if is_intercept else f"coefficient of {column}"
+            raise PriorError(
+                f"{at_means} is the {what} at the predictors' means, {given[0]} that at zero, which tables show: give one of them a prior."
+            )
+        where, scale = (
+            (scaling.location, scaling.scale) if is_intercept else (0.0, scaling.of_coefficient(fixed, j))
+        )
+        chosen = chooser.choose_located(keys[0], keys, where, scale)
+        found.append(replace(chosen, at_means=bool(fixed.centring.moves[j]) and keys == (at_means,)))
+    main = name == MAIN
+    return PredictorSpec(
+        name=name,
+        link=link,
+        linear=linear,
+        intercept=found[0] if fixed.has_intercept else None,
+        coefficients=tuple(found[1:] if fixed.has_intercept else found),
+        centring=Centring(to_means, np.linalg.inv(to_means)),
+        b="b" if main else names.claim(f"{name}.b"),
+        coefficient=COEFFICIENT if main else names.claim(f"{name}.{COEFFICIENT}"),
+    )
+
+
+class Chooser:
+    """Chooses priors by address, and turns arguments that are priors into parameters of their own."""
+
+    def __init__(self, priors: Mapping[str, Prior], names: Names) -> None:
+        self.priors, self.names = priors, names
+        self.hyper: list[Parameter] = []
+        self.referred: dict[str, Prior] = {}
+
+    def given(self, keys: Sequence[Address]) -> list[str]:
+        """Those of the addresses that the user gave a prior."""
+        return [str(key) for key in keys if str(key) in self.priors]
+
+    def choose(
+        self, address: Address, keys: Sequence[Address], support: Interval, default: Prior
+    ) -> Parameter:
+        """The parameter with the prior of the first key that the user named, else the default."""
+        key, *_ = (*self.given(keys), None)
+        if key is None:
+            return Parameter(str(address), default, support, default=True)
+        prior = self.priors[key]
+        if (prior.distribution == "lkj") != (support is CORRELATION):
+            right = (
+                "correlations take lkj(eta)" if support is CORRELATION else "lkj is for correlations alone"
+            )
+            raise PriorError(f"{prior} cannot be the prior of {address}: {right}.")
+        if not support.holds(prior.support) and not DISTRIBUTIONS[prior.distribution].can_be_cut:
+            raise PriorError(
+                f"{prior} cannot be the prior of {address}, which lies on {support}: a {prior.distribution} cannot be cut to that."
+            )
+        if not support.meets(prior.support):
+            raise PriorError(
+                f"{prior} cannot be the prior of {address}: it has no mass where {address} lies, on {support}."
+            )
+        if key not in self.referred:  # one key, one hyperparameter for all that it names
+            self.referred[key] = self.refer(prior, key)
+        return Parameter(str(address), self.referred[key], support, default=False)
+
+    def choose_located(
+        self, address: Address, keys: Sequence[Address], location: float, scale: float
+    ) -> Parameter:
+        """The same for a coefficient, whose default is normal(location, 2.5 scale)."""
+        chosen = self.choose(address, keys, REAL, Prior("normal", (location, 2.5 * scale)))
+        return replace(chosen, location=location, scale=scale)
+
+    def refer(self, prior: Prior, key: str) -> Prior:
+        """The prior with each argument that is a prior replaced by a reference to a parameter."""
+        arguments: list[float | Prior | Reference] = []
+        for name, value in prior.named.items():
+            if not isinstance(value, Prior):
+                arguments.append(value)
+                continue
+            address = self.names.claim(f"{key}.{name}")
+            support = DISTRIBUTIONS[prior.distribution].arguments[name]
+            self.hyper.append(Parameter(address, self.refer(value, address), support, default=False))
+            arguments.append(Reference(address))
+        return replace(prior, arguments=tuple(arguments))
+
+
+def _block_spec(
+    block: Block,
+    groups: Sequence[Block],
+    scalings: Mapping[str, Scaling],
+    chooser: Chooser,
+    names: Names,
+) -> BlockSpec:
+    """A block's priors and names."""
+    of = block.predictors[0]
+    moved = moved_effects(block) if _lives_at_means(block, chooser) else ()
+    sds = []
+    for j, column in enumerate(block.columns):
+        keys = [Address("sd", (name, column), of) for name in names_of(block)]
+        keys += [*(Address("sd", (name,), of) for name in names_of(block)), Address("sd", (), of)]
+        keys = [Address("sd", (block.label, column), of, centred=True)] if column in moved else keys
+        mean = scalings[block.predictors[j]].of_effect(block, j)
+        if j == block.intercept:
+            mean *= reach(block, groups, at_zero=not moved)
+        chosen = chooser.choose(keys[0], keys, POSITIVE, Prior("exponential", (1 / mean,)))
+        sds.append(replace(chosen, at_means=column in moved))
+    cor = None
+    if block.has_correlation:
+        own = Address("cor", (block.label,), of)
+        keys = [replace(own, centred=True)] if moved else [own, Address("cor", (), of)]
+        chosen = chooser.choose(keys[0], keys, CORRELATION, Prior("lkj", (2.0,)))
+        cor = replace(chosen, at_means=bool(moved))
+    sd, r, variable, z, partial, inner = (
+        names.claim(f"{kind}_{block.name}") for kind in ("sd", "r", "cor", "z", "partial", "centred_sd")
+    )
+    effect = names.claim(f"{block.name}_effect")
+    return BlockSpec(
+        block=block,
+        sds=tuple(sds),
+        cor=cor,
+        centring=block.centring if moved else no_centring(len(block.columns)),
+        sd=sd,
+        r=r,
+        correlation=variable,
+        z=z,
+        partial=partial,
+        inner=inner,
+        level=names.of_group(block.group),
+        effect=effect,
+        other=names.claim(f"{effect}_other"),
+    )
+
+
+def _lives_at_means(block: Block, chooser: Chooser) -> bool:
+    """Whether a block's priors are of its effects at the predictors' means: unless the user's are of what tables show.
+
+    Raises:
+        PriorError: The user's are of both.
+    """
+    moved = moved_effects(block)
+    if not moved:
+        return False
+    of = block.predictors[0]
+    of_tables = [Address("sd", (name, column), of) for name in names_of(block) for column in moved]
+    of_tables += [*(Address("sd", (name,), of) for name in names_of(block)), Address("sd", (), of)]
+    of_tables += [Address("cor", (block.label,), of), Address("cor", (), of)]
+    of_means = [Address("sd", (block.label, column), of, centred=True) for column in moved]
+    of_means += [Address("cor", (block.label,), of, centred=True)]
+    zero, means = chooser.given(of_tables), chooser.given(of_means)
+    if zero and means:
+        raise PriorError(
+            f"{means[0]} is of the effects at the predictors' means, {zero[0]} of those at zero, which tables show: "
+            f"give all priors of the group {block.name} in one of the two ways."
+        )
+    return not zero
+
+
+def _check_levels(design: Design, family: Family) -> None:
+    """Where a residual is estimated, effects that are one for each row cannot be told from it."""
+    if family.residual is None:
+        return
+    for block in design.groups:
+        if len(block.levels) >= design.n:
+            raise DataError(
+                f"The group {block.group} has as many levels as there are rows ({design.n:,}), so its effects cannot be told from "
+                f"the residual of the {family.name} family. Leave it out, or group by something that repeats."
+            )
+
+
+def _check_sizes(design: Design) -> None:
+    """Refuse numbers whose squares leave the range of floating point, and with them every scale."""
+    columns = [(design.response.name, design.response.values)]
+    for linear in design.predictors.values():
+        columns += zip(linear.fixed.columns, linear.fixed.X.T, strict=True)
+    columns += [pair for block in design.groups for pair in zip(block.columns, block.X.T, strict=True)]
+    for name, x in columns:
+        size = np.abs(x).max()
+        if size and not SMALLEST < size < LARGEST:
+            raise DataError(
+                f"The largest number of {name} is {size:.3g}, too {'small' if size < 1 else 'large'} to compute with: "
+                "measure it in another unit."
+            )
