@@ -250,9 +250,9 @@ def test_poisson_has_no_sigma():
 
 def test_a_prior_on_the_intercept_at_zero_turns_centring_off():
     centred, plain = spec_of("y ~ x"), spec_of("y ~ x", {"b[Intercept]": N01})
-    assert (centred.centring.is_none, centred.intercept.address) == (False, "Intercept")
-    assert (plain.centring.is_none, plain.intercept.address) == (True, "b[Intercept]")
-    assert centred.centring.to_means == pytest.approx(np.array([[1, DATA["x"].mean()], [0, 1]]))
+    assert (centred.main.centring.is_none, centred.main.intercept.address) == (False, "Intercept")
+    assert (plain.main.centring.is_none, plain.main.intercept.address) == (True, "b[Intercept]")
+    assert centred.main.centring.to_means == pytest.approx(np.array([[1, DATA["x"].mean()], [0, 1]]))
 
 
 def test_a_hyperprior_is_one_parameter_for_all_that_its_key_names():
