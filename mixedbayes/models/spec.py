@@ -32,6 +32,7 @@ class Parameter:
         location, scale: Where the data put it and in which unit it is sampled, so that no unit of a
             column is too large or too small for the sampler; the prior is the same.
         at_means: Whether it is of what is at the predictors' means, and tables show another at zero.
+        of_prior: Of a hyperparameter the address whose prior it is in, and which argument it is.
     """
 
     address: str
@@ -41,6 +42,7 @@ class Parameter:
     location: float = 0.0
     scale: float = 1.0
     at_means: bool = False
+    of_prior: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

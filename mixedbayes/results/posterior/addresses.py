@@ -63,7 +63,19 @@ class Addresses:
             for address, place in variable.elements.items():
                 found[str(address)] = _one(posterior[variable.name], *place)
             found |= self._short(variable, found)
-        return found | {str(address): draws for address, draws in self._at_means()}
+        found |= {str(address): draws for address, draws in self._at_means()}
+        return {alias: found[address] for alias, address in self._formerly.items()} | found
+
+    @cached_property
+    def _formerly(self) -> dict[str, str]:
+        """What hyperparameters were called before addresses of predictors began with a name and a dot: `b.sigma`."""
+        found: dict[str, str] = {}
+        for parameter in reversed(self.spec.hyper):
+            if parameter.of_prior is not None:
+                key, argument = parameter.of_prior
+                inner = next((alias for alias, now in found.items() if now == key), key)
+                found[f"{inner}.{argument}"] = parameter.address
+        return found
 
     def _short(self, variable: Variable, found: Mapping[str, Draws]) -> dict[str, Draws]:
         """Shorter addresses: a column's own name of the main predictor, a predictor's `Intercept`, `sd[group]` of a lone effect."""
@@ -125,15 +137,14 @@ class Addresses:
     def shown(self) -> str:
         """Addresses in words, each parameter once."""
         bracketed = {address[2:-1] for address in self.named if address.startswith("b[")}
-        once = [address for address in self.named if address not in bracketed]
-        return listed([address for address in once if not self._is_mirrored(address)], 40)
-
-    def _is_mirrored(self, address: str) -> bool:
-        """Whether it is a correlation that stands before in the other order."""
-        return address in self._mirrored
+        once = [
+            address for address in self.named if address not in bracketed and address not in self._formerly
+        ]
+        return listed([address for address in once if address not in self._mirrored], 40)
 
     @cached_property
     def _mirrored(self) -> frozenset[str]:
+        """Correlations that stand before in the other order."""
         pairs = [
             (each, place)
             for v in self.spec.variables
