@@ -2,9 +2,8 @@
 
 import re
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from difflib import get_close_matches
-from numbers import Integral
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any
@@ -152,13 +151,3 @@ def shown(value: Any) -> str:
     if isinstance(value, int) and abs(value) >= 10**20:
         return "a number of more than 20 digits"
     return " ".join(shortened(value).split())
-
-
-def is_one_of(value: Any, choices: Collection[str]) -> bool:
-    """Whether a value is one of some texts; arrays and tables, which compare item by item, are none."""
-    return isinstance(value, str) and value in choices
-
-
-def whole_number(value: Any) -> int | None:
-    """A whole number of whatever type; None for what is none, as a truth value."""
-    return int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None

@@ -10,9 +10,10 @@ from typing import Any, SupportsIndex
 import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
+from mixedbayes.arguments import is_one_of
 from mixedbayes.designs.design import Design
 from mixedbayes.designs.response import ResponseValues
-from mixedbayes.errors import FamilyError, counted, is_one_of, listed, nearest, shown
+from mixedbayes.errors import FamilyError, counted, listed, nearest, shown
 from mixedbayes.models import elsewhere
 from mixedbayes.models.distributions import POSITIVE, Interval
 from mixedbayes.models.priors import Prior

@@ -11,7 +11,7 @@ from mixedbayes.designs.levels import texts_of
 from mixedbayes.errors import ArgumentError, listed, nearest, nearest_address
 from mixedbayes.models.covariances import at_means, covariance_of, sds_and_correlations
 from mixedbayes.models.spec import CENTRED, BlockSpec, ModelSpec
-from mixedbayes.results.posterior.quantities import effects_draws, posterior_of
+from mixedbayes.results.posterior.layout import effects_draws, posterior_of
 
 type Draws = Callable[[], np.ndarray]
 
