@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from reprlib import repr as shortened
@@ -104,6 +104,32 @@ def _may_be(choice: str, name: str) -> bool:
     """Whether one could be a slip of the other."""
     short, long = sorted((choice, name), key=len)
     return len(short) > SHORT or (long.startswith(short) and len(long) == len(short) + 1)
+
+
+def no_attribute(owner: object, name: str, meant: Mapping[str, str]) -> AttributeError:
+    """The error for an attribute that an object does not have.
+
+    Args:
+        owner: The object.
+        name: The attribute.
+        meant: Words for attributes elsewhere, in small letters -> what there is in their place.
+
+    Raises:
+        AttributeError: That of a property which is there, and fails for want of some other attribute.
+    """
+    if hasattr(type(owner), name):
+        object.__getattribute__(owner, name)
+    said = f"{type(owner).__name__!r} object has no attribute {name!r}"
+    if name.startswith("_"):  # copy, pickle and notebooks ask for these, and read no advice
+        return AttributeError(said, name=name)
+    advice = meant.get(name, meant.get(name.lower()))
+    if advice is not None:
+        return AttributeError(f"{said}: {advice}.", name=name)
+    known = [each for each in dir(owner) if not each.startswith("_")]
+    hint = nearest(name, known) or f" It has {listed(known, 40)}."
+    return AttributeError(
+        f"{said}.{hint}", name=name
+    )  # without obj=, for which Python would add a guess of its own
 
 
 def nearest_address(address: str, known: Iterable[str]) -> str:

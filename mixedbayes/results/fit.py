@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import xarray as xr
 
 from mixedbayes.designs.table import Missing
-from mixedbayes.errors import ConvergenceWarning, warn
+from mixedbayes.errors import ConvergenceWarning, no_attribute, warn
 from mixedbayes.models.priors import Prior
 from mixedbayes.models.spec import ModelSpec
-from mixedbayes.results import update
+from mixedbayes.results import elsewhere, update
 from mixedbayes.results.checks import pp_check
 from mixedbayes.results.comparison import folds, loo
 from mixedbayes.results.files import netcdf
@@ -22,7 +22,7 @@ from mixedbayes.results.questions import effects, hypothesis, poststratify, slop
 from mixedbayes.results.redraws import Redraws
 from mixedbayes.results.rows import predict, replicates
 from mixedbayes.results.rows.log_likelihood import with_log_likelihood
-from mixedbayes.results.tables import shares
+from mixedbayes.results.tables import forest, shares
 from mixedbayes.results.tables import tidy as tables
 from mixedbayes.results.tables.report import Report, build_report, terminal_width
 
@@ -31,7 +31,7 @@ from mixedbayes.results.tables.report import Report, build_report, terminal_widt
 class Fit(Fitted):
     """What `mb.fit` returns; print it."""
 
-    tidy, summary = tables.tidy, tables.summary
+    tidy, summary, plot = tables.tidy, tables.summary, forest.plot
     fixef, ranef, coef, varcorr = tables.fixef, tables.ranef, tables.coef, tables.varcorr
     bayes_r2, icc = shares.bayes_r2, shares.icc
     predict, residuals, simulate = predict.predict, predict.residuals, predict.simulate
@@ -40,6 +40,11 @@ class Fit(Fitted):
     loo, kfold, waic, dic = loo.loo, folds.kfold, loo.waic, loo.dic
     posterior_predictive, pp_check = replicates.posterior_predictive, pp_check.pp_check
     to_netcdf = netcdf.to_netcdf
+
+    if not TYPE_CHECKING:  # for a type checker any name would do
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise no_attribute(self, name, elsewhere.FIT)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "idata", with_log_likelihood(self))  # in a tree of its own

@@ -65,7 +65,7 @@ def fit_of(family):
         near["b"] = posterior["b"] * 0.1 - 0.2 + xr.DataArray(at, dims="coefficient")
         tree = fit.idata.copy()
         tree["posterior"] = xr.DataTree(posterior.assign(near))
-            FITS[family] = Fit(fit.spec, tree, NoEngine())
+        FITS[family] = Fit(fit.spec, tree, NoEngine())
     return FITS[family]
 
 

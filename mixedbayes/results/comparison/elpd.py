@@ -107,7 +107,7 @@ def elpd_of(
         pareto_k=None if k is None else xr.DataArray(k, dims=OBSERVATION, coords=coords, name="pareto_k"),
         p_i=p,
         index=index,
-        data=(response.values, *([] if response.trials is None else [response.trials]), *data),
+        data=(response.values, *([] if response.trials is None else [response.trials]), *data),  # noqa: PD011
     )
 
 

@@ -32,6 +32,7 @@ class Quantities:
         moments: Means and standard deviations over more draws than were kept, shape (2, len(terms)); None
             if all were.
         section: The title of their table in a printed fit; empty for what is not printed.
+        bounds: Between which they lie, where they do by nature: correlations.
     """
 
     effect: str
@@ -42,6 +43,7 @@ class Quantities:
     draws: np.ndarray
     moments: np.ndarray | None = None
     section: str = ""
+    bounds: tuple[float, float] | None = None
 
 
 def fixed(fit: Fitted) -> Iterator[Quantities]:
@@ -90,20 +92,28 @@ def apart(name: str, spec: ModelSpec) -> str:
 
 
 def block_pars(fit: Fitted) -> Iterator[Quantities]:
-    """Standard deviations and correlations, block by block."""
+    """Standard deviations and then correlations, block by block."""
     posterior = fit.posterior
     for block in fit.spec.blocks:
-        name, columns, levels = block.block.name, block.block.columns, len(block.block.levels)
+        name, columns = block.block.name, block.block.columns
+        section = f"Group-level effects, {name} ({len(block.block.levels):,} levels)"
+        sds = [f"sd({column})" for column in columns]
         terms = [f"sd__{column}" for column in columns]
-        labels = [f"sd({column})" for column in columns]
         draws = by_draw(posterior[block.sd])
+        yield Quantities("ran_pars", name, [None] * len(terms), terms, sds, draws, section=section)
         if block.cor:
             i, j = np.triu_indices(len(columns), 1)
-            terms += [f"cor__{columns[a]}.{columns[b]}" for a, b in zip(i, j, strict=True)]
-            labels += [f"cor({columns[a]}, {columns[b]})" for a, b in zip(i, j, strict=True)]
-            draws = np.concatenate([draws, by_draw(posterior[block.correlation])[..., i, j]], axis=-1)
-        section = f"Group-level effects, {name} ({levels:,} levels)"
-        yield Quantities("ran_pars", name, [None] * len(terms), terms, labels, draws, section=section)
+            pairs = [(columns[a], columns[b]) for a, b in zip(i, j, strict=True)]
+            yield Quantities(
+                effect="ran_pars",
+                group=name,
+                levels=[None] * len(pairs),
+                terms=[f"cor__{a}.{b}" for a, b in pairs],
+                labels=[f"cor({a}, {b})" for a, b in pairs],
+                draws=by_draw(posterior[block.correlation])[..., i, j],
+                section=section,
+                bounds=(-1.0, 1.0),
+            )
 
 
 def ran_vals(fit: Fitted) -> Iterator[Quantities]:
