@@ -119,41 +119,19 @@ FIT: Mapping[str, str] = {
 _FIT_FIRST = "it is not fitted yet: fit = model.fit(), then fit."
 _SHOWN = "print(model) shows every parameter with its prior; model.fit() has their estimates"
 
-VERBS = [
-    "tidy",
-    "summary",
-    "plot",
-    "fixef",
-    "ranef",
-    "coef",
-    "varcorr",
-    "predict",
-    "residuals",
-    "simulate",
-    "effects",
-    "slopes",
-    "contrasts",
-    "hypothesis",
-    "poststratify",
-    "loo",
-    "kfold",
-    "waic",
-    "dic",
-    "bayes_r2",
-    "icc",
-    "posterior_predictive",
-    "pp_check",
-    "update",
-    "to_netcdf",
-    "report",
-    "posterior",
-    "idata",
-]
+VERBS = (
+    "tidy summary plot fixef ranef coef varcorr predict residuals simulate effects slopes contrasts hypothesis "
+    "poststratify loo kfold waic dic bayes_r2 icc posterior_predictive pp_check update to_netcdf report posterior idata"
+)
 """What a fit has and a model has not."""
 
 MODEL: Mapping[str, str] = {
-    **{name: f"{_FIT_FIRST}{name}" for name in VERBS},
-    **{name: f"it is not fitted yet: fit = model.fit(); then {meant}" for name, meant in FIT.items()},
+    **{name: f"{_FIT_FIRST}{name}" for name in VERBS.split()},
+    **{
+        name: f"it is not fitted yet: fit = model.fit(); then {meant}"
+        for name, meant in FIT.items()
+        if name not in ("design", "fit")
+    },
     **_each("sample fit_ train run estimate nuts mcmc pymc_sample", "model.fit() draws from the posterior"),
     **_each("summary describe info print show params parameters coefficients priors prior", _SHOWN),
     **_each("prior_summary get_prior set_priors default_prior", _SHOWN),

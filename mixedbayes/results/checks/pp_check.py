@@ -7,6 +7,7 @@ Imports of arviz-plots wait until a picture is drawn: they take seconds.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from numbers import Real
 from textwrap import wrap
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mixedbayes.arguments import name_of, one_of, whole
+from mixedbayes.arguments import name_of, one_of, seed_of, whole
 from mixedbayes.errors import ArgumentError, PictureWarning, counted, listed, nearest, warn
 from mixedbayes.models.spec import ModelSpec
 from mixedbayes.results.checks.calibration import is_binary, loo_means, loo_places
@@ -55,27 +56,32 @@ LONGEST = 28
 """Characters in a line of a panel's title."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Asked:
     """A check that was asked for.
 
     Attributes:
         fit: What is checked.
-        predictor: Its draws, as rows use them.
         kind: Of picture.
         by: The factor whose levels have panels of their own.
         stat: Which statistics.
         n: How many replicated data sets; None for as many as the kind needs.
         max_levels: How many levels of `by` are shown; None for as many as can be read.
+        seed: Of replicated data.
     """
 
     fit: Fitted
-    predictor: Predictor
     kind: str
     by: str | None
     stat: Statistics
     n: int | None
     max_levels: int | None
+    seed: int | None
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The draws, as rows use them."""
+        return predictor_of(self.fit, seed=self.seed)
 
     @property
     def spec(self) -> ModelSpec:
@@ -141,7 +147,7 @@ def pp_check(
     Raises:
         ArgumentError: An unknown kind, factor or statistic; or a kind that does not suit the response.
     """
-    asked = Asked(fit, predictor_of(fit, seed=seed), kind, by, stat, n, max_levels)
+    asked = Asked(fit, kind, by, stat, n, max_levels, seed_of(seed))
     _check(asked)
     return KINDS[asked.kind].picture(asked)
 

@@ -37,8 +37,8 @@ def kfold(fit: Fitted, k: int = 10, groups: Any = None, seed: int | None = None)
         ArgumentError: An unknown group, or too few rows or groups for k folds.
     """
     seed_of(seed)
-    design, predictor = fit.spec.design, predictor_of(fit)
     folds = _folds(fit.spec, k, groups, np.random.default_rng(seed))
+    design, predictor = fit.spec.design, predictor_of(fit)
     elpd, numbers = np.empty(design.n), np.empty(design.n, dtype=np.int64)
     with Work(watched=somebody_watches()) as work:
         fits = work.each("Fitting folds", refitted(fit, seed), list(enumerate(folds)))

@@ -14,7 +14,6 @@ import xarray as xr
 from arviz_base import rc_context
 
 from mixedbayes.arguments import flag, share
-from mixedbayes.errors import ArgumentError
 from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.posterior.quantities import Quantities, printed
 from mixedbayes.results.posterior.summary import estimate
@@ -83,13 +82,11 @@ def plot(fit: Fitted, conf_level: float = 0.95, robust: bool = False) -> "PlotCo
         the figure. The numbers are those of `summary`; `az.plot_forest(fit.idata)` has the levels of groups too.
 
     Raises:
-        ArgumentError: A conf_level outside (0, 1); or there is no parameter.
+        ArgumentError: A conf_level outside (0, 1).
     """
     share("conf_level", conf_level)
     flag("robust", robust)
     panels = [panel for q in printed(fit) for panel in _panels(q, conf_level, robust=robust)]
-    if not panels:
-        raise ArgumentError("The model has no parameter but the effects of levels: there is nothing to show.")
     for before, panel in reversed(list(pairwise(panels))):
         panel.title = "" if panel.title == before.title else panel.title
     return _drawn(panels, f"{'median' if robust else 'mean'} and {100 * conf_level:.6g}% interval")
