@@ -42,7 +42,7 @@ class Model(Prepared):
         """The design IR."""
         return self.spec.design
 
-    def fit(
+    def fit(  # noqa: PLR0913  # options that users pass by name
         self,
         *,
         method: str = "auto",

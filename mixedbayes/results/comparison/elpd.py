@@ -73,8 +73,7 @@ def elpd_of(
     *,
     p: np.ndarray | None = None,
     k: np.ndarray | None = None,
-    index: pd.Index | None = None,
-    data: tuple[np.ndarray, ...] = (),
+    groups: tuple[pd.Index, np.ndarray] | None = None,
 ) -> Elpd:
     """The record of a criterion.
 
@@ -85,12 +84,12 @@ def elpd_of(
         elpd: By row, or by group.
         p: Its part of the effective number of parameters; None where that is not known.
         k: Pareto k of the weights; None where there are none.
-        index: What groups are called; None of rows.
-        data: What beside the response tells which rows were predicted together.
+        groups: What they are called and each row's place among them; None of rows.
     """
-    response = spec.design.response
-    index = spec.design.rows.index if index is None else index
-    labels = spec.design.rows.kept if criterion != "logo" else np.arange(len(index))
+    response, rows = spec.design.response, spec.design.rows
+    index, labels, codes = rows.index, rows.kept, []
+    if groups is not None:
+        index, labels, codes = groups[0], np.arange(len(groups[0])), [groups[1]]
     coords = {OBSERVATION: np.asarray(labels)}
     threshold = good_k(S) if k is not None else None
     return Elpd(
@@ -107,7 +106,7 @@ def elpd_of(
         pareto_k=None if k is None else xr.DataArray(k, dims=OBSERVATION, coords=coords, name="pareto_k"),
         p_i=p,
         index=index,
-        data=(response.values, *([] if response.trials is None else [response.trials]), *data),  # noqa: PD011
+        data=(response.values, *([] if response.trials is None else [response.trials]), *codes),  # noqa: PD011
     )
 
 

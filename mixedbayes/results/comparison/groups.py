@@ -54,7 +54,7 @@ def leave_groups_out(fit: Fitted, group: Any, seed: int | None) -> Elpd:
             "kfold(groups=) scores its rows one by one, by a fit without it.",
             ConvergenceWarning,
         )
-    return elpd_of("logo", spec, S, elpd, k=k, index=index, data=(codes,))
+    return elpd_of("logo", spec, S, elpd, k=k, groups=(index, codes))
 
 
 def _in_closed_form(fit: Fitted, closed: LeftOut) -> LeaveOut:

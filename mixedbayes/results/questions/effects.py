@@ -26,7 +26,7 @@ type Comparison = Literal["difference", "ratio"]
 type Pairs = Sequence[tuple[Any, Any]] | None
 
 
-def effects(
+def effects(  # noqa: PLR0913, PLR0917  # options that users pass by name
     fit: Fitted,
     x: str,
     by: str | Sequence[str] | None = None,
@@ -72,7 +72,7 @@ def effects(
     return found.array(kind) if draws else found.table(conf_level)
 
 
-def contrasts(
+def contrasts(  # noqa: PLR0913, PLR0917  # options that users pass by name
     fit: Fitted,
     x: str,
     by: str | Sequence[str] | None = None,

@@ -19,7 +19,7 @@ from mixedbayes.results.rows.predict import KINDS, Kind, encode, predictions
 from mixedbayes.results.rows.predictor import Groups, Predictor, predictor_of
 
 
-def poststratify(
+def poststratify(  # noqa: PLR0913, PLR0917  # options that users pass by name
     fit: Fitted,
     cells: Any,
     weight: str = "n",

@@ -45,7 +45,7 @@ ETA_STEP = 1e-5
 type Columns = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def slopes(
+def slopes(  # noqa: PLR0913, PLR0917  # options that users pass by name
     fit: Fitted,
     x: str,
     by: str | Sequence[str] | None = None,

@@ -29,7 +29,7 @@ KINDS = ("mean", "linear", "response")
 RESIDUALS = ("response", "pearson", "quantile")
 
 
-def predict(
+def predict(  # noqa: PLR0913, PLR0917  # options that users pass by name
     fit: Fitted,
     newdata: Any = None,
     kind: Kind = "mean",
