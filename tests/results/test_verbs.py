@@ -150,13 +150,13 @@ def test_a_model_that_is_not_fitted_says_where_its_numbers_come_from(model, name
         getattr(model, name)
 
 
-def test_advice_names_what_there_is_and_every_word_is_of_elsewhere(model):
+def test_advice_names_what_there_is_and_every_word_is_of_elsewhere():
     for words, of in ((elsewhere.FIT, Fit), (elsewhere.MODEL, Model)):
         assert not {*dir(of), *(each.name for each in fields(of))} & set(words)
         assert all(name == name.lower() for name in words)
         for meant in words.values():
             for owner, name in re.findall(r"\b(fit|model|mb)\.(\w+)", meant):
-                found = {"fit": Fit, "model": model, "mb": mb}[owner]
+                found = {"fit": Fit, "model": Model, "mb": mb}[owner]
                 assert hasattr(found, name) or name in ("spec", "idata", "nc"), meant
     public = {name for name in dir(Fit) if not name.startswith("_")} - {"is_beyond_doubt"}
     assert set(elsewhere.VERBS.split()) == public | {"idata"}
