@@ -212,7 +212,7 @@ def fit_command(
         case "table":
             from mixedbayes.results.tables.report import build_report, terminal_width  # noqa: PLC0415  # ArviZ takes seconds to import
 
-            click.echo(build_report(fitted.spec, fitted.idata, conf_level).text(terminal_width()))
+            click.echo(build_report(fitted, conf_level).text(terminal_width()))
         case "csv":
             tidy = fitted.tidy(conf_level=conf_level)
             shown = tidy.map(_visible) if _is_terminal() else tidy

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mixedbayes.designs.design import Design, build_design
 from mixedbayes.designs.table import Missing
-from mixedbayes.errors import FileError
+from mixedbayes.errors import FileError, no_attribute
 from mixedbayes.inference.elsewhere import unknown_options
 from mixedbayes.inference.engine import Engine, Prepared, engine_of
 from mixedbayes.inference.options import Options
@@ -15,6 +15,7 @@ from mixedbayes.models.build import build_spec
 from mixedbayes.models.families import Family
 from mixedbayes.models.priors import Prior
 from mixedbayes.models.text import spec_html, spec_text
+from mixedbayes.results import elsewhere
 
 if TYPE_CHECKING:
     from mixedbayes.results.fit import Fit
@@ -31,12 +32,17 @@ class Model(Prepared):
         spec: The model as data.
     """
 
+    if not TYPE_CHECKING:  # for a type checker any name would do
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise no_attribute(self, name, elsewhere.MODEL)
+
     @property
     def design(self) -> Design:
         """The design IR."""
         return self.spec.design
 
-    def fit(
+    def fit(  # noqa: PLR0913  # options that users pass by name
         self,
         *,
         method: str = "auto",

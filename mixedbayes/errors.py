@@ -2,9 +2,8 @@
 
 import re
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from numbers import Integral
 from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any
@@ -107,6 +106,32 @@ def _may_be(choice: str, name: str) -> bool:
     return len(short) > SHORT or (long.startswith(short) and len(long) == len(short) + 1)
 
 
+def no_attribute(owner: object, name: str, meant: Mapping[str, str]) -> AttributeError:
+    """The error for an attribute that an object does not have.
+
+    Args:
+        owner: The object.
+        name: The attribute.
+        meant: Words for attributes elsewhere, in small letters -> what there is in their place.
+
+    Raises:
+        AttributeError: That of a property which is there, and fails for want of some other attribute.
+    """
+    if hasattr(type(owner), name):
+        object.__getattribute__(owner, name)
+    said = f"{type(owner).__name__!r} object has no attribute {name!r}"
+    if name.startswith("_"):  # copy, pickle and notebooks ask for these, and read no advice
+        return AttributeError(said, name=name)
+    advice = meant.get(name, meant.get(name.lower()))
+    if advice is not None:
+        return AttributeError(f"{said}: {advice}.", name=name)
+    known = [each for each in dir(owner) if not each.startswith("_")]
+    hint = nearest(name, known) or f" It has {listed(known, 40)}."
+    return AttributeError(
+        f"{said}.{hint}", name=name
+    )  # without obj=, for which Python would add a guess of its own
+
+
 def nearest_address(address: str, known: Iterable[str]) -> str:
     """The same of an address such as `b[x]`: a factor's name stands for all its coefficients, and kinds do not mix."""
     kind, bracket, rest = address.partition("[")
@@ -152,13 +177,3 @@ def shown(value: Any) -> str:
     if isinstance(value, int) and abs(value) >= 10**20:
         return "a number of more than 20 digits"
     return " ".join(shortened(value).split())
-
-
-def is_one_of(value: Any, choices: Collection[str]) -> bool:
-    """Whether a value is one of some texts; arrays and tables, which compare item by item, are none."""
-    return isinstance(value, str) and value in choices
-
-
-def whole_number(value: Any) -> int | None:
-    """A whole number of whatever type; None for what is none, as a truth value."""
-    return int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None

@@ -31,8 +31,9 @@ from mixedbayes.language.formula import Response
 from mixedbayes.language.parse import parse
 from mixedbayes.models.families import Family
 from mixedbayes.models.priors import Prior
+from mixedbayes.results.rows.block_draws import NewLevels
 from mixedbayes.results.rows.predict import encode, predictions
-from mixedbayes.results.rows.predictor import Groups, NewLevels, predictor_of
+from mixedbayes.results.rows.predictor import Groups, predictor_of
 
 MAX_SEED = 2**31 - 1
 """Of the seeds drawn: what `RandomState.randint` can draw on every platform."""
@@ -173,9 +174,9 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
             DataError: `X` lacks columns or values, or holds what the model has not learned.
         """
         check_is_fitted(self)
-        spec, table = self.fit_.spec, self._table(X, reset=False)
-        predictor = predictor_of(spec, self.fit_.idata, self.groups, self.new_levels, self.seed_)
-        rows = encode(spec, predictor, table.to_native(), trials=False, missing=self.missing)
+        table = self._table(X, reset=False)
+        predictor = predictor_of(self.fit_, self.groups, self.new_levels, self.seed_)
+        rows = encode(predictor, table.to_native(), trials=False, missing=self.missing)
         return predictions(predictor, rows, "mean").means()
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:

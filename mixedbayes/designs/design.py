@@ -243,6 +243,20 @@ class Encoded:
         """M."""
         return len(self.X)
 
+    def part(self, at: slice) -> "Encoded":
+        """Some of the m rows; their index stays that of all."""
+        return replace(
+            self,
+            X=self.X[at],
+            offset=self.offset[at],
+            groups={
+                name: EncodedBlock(X[at], codes[at], unseen)
+                for name, (X, codes, unseen) in self.groups.items()
+            },
+            trials=None if self.trials is None else self.trials[at],
+            places=self.places[at],
+        )
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Design:

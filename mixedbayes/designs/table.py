@@ -15,7 +15,8 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from mixedbayes.errors import ArgumentError, DataError, counted, is_one_of, listed, nearest, shown
+from mixedbayes.arguments import is_one_of
+from mixedbayes.errors import ArgumentError, DataError, counted, listed, nearest, shown
 
 type Missing = Literal["drop", "error"]
 

@@ -4,10 +4,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from numbers import Real
 from typing import Any
 
-from mixedbayes.errors import ArgumentError, counted, is_one_of, listed, nearest, shown, whole_number
+from mixedbayes.arguments import flag, is_number, is_one_of, share, whole
+from mixedbayes.errors import ArgumentError, counted, listed, nearest, shown
 from mixedbayes.work import somebody_watches
 
 METHODS = ("auto", "collapsed", "nuts")
@@ -78,12 +78,9 @@ class Options:
             value = getattr(self, name)
             if value is None and name != "chains":
                 continue
-            whole = whole_number(value)
-            if whole is None or whole < lowest:
-                raise ArgumentError(f"{name} is a whole number of at least {lowest}, not {shown(value)}.")
-            if whole > highest:
-                raise ArgumentError(f"{name} is at most {highest:,}, not {shown(whole)}.")
-            object.__setattr__(self, name, whole)  # plain, whoever's number it was
+            object.__setattr__(
+                self, name, whole(name, value, lowest, highest)
+            )  # plain, whoever's number it was
         each = max(self.draws or 1, self.tune or 1)
         if self.chains * each > MOST:
             what = f"draws={each:,}" if each == self.draws else f"tune={each:,}"
@@ -91,15 +88,12 @@ class Options:
                 f"{counted(self.chains, 'chain')} of {what} would take {8 * self.chains * each / GIB:,.1f} GiB for each parameter; "
                 f"at most {8 * MOST / GIB:,.1f} GiB are taken, {MOST // self.chains:,} draws of each chain."
             )
-        accept = self.target_accept
-        if accept is not None and (not _is_number(accept) or not 0 < accept < 1):
-            raise ArgumentError(f"target_accept lies between 0 and 1, not {shown(accept)}.")
-        if not _is_number(self.memory) or not self.memory > 0:
+        if self.target_accept is not None:
+            object.__setattr__(self, "target_accept", share("target_accept", self.target_accept))
+        if not is_number(self.memory) or not self.memory > 0:
             raise ArgumentError(f"memory is a positive number of GiB, not {shown(self.memory)}.")
-        if not isinstance(self.progress, bool):
-            raise ArgumentError(f"progress is True or False, not {shown(self.progress)}.")
+        object.__setattr__(self, "progress", flag("progress", self.progress))
         object.__setattr__(self, "memory", float(min(self.memory, LARGEST)))
-        object.__setattr__(self, "target_accept", None if accept is None else float(accept))
         if self.method == "collapsed" and self.for_nuts:
             raise ArgumentError(
                 f"method='collapsed' has no use for {listed(self.for_nuts)}; method='nuts' has."
@@ -134,7 +128,3 @@ def check_installed(options: Options) -> None:
         raise ArgumentError(
             f"sampler={options.sampler!r} needs the package {package}: pip install 'mixedbayes[{package}]'."
         )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)

@@ -13,9 +13,10 @@ from typing import Any, SupportsIndex
 import numpy as np
 from scipy.special import betainc, expit, pdtr, pdtrc, stdtr
 
+from mixedbayes.arguments import is_one_of
 from mixedbayes.designs.margins import Margins, margins
 from mixedbayes.designs.response import ResponseValues
-from mixedbayes.errors import FamilyError, is_one_of, listed, nearest, shown
+from mixedbayes.errors import FamilyError, listed, nearest, shown
 from mixedbayes.models import elsewhere
 from mixedbayes.models.distributions import POSITIVE, REAL, UNIT, Interval
 from mixedbayes.models.links import LINKS, Link

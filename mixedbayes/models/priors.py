@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from numbers import Real
 
+from mixedbayes.arguments import is_number
 from mixedbayes.errors import FormulaError, PriorError, listed, nearest
 from mixedbayes.language.expressions import Call, Expression, Literal, Name, Operation, parse_expression
 from mixedbayes.models.distributions import DISTRIBUTIONS, Interval
@@ -160,7 +160,7 @@ def _checked(value: float | Prior, name: str, interval: Interval, usage: str) ->
         if not interval.meets(value.support):
             raise PriorError(f"{name} of {usage} takes {interval}, where {value} has no mass.")
         return value
-    if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
+    if not is_number(value) or not isfinite(value):
         raise PriorError(f"{name} of {usage} must be a finite number or a prior, not {value!r}.")
     if not interval.lower < value < interval.upper:
         raise PriorError(f"{name} of {usage} takes {interval}, not {value:g}.")

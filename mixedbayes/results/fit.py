@@ -1,37 +1,53 @@
-"""A fit: draws and the model they are of. Its verbs are in the files whose names begin with `fit_`."""
+"""A fit: draws and the model they are of. Its verbs are named here; each stands, with its code, in the file named."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import xarray as xr
 
 from mixedbayes.designs.table import Missing
-from mixedbayes.errors import ConvergenceWarning, warn
+from mixedbayes.errors import ConvergenceWarning, no_attribute, warn
 from mixedbayes.models.priors import Prior
 from mixedbayes.models.spec import ModelSpec
-from mixedbayes.results import update
-from mixedbayes.results.engine import Engine
+from mixedbayes.results import elsewhere, update
+from mixedbayes.results.checks import pp_check
+from mixedbayes.results.comparison import folds, loo
 from mixedbayes.results.files import netcdf
-from mixedbayes.results.fit_checks import FitChecks
-from mixedbayes.results.fit_comparisons import FitComparisons
-from mixedbayes.results.fit_effects import FitEffects
-from mixedbayes.results.fit_predictions import FitPredictions
-from mixedbayes.results.fit_tables import FitTables
+from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.posterior.record import describe_draws
-from mixedbayes.results.rows.log_likelihood import add_log_likelihood
+from mixedbayes.results.questions import effects, hypothesis, poststratify, slopes
+from mixedbayes.results.redraws import Redraws
+from mixedbayes.results.rows import predict, replicates
+from mixedbayes.results.rows.log_likelihood import with_log_likelihood
+from mixedbayes.results.tables import forest, shares
+from mixedbayes.results.tables import tidy as tables
 from mixedbayes.results.tables.report import Report, build_report, terminal_width
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fit(FitTables, FitPredictions, FitEffects, FitComparisons, FitChecks):
+class Fit(Fitted):
     """What `mb.fit` returns; print it."""
 
+    tidy, summary, plot = tables.tidy, tables.summary, forest.plot
+    fixef, ranef, coef, varcorr = tables.fixef, tables.ranef, tables.coef, tables.varcorr
+    bayes_r2, icc = shares.bayes_r2, shares.icc
+    predict, residuals, simulate = predict.predict, predict.residuals, predict.simulate
+    effects, slopes, contrasts = effects.effects, slopes.slopes, effects.contrasts
+    hypothesis, poststratify = hypothesis.hypothesis, poststratify.poststratify
+    loo, kfold, waic, dic = loo.loo, folds.kfold, loo.waic, loo.dic
+    posterior_predictive, pp_check = replicates.posterior_predictive, pp_check.pp_check
+    to_netcdf = netcdf.to_netcdf
+
+    if not TYPE_CHECKING:  # for a type checker any name would do
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise no_attribute(self, name, elsewhere.FIT)
+
     def __post_init__(self) -> None:
-        add_log_likelihood(self.spec, self.idata)
+        object.__setattr__(self, "idata", with_log_likelihood(self))  # in a tree of its own
 
     def update(
         self,
@@ -70,21 +86,6 @@ class Fit(FitTables, FitPredictions, FitEffects, FitComparisons, FitChecks):
         spec = update.changed_spec(self.spec, formula, data, priors=priors, missing=missing)
         return checked_fit(spec, *self.engine.draw_anew(spec, sampling))
 
-    def to_netcdf(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
-        """Save draws, data and model in one netCDF file, which `mb.load` reads back.
-
-        The file is written beside its place and then moved there: an interrupt or a full disk leaves what was.
-
-        Args:
-            path: The file. One that holds a fit is replaced.
-            overwrite: Whether to replace a file that holds something else, too.
-
-        Raises:
-            ArgumentError: That is no path.
-            FileError: The file cannot be written, or there is one that holds something else.
-        """
-        netcdf.save(self.spec, self.idata, path, overwrite=overwrite)
-
     @property
     def is_beyond_doubt(self) -> bool:
         """Whether draws are independent and many, so that nothing needs to be computed to trust them."""
@@ -93,7 +94,7 @@ class Fit(FitTables, FitPredictions, FitEffects, FitComparisons, FitChecks):
     @cached_property
     def report(self) -> Report:
         """What printing shows, as data: header, sections of rows, notes, complaints."""
-        return build_report(self.spec, self.idata)
+        return build_report(self)
 
     def __str__(self) -> str:
         return self.report.text(terminal_width())
@@ -104,7 +105,7 @@ class Fit(FitTables, FitPredictions, FitEffects, FitComparisons, FitChecks):
         return self.report.html()
 
 
-def checked_fit(spec: ModelSpec, idata: xr.DataTree, engine: Engine) -> Fit:
+def checked_fit(spec: ModelSpec, idata: xr.DataTree, engine: Redraws) -> Fit:
     """The fit, after warning of whatever is wrong with its draws."""
     fitted = Fit(spec, idata, engine)
     if not fitted.is_beyond_doubt:

@@ -1,12 +1,11 @@
-"""What every part of a fit stands on: the model as data, its draws, and how to draw again."""
+"""What every verb of a fit takes: the model as data, its draws, and how to draw again."""
 
 from dataclasses import dataclass
 
 import xarray as xr
 
 from mixedbayes.models.spec import ModelSpec
-from mixedbayes.results.engine import Engine
-from mixedbayes.results.rows.predictor import Groups, NewLevels, Predictor, predictor_of
+from mixedbayes.results.redraws import Redraws
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +24,9 @@ class Fitted:
 
     spec: ModelSpec
     idata: xr.DataTree
-    engine: Engine
+    engine: Redraws
 
     @property
     def posterior(self) -> xr.Dataset:
-        """The draws."""
+        """The draws of all parameters, dims chain and draw first; of group effects only where all were kept."""
         return self.idata["posterior"].to_dataset()
-
-    def _predictor(
-        self, groups: Groups = "all", new_levels: NewLevels = "sample", seed: int | None = None
-    ) -> Predictor:
-        return predictor_of(self.spec, self.idata, groups, new_levels, seed)

@@ -20,6 +20,7 @@ from mixedbayes.results.checks.calibration import is_binary, loo_means, loo_plac
 from mixedbayes.results.checks.pp_check import bernoulli_draws
 from mixedbayes.results.comparison.psis import leave_out_weights
 from mixedbayes.results.fit import Fit
+from mixedbayes.results.rows.predictor import predictor_of
 
 RNG = np.random.default_rng(3)
 N = 60
@@ -64,7 +65,6 @@ def fit_of(family):
         near["b"] = posterior["b"] * 0.1 - 0.2 + xr.DataArray(at, dims="coefficient")
         tree = fit.idata.copy()
         tree["posterior"] = xr.DataTree(posterior.assign(near))
-        del tree["log_likelihood"]
         FITS[family] = Fit(fit.spec, tree, NoEngine())
     return FITS[family]
 
@@ -152,7 +152,7 @@ def test_bad_options_of_the_tree_are_refused_with_a_sentence(options, message):
 
 
 def test_more_draws_than_memory_holds_are_refused(monkeypatch):
-    monkeypatch.setattr("mixedbayes.results.rows.predict.MAX_DRAWS", 8 * N * 30)
+    monkeypatch.setattr("mixedbayes.arguments.MOST_HELD", 8 * N * 30)
     with pytest.raises(ArgumentError, match=r"100 draws of 60 rows are .* n=30 is the most"):
         fit_of("gaussian").posterior_predictive()
     assert fit_of("gaussian").posterior_predictive(30)["posterior_predictive"].sizes["draw"] == 30
@@ -438,7 +438,7 @@ def test_a_response_is_binary_if_it_can_be_nothing_but_zero_or_one():
         for family in ("poisson", "binomial")
     ]
     for fit, expected in fits:
-        assert is_binary(fit.spec, fit._predictor()) is expected
+        assert is_binary(predictor_of(fit)) is expected
 
 
 def flat(fit):
@@ -447,14 +447,13 @@ def flat(fit):
     mean = posterior.mean(["chain", "draw"])
     tree = fit.idata.copy()
     tree["posterior"] = xr.DataTree(mean + (posterior - mean) * 1e-6)
-    del tree["log_likelihood"]
     return Fit(fit.spec, tree, NoEngine())
 
 
 def test_places_are_those_of_responses_in_their_predictive_distribution():
     fit = flat(fit_of("gaussian"))
     mean, sigma = fit.predict()["estimate"].to_numpy(), float(fit.posterior["sigma"].mean())
-    found = loo_places(fit.spec, fit.idata, fit._predictor())
+    found = loo_places(fit, predictor_of(fit))
     np.testing.assert_allclose(found, stats.norm.cdf((DATA["y"] - mean) / sigma), atol=1e-4)
 
 
@@ -464,7 +463,7 @@ def test_places_of_counts_lie_between_less_and_as_much(family):
     mean, y = fit.predict()["estimate"].to_numpy(), fit.spec.design.response.values  # noqa: PD011
     law = stats.poisson(mean) if family == "poisson" else stats.binom(DATA["n"], mean)
     low, high = law.cdf(y - 1), law.cdf(y)
-    found = np.array([loo_places(fit.spec, fit.idata, fit._predictor(seed=i)) for i in range(50)])
+    found = np.array([loo_places(fit, predictor_of(fit, seed=i)) for i in range(50)])
     assert ((low - 1e-4 <= found) & (found <= high + 1e-4)).all()
     assert_likely(stats.kstest(((found - low) / (high - low)).ravel(), "uniform").pvalue)
 
@@ -481,12 +480,11 @@ def test_leaving_a_row_out_moves_the_distribution_away_from_it():
     tree["posterior"] = xr.DataTree(
         posterior.assign(b=posterior["b"].copy(data=drawn), sigma=posterior["sigma"] * 0 + 1)
     )
-    del tree["log_likelihood"]
     fit = Fit(fit.spec, tree, NoEngine())
     others = (data["y"].sum() - data["y"]) / 11
     exact = stats.norm.cdf((data["y"] - others) / np.sqrt(1 + 1 / 11))
     # the weights of 20,000 independent draws have a variance here: no row's is much over one
-    places, means = (found(fit.spec, fit.idata, fit._predictor()) for found in (loo_places, loo_means))
+    places, means = (found(fit, predictor_of(fit)) for found in (loo_places, loo_means))
     assert_near(places, exact, np.sqrt(2 * exact * (1 - exact) / 20_000))
     assert_near(means, others, np.sqrt(2 / 11 / 20_000))
 
@@ -516,7 +514,7 @@ def test_calibration_shows_how_far_places_are_from_uniform(family, name):
     ((_, axes),) = axes_of(picture).items()
     assert axes.get_xlabel() == f"place of {name} in its predictive distribution (LOO-PIT)"
     assert axes.get_title().startswith("test of uniformity: p ")
-    places = np.sort(loo_places(fit.spec, fit.idata, fit._predictor(seed=1)))
+    places = np.sort(loo_places(fit, predictor_of(fit, seed=1)))
     (line,) = lines_of(picture, "ecdf_lines", "place")
     x, difference = line.get_data()
     inside = (x > 0) & (x < 1)

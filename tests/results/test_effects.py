@@ -463,7 +463,7 @@ def test_a_level_that_the_model_has_not_learned_is_refused():
 
 
 def test_grids_beyond_memory_are_refused(monkeypatch):
-    monkeypatch.setattr("mixedbayes.results.questions.effects.MAX_DRAWS", 1000)
+    monkeypatch.setattr("mixedbayes.arguments.MOST_HELD", 1000)
     with pytest.raises(ArgumentError, match=r"Draws of 25 cells are .* too many to hold"):
         fit_of("y ~ x").effects("x")
     many = {name: np.arange(1e6) for name in ("x", "z")}
@@ -473,7 +473,7 @@ def test_grids_beyond_memory_are_refused(monkeypatch):
 
 def test_contrasts_beyond_memory_are_refused_before_they_are_listed(monkeypatch):
     fit = fit_of("y ~ x")
-    monkeypatch.setattr("mixedbayes.results.questions.effects.MAX_DRAWS", 8 * 100 * 10_000)
+    monkeypatch.setattr("mixedbayes.arguments.MOST_HELD", 8 * 100 * 10_000)
     with pytest.raises(ArgumentError, match=r"Draws of 49,995,000 cells are .* too many to hold"):
         fit.contrasts("x", at={"x": np.arange(10_000)})
 

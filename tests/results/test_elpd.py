@@ -56,7 +56,6 @@ def small(family="gaussian", formula=None, **options):
         scaled["sigma"] = scaled["sigma"] + 2.0
     tree = fit.idata.copy()
     tree["posterior"] = xr.DataTree(fit.posterior.assign(scaled))
-    del tree["log_likelihood"]
     return Fit(fit.spec, tree, NoEngine())
 
 
@@ -224,7 +223,7 @@ def test_the_joint_density_of_a_group_of_counts_is_the_average_over_its_populati
     out = np.flatnonzero(DATA["school"] == "s2")[:3]
     keep = np.setdiff1d(np.arange(N), np.flatnonzero(DATA["school"] == "s2"))
     spec = fit.spec.only(np.concatenate([keep, out]))
-    found, k = log_predictive(spec, fit.idata, fit.idata, np.arange(len(keep), len(keep) + 3), seed=1)
+    found, k = log_predictive(replace(fit, spec=spec), fit.idata, np.arange(len(keep), len(keep) + 3), seed=1)
     rng = np.random.default_rng(2)
     posterior = {
         name: values.to_numpy().reshape(200, *values.shape[2:]) for name, values in fit.posterior.items()
@@ -568,7 +567,7 @@ def test_the_efficiency_of_draws_is_arvizs():
     fit = small(draws=200)
     ess = az.ess(fit.posterior, method="mean")
     expected = np.hstack([values.to_numpy().ravel() for values in ess.data_vars.values()]).mean() / 800
-    assert psis.relative_efficiency(fit.spec, fit.idata) == pytest.approx(float(expected))
+    assert psis.relative_efficiency(fit) == pytest.approx(float(expected))
 
 
 @pytest.mark.slow

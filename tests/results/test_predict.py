@@ -16,7 +16,7 @@ from synthetic import NoEngine, synthetic_fit
 import mixedbayes as mb
 from mixedbayes.errors import ArgumentError, DataError, DesignWarning
 from mixedbayes.results.fit import Fit
-from mixedbayes.results.rows.predict import summarise_rows
+from mixedbayes.results.rows.row_draws import summarise_rows
 
 RNG = np.random.default_rng(8)
 N = 48
@@ -193,7 +193,7 @@ def test_pieces_of_rows_change_nothing(monkeypatch):
     new = DATA.assign(school=np.resize(["new", "s1", "other"], N))
     whole = fit.predict(new, seed=5)
     monkeypatch.setattr("mixedbayes.results.rows.predictor.AT_ONCE", 700)
-    monkeypatch.setattr("mixedbayes.results.rows.predictor.REMEMBERED", 0)
+    monkeypatch.setattr("mixedbayes.results.rows.block_draws.REMEMBERED", 0)
     pd.testing.assert_frame_equal(fit.predict(new, seed=5), whole)
 
 
@@ -327,7 +327,7 @@ def test_bad_options_are_refused_with_a_sentence(options, message):
 
 def test_more_draws_than_memory_holds_are_refused(monkeypatch):
     fit = synthetic_fit("y ~ x + (1 | school)", DATA)
-    monkeypatch.setattr("mixedbayes.results.rows.predict.MAX_DRAWS", 1000)
+    monkeypatch.setattr("mixedbayes.arguments.MOST_HELD", 1000)
     with pytest.raises(ArgumentError, match="100 draws of 48 rows are"):
         fit.predict(draws=True)
 

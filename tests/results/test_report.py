@@ -11,7 +11,8 @@ from synthetic import synthetic_fit
 
 import mixedbayes as mb
 from mixedbayes.results.fit import Fit
-from mixedbayes.results.posterior.record import Draws, complaints, describe_draws
+from mixedbayes.results.posterior.record import Draws, describe_draws
+from mixedbayes.results.tables.complaints import complaints
 from mixedbayes.results.tables.report import Report, Section, build_report, terminal_width
 
 RNG = np.random.default_rng(5)
@@ -151,7 +152,7 @@ def test_the_usual_table_has_80_columns():
 
 def test_intervals_of_another_mass_are_said_and_computed():
     fit = fit_with()
-    report = build_report(fit.spec, fit.idata, 0.5)
+    report = build_report(fit, 0.5)
     assert report.headings[2:4] == ("l-50% CI", "u-50% CI")
     expected = fit.tidy("fixed", conf_level=0.5)
     assert report.sections[1].title == "Population-level effects"

@@ -9,29 +9,28 @@ Source: Vehtari, Gelman & Gabry (2017), Practical Bayesian model evaluation, sec
 from collections.abc import Callable
 
 import numpy as np
-import xarray as xr
 
 from mixedbayes.errors import ConvergenceWarning, counted, warn
-from mixedbayes.models.spec import ModelSpec
 from mixedbayes.models.values import Values
 from mixedbayes.results.comparison.psis import good_k, leave_out_weights, relative_efficiency
-from mixedbayes.results.rows.predict import RowDraws
+from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.rows.predictor import Predictor
+from mixedbayes.results.rows.row_draws import RowDraws
 
 type OfWeighted = Callable[[np.ndarray, Values, np.ndarray, np.random.Generator], np.ndarray]
 
 
-def is_binary(spec: ModelSpec, predictor: Predictor) -> bool:
+def is_binary(predictor: Predictor) -> bool:
     """Whether a response can be 0 or 1 and nothing else."""
-    rows, y = spec.design.encoded, spec.design.response.values
-    likelihood = predictor.likelihood
+    design, likelihood = predictor.spec.design, predictor.likelihood
+    rows, y = design.encoded, design.response.values
     if not (likelihood.is_discrete and np.isin(y, (0.0, 1.0)).all()):
         return False
     one = predictor.some(np.zeros(1, dtype=int))
     return bool((likelihood.cdf(np.ones((len(y), 1)), one.arguments(one.eta(rows), rows.trials)) >= 1).all())
 
 
-def loo_places(spec: ModelSpec, idata: xr.DataTree, predictor: Predictor) -> np.ndarray:
+def loo_places(fit: Fitted, predictor: Predictor) -> np.ndarray:
     """The probability of as much or less than each response, given the other rows, shape (n,); uniform if the model is right.
 
     Of a discrete response the place is drawn between the probabilities of less and of as much.
@@ -45,27 +44,25 @@ def loo_places(spec: ModelSpec, idata: xr.DataTree, predictor: Predictor) -> np.
         lower = _averaged(likelihood.cdf(y - 1, arguments), weights)
         return lower + rng.random(len(lower)) * (upper - lower)
 
-    return np.clip(_weighted(spec, idata, predictor, place), 0.0, 1.0)  # weights add up to 1 but for rounding
+    return np.clip(_weighted(fit, predictor, place), 0.0, 1.0)  # weights add up to 1 but for rounding
 
 
-def loo_means(spec: ModelSpec, idata: xr.DataTree, predictor: Predictor) -> np.ndarray:
+def loo_means(fit: Fitted, predictor: Predictor) -> np.ndarray:
     """The mean of each response given the other rows, shape (n,)."""
     mean = predictor.likelihood.mean
-    return _weighted(
-        spec, idata, predictor, lambda _, arguments, weights, __: _averaged(mean(arguments), weights)
-    )
+    return _weighted(fit, predictor, lambda _, arguments, weights, __: _averaged(mean(arguments), weights))
 
 
-def _weighted(spec: ModelSpec, idata: xr.DataTree, predictor: Predictor, of: OfWeighted) -> np.ndarray:
+def _weighted(fit: Fitted, predictor: Predictor, of: OfWeighted) -> np.ndarray:
     """A number for each row, from the importance weights that leave it out."""
-    rows, y = spec.design.encoded, spec.design.response.values
-    efficiency = relative_efficiency(spec, idata)
+    rows, y = fit.spec.design.encoded, fit.spec.design.response.values
+    efficiency = relative_efficiency(fit)
     bad = 0
 
     def numbers(at: slice, rng: np.random.Generator) -> np.ndarray:
         nonlocal bad
-        trials = None if rows.trials is None else rows.trials[at]
-        arguments = predictor.arguments(predictor.eta(rows, at), trials)
+        part = rows.part(at)
+        arguments = predictor.arguments(predictor.eta(part), part.trials)
         observed = y[at, None]
         logs, k = leave_out_weights(predictor.likelihood.log_density(observed, arguments), efficiency)
         weights = np.exp(logs)

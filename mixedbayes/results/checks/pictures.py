@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from warnings import catch_warnings, filterwarnings
 
@@ -15,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from mixedbayes.errors import counted
+from mixedbayes.results.checks.panels import Compared, Panel
 
 REPLICATED, DATA, UNEXPECTED = "C0", "black", "C3"
 ALPHA = 0.3
@@ -29,41 +28,6 @@ FINE = 1000
 
 FINEST = 40
 """Bars of a histogram at most."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Panel:
-    """What one panel shows.
-
-    Attributes:
-        name: Of the panel in the collection.
-        title: Over the panel.
-        observed: Responses, shape (m,), or their statistic, shape (1,).
-        replicated: Of each replicated data set, shape (S, m) or (S,).
-    """
-
-    name: str
-    title: str
-    observed: np.ndarray
-    replicated: np.ndarray
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Compared:
-    """What a picture shows.
-
-    Attributes:
-        panels: One after the other.
-        label: What the numbers of all panels are.
-    """
-
-    panels: tuple[Panel, ...]
-    label: str
-
-    @property
-    def draws(self) -> str:
-        """How many replicated data sets there are, in words."""
-        return f"replicated ({counted(len(self.panels[0].replicated), 'draw')})"
 
 
 def density(compared: Compared, discrete: bool) -> azp.PlotCollection:

@@ -1,10 +1,13 @@
 """Checks of a fit against its data: what each picture compares, panel by panel.
 
-kind -> observed and replicated responses, or leave-one-out places -> a picture of `check_plots`
+kind -> observed and replicated responses, or leave-one-out places -> a picture of `pictures`
+
+Imports of arviz-plots wait until a picture is drawn: they take seconds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from numbers import Real
 from textwrap import wrap
@@ -12,23 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
-from mixedbayes.errors import (
-    ArgumentError,
-    PictureWarning,
-    counted,
-    listed,
-    nearest,
-    shown,
-    warn,
-    whole_number,
-)
+from mixedbayes.arguments import name_of, one_of, seed_of, whole
+from mixedbayes.errors import ArgumentError, PictureWarning, counted, listed, nearest, warn
 from mixedbayes.models.spec import ModelSpec
-from mixedbayes.results.checks import pictures
 from mixedbayes.results.checks.calibration import is_binary, loo_means, loo_places
-from mixedbayes.results.checks.pictures import Compared, Panel
-from mixedbayes.results.rows.predictor import Predictor
+from mixedbayes.results.checks.panels import Compared, Panel
+from mixedbayes.results.fitted import Fitted
+from mixedbayes.results.rows.predictor import Predictor, predictor_of
 from mixedbayes.results.rows.replicates import check_draws, most_draws, observed, replicated, thinned
 from mixedbayes.results.rows.row_groups import group_rows
 
@@ -62,29 +56,37 @@ LONGEST = 28
 """Characters in a line of a panel's title."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Asked:
     """A check that was asked for.
 
     Attributes:
-        spec: The model.
-        idata: Its draws.
-        predictor: The same, as rows use them.
+        fit: What is checked.
         kind: Of picture.
         by: The factor whose levels have panels of their own.
         stat: Which statistics.
         n: How many replicated data sets; None for as many as the kind needs.
         max_levels: How many levels of `by` are shown; None for as many as can be read.
+        seed: Of replicated data.
     """
 
-    spec: ModelSpec
-    idata: xr.DataTree
-    predictor: Predictor
+    fit: Fitted
     kind: str
     by: str | None
     stat: Statistics
     n: int | None
     max_levels: int | None
+    seed: int | None
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The draws, as rows use them."""
+        return predictor_of(self.fit, seed=self.seed)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model."""
+        return self.fit.spec
 
     @property
     def draws(self) -> int:
@@ -110,21 +112,55 @@ class Kind:
     statistics: bool = False
 
 
-def pp_check(asked: Asked) -> "PlotCollection":
-    """The picture that was asked for.
+def pp_check(
+    fit: Fitted,
+    kind: str = "density",
+    by: str | None = None,
+    stat: Any = "mean",
+    n: int | None = None,
+    max_levels: int | None = None,
+    seed: int | None = None,
+) -> "PlotCollection":
+    """A picture of the data beside what the model says data are like, by arviz-plots.
+
+    Args:
+        kind: `"density"`, the distribution of the response (cumulative, where it is discrete); `"stat"`, a
+            statistic of it; `"grouped"`, the same by the levels of `by`; `"rootogram"`, how often each count
+            occurs; `"calibration"`, whether predictions are as sure as they should be. The last predicts each
+            row from the others, by importance sampling as in `loo`: of a binary response it shows the share
+            observed against the probability predicted, of others how far the places of responses in their
+            predictive distributions (LOO-PIT) are from uniform, which needs no replicated data.
+        by: A group of the model, or a factor among its columns: a panel for each level (`density`, `stat`, `grouped`).
+        stat: `"mean"`, `"sd"`, `"min"`, `"max"`, `"median"`, a function from the responses of a data set to a
+            number, or a list of these (`stat`, `grouped`).
+        n: How many replicated data sets at most; None for what suits the kind.
+        max_levels: How many levels of `by` are shown, those with most rows; None for 16, and a warning if there are more.
+        seed: The same seed gives the same picture.
+
+    Returns:
+        arviz-plots' PlotCollection, on matplotlib: `.savefig("check.png")`, `.show()`; `.viz["figure"].item()` is
+        the figure, and each panel's axes are in `.viz["plot"]` by the name of the response, or of the level
+        (`county=2`). Source: Gabry et al. (2019), Visualization in Bayesian workflow; Kleiber & Zeileis (2016),
+        Visualizing count data regressions using rootograms; Dimitriadis et al. (2021), Stable reliability
+        diagrams for probabilistic classifiers; Tesso et al. (2026), LOO-PIT predictive model checking.
 
     Raises:
-        ArgumentError: An unknown kind, statistic or factor; or a kind that does not suit the response.
+        ArgumentError: An unknown kind, factor or statistic; or a kind that does not suit the response.
     """
+    asked = Asked(fit, kind, by, stat, n, max_levels, seed_of(seed))
     _check(asked)
     return KINDS[asked.kind].picture(asked)
 
 
 def _density(asked: Asked) -> "PlotCollection":
+    from mixedbayes.results.checks import pictures  # noqa: PLC0415  # arviz-plots takes seconds to import
+
     return pictures.density(_compared(asked, _level_panels(asked)), is_discrete(asked))
 
 
 def _stat(asked: Asked) -> "PlotCollection":
+    from mixedbayes.results.checks import pictures  # noqa: PLC0415  # as above
+
     statistics = _statistics(asked.stat)
     panels = [
         _statistic_panel(panel, name, statistic, several=len(statistics) > 1)
@@ -146,6 +182,8 @@ def _stat(asked: Asked) -> "PlotCollection":
 
 
 def _rootogram(asked: Asked) -> "PlotCollection":
+    from mixedbayes.results.checks import pictures  # noqa: PLC0415  # as above
+
     if not is_discrete(asked):
         raise ArgumentError(
             f"A rootogram is of counts, and {asked.spec.design.response.name} is continuous: 'density', 'stat', 'grouped' and "
@@ -155,14 +193,16 @@ def _rootogram(asked: Asked) -> "PlotCollection":
 
 
 def _calibration(asked: Asked) -> "PlotCollection":
-    spec, idata, predictor = asked.spec, asked.idata, asked.predictor
-    if not is_binary(spec, predictor):
+    from mixedbayes.results.checks import pictures  # noqa: PLC0415  # as above
+
+    fit, spec, predictor = asked.fit, asked.spec, asked.predictor
+    if not is_binary(predictor):
         if asked.n is not None:
             raise ArgumentError(
                 f"kind='calibration' of {spec.design.response.name} needs no replicated data, of which n= says how many: leave it out."
             )
-        return pictures.places(loo_places(spec, idata, predictor), spec.design.response.name)
-    means = np.clip(loo_means(spec, idata, predictor), 0.0, 1.0)
+        return pictures.places(loo_places(fit, predictor), spec.design.response.name)
+    means = np.clip(loo_means(fit, predictor), 0.0, 1.0)
     rng = np.random.default_rng(predictor.seed.spawn(1)[0])
     panel = Panel(spec.response, "", observed(spec).to_numpy(), bernoulli_draws(means, asked.draws, rng))
     one = spec.design.response.modelled or f"{spec.design.response.name} = 1"
@@ -204,14 +244,11 @@ def bernoulli_draws(p: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarr
 
 def _check(asked: Asked) -> None:
     """Refuse what is unknown or does not go together."""
-    if not isinstance(asked.kind, str) or asked.kind not in KINDS:
-        raise ArgumentError(
-            f"kind is one of {listed(map(repr, KINDS))}, not {shown(asked.kind)}.{nearest(shown(asked.kind), KINDS)}"
-        )
+    one_of("kind", asked.kind, KINDS)
     check_draws(asked.n)
     limit = asked.max_levels
-    if limit is not None and (whole_number(limit) or 0) < 1:
-        raise ArgumentError(f"max_levels is a whole number of at least 1, not {shown(limit)}.")
+    if limit is not None:
+        whole("max_levels", limit, least=1)
     spec = asked.spec
     if asked.kind == "grouped" and asked.by is None:
         known = dict.fromkeys([*(block.block.group for block in spec.blocks), *spec.design.data.columns])
@@ -225,8 +262,8 @@ def _check(asked: Asked) -> None:
         raise ArgumentError("max_levels= is of the levels of by=, which names no factor.")
     if not kind.statistics and not (isinstance(asked.stat, str) and asked.stat == "mean"):
         raise ArgumentError(f"stat= goes with {_kinds('statistics')}, not with {asked.kind!r}.")
-    if asked.by is not None and not isinstance(asked.by, str):
-        raise ArgumentError(f"by is the name of a factor, not {asked.by!r}.")
+    if asked.by is not None:
+        name_of("by", asked.by, "a factor")
 
 
 def _kinds(property_: str) -> str:

@@ -1,22 +1,31 @@
 """Fits side by side: differences of their expected log predictive densities, and stacking weights."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from arviz_stats.loo.compare import compare as arviz_compare
 
-from mixedbayes.errors import ArgumentError, DataError, counted, is_one_of, listed, nearest, shown
+from mixedbayes.arguments import one_of
+from mixedbayes.errors import ArgumentError, DataError, counted, listed
 from mixedbayes.results.comparison.elpd import Elpd
-from mixedbayes.results.fit import Fit
+from mixedbayes.results.comparison.folds import kfold
+from mixedbayes.results.comparison.loo import dic, loo, waic
+from mixedbayes.results.fitted import Fitted
 
 type Criterion = Literal["loo", "waic", "dic", "kfold"]
-CRITERIA = ("loo", "waic", "dic", "kfold")
+CRITERIA: Mapping[str, Callable[[Fitted], Elpd]] = {
+    "loo": loo,
+    "waic": waic,
+    "dic": dic,
+    "kfold": partial(kfold, seed=0),  # the same folds for all
+}
 
 
-def compare(fits: Mapping[str, Fit | Elpd], by: Criterion = "loo") -> pd.DataFrame:
+def compare(fits: Mapping[str, Fitted | Elpd], by: Criterion = "loo") -> pd.DataFrame:
     """Compare fits of the same rows by how well they predict.
 
     Args:
@@ -35,11 +44,8 @@ def compare(fits: Mapping[str, Fit | Elpd], by: Criterion = "loo") -> pd.DataFra
     """
     if not isinstance(fits, Mapping) or len(fits) < 2:
         raise ArgumentError("compare takes two fits or more by name: compare({'pooled': a, 'slopes': b}).")
-    if not is_one_of(by, CRITERIA):
-        raise ArgumentError(
-            f"by is one of {listed(map(repr, CRITERIA))}, not {shown(by)}.{nearest(shown(by), CRITERIA)}"
-        )
-    wrong = [name for name, fit in fits.items() if not isinstance(fit, Fit | Elpd)]
+    one_of("by", by, CRITERIA)
+    wrong = [name for name, fit in fits.items() if not isinstance(fit, Fitted | Elpd)]
     if wrong:
         raise ArgumentError(f"{listed(map(repr, wrong))} is no fit, nor what loo() returns.")
     names = [str(name) for name in fits]
@@ -47,21 +53,17 @@ def compare(fits: Mapping[str, Fit | Elpd], by: Criterion = "loo") -> pd.DataFra
         raise ArgumentError(f"Two fits have one name: {listed(names)}.")
     given = {name: fit.criterion for name, fit in fits.items() if isinstance(fit, Elpd)}
     other = next((name for name, criterion in given.items() if criterion != by), None)
-    if by != CRITERIA[0] and other is not None:
+    if by != "loo" and other is not None:
         raise ArgumentError(
             f"by={by!r} is for fits, and {other!r} has its criterion, {given[other]}: pass the fit, or leave by out."
         )
-    found = {str(name): fit if isinstance(fit, Elpd) else _criterion(fit, by) for name, fit in fits.items()}
+    found = {str(name): fit if isinstance(fit, Elpd) else CRITERIA[by](fit) for name, fit in fits.items()}
     _check_same(found)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # each fit has said what is wrong with its own weights
         table = arviz_compare(dict(found), round_to="none")
     order = ("rank", "elpd", "se", "p", "elpd_diff", "dse", "p_worse", "weight", "diag_diff", "diag_elpd")
     return table[list(order)].rename_axis("fit")
-
-
-def _criterion(fit: Fit, by: Criterion) -> Elpd:
-    return fit.kfold(seed=0) if by == "kfold" else getattr(fit, by)()
 
 
 def _check_same(found: Mapping[str, Elpd]) -> None:

@@ -7,15 +7,18 @@ integral is by importance sampling: u is proposed from a t distribution about wh
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 from scipy.special import gammaln, logsumexp
 
+from mixedbayes.designs.design import Encoded
 from mixedbayes.models.spec import ModelSpec
 from mixedbayes.results.comparison.psis import leave_out_weights
-from mixedbayes.results.rows.predictor import BlockDraws, predictor_of
+from mixedbayes.results.fitted import Fitted
+from mixedbayes.results.rows.block_draws import BlockDraws
+from mixedbayes.results.rows.predictor import predictor_of
 
 NU = 7.0
 """Degrees of freedom of the proposal."""
@@ -42,45 +45,49 @@ class Fresh:
 
 
 def log_predictive(
-    spec: ModelSpec, idata: xr.DataTree, without: xr.DataTree, out: np.ndarray, seed: int | None
+    fit: Fitted, without: xr.DataTree, out: np.ndarray, seed: int | None
 ) -> tuple[float, float]:
     """Log p(y_out | y_in), and the Pareto k of its weights.
 
     Args:
-        spec: The model of all rows.
-        idata: Its draws.
+        fit: Of all rows.
         without: Draws given the other rows.
         out: Places of the rows left out.
         seed: Of u.
     """
     rng = np.random.default_rng(seed)
-    left, rows = spec.only(out), spec.design.only(out).encoded
-    predictor, full = predictor_of(left, without), predictor_of(spec, idata)
-    fresh, d = _fresh(spec, out)
-    for part in fresh:
-        predictor.blocks[part.block].r[part.levels] = 0.0
-    places = np.tile(np.arange(predictor.S), REPEATS if d else 1)
-    many = predictor.some(places)
-    eta, log_weights = many.eta(rows), np.zeros(many.S)
+    left = Fitted(fit.spec.only(out), without, fit.engine)
+    design = left.spec.design
+    fresh, d = _fresh(fit.spec, out)
+    predictor = predictor_of(left, new_levels="population")
+    many = predictor.some(np.tile(np.arange(predictor.S), REPEATS if d else 1))
+    eta = many.eta(_as_unseen(design.encoded, fresh))
+    log_weights = np.zeros(many.S)
     if d:
-        centre, scale = _proposal(full.blocks, fresh, d)
-        u, log_density = _t_draws(centre, scale, many.S, rng)
+        u, log_density = _t_draws(*_proposal(predictor_of(fit).blocks, fresh, d), many.S, rng)
         log_weights -= log_density
         for part in fresh:
-            block, (X, codes, _) = many.blocks[part.block], rows.groups[part.block]
+            block, (X, codes, _) = many.blocks[part.block], design.encoded.groups[part.block]
             q = X.shape[1]
             for level, start in zip(part.levels, part.at, strict=True):
                 effects = u[start : start + q]
                 at = codes == level
                 eta[at] += X[at] @ effects
                 log_weights += _log_normal(effects, block.factor)
-    values = many.likelihood.log_density(
-        left.design.response.values[:, None], many.arguments(eta, rows.trials)
-    )
-    log_weights += np.broadcast_to(values, eta.shape).sum(axis=0)
+    log_weights += many.log_density(design.encoded, design.response.values, eta).sum(axis=0)
     log_weights = np.where(np.isnan(log_weights), -np.inf, log_weights)
     _, k = leave_out_weights(-log_weights[None], 1.0)
     return float(logsumexp(log_weights) - np.log(many.S)), float(k[0])
+
+
+def _as_unseen(rows: Encoded, fresh: list[Fresh]) -> Encoded:
+    """The rows with fresh levels as levels that the fit has not seen, whose effects are zero for the population."""
+    groups = {
+        part.block: block._replace(codes=np.where(np.isin(block.codes, part.levels), -1, block.codes))
+        for part in fresh
+        for block in (rows.groups[part.block],)
+    }
+    return replace(rows, groups=groups)
 
 
 def _fresh(spec: ModelSpec, out: np.ndarray) -> tuple[list[Fresh], int]:

@@ -3,12 +3,11 @@
 from math import log10
 
 import numpy as np
-import xarray as xr
 from arviz_stats.base import array_stats
 from scipy.special import logsumexp
 
-from mixedbayes.models.spec import ModelSpec
-from mixedbayes.results.posterior.quantities import posterior_of
+from mixedbayes.results.fitted import Fitted
+from mixedbayes.results.posterior.layout import by_draw
 
 LOWEST = -1e300
 """In place of minus infinity, of which there is no difference."""
@@ -55,18 +54,18 @@ def _smoothed(log_density: np.ndarray, efficiency: float) -> tuple[np.ndarray, n
     return np.where(failed[:, None], -log_density, logs), np.where(failed, np.inf, k)
 
 
-def relative_efficiency(spec: ModelSpec, idata: xr.DataTree) -> float:
+def relative_efficiency(fit: Fitted) -> float:
     """Effective draws of a mean over draws, averaged over parameters, as ArviZ has it."""
-    posterior = posterior_of(idata)
+    posterior = fit.posterior
     if posterior.sizes["chain"] == 1:
         return 1.0
     size = sum(variable[0, 0].size for variable in posterior.values())
-    effects = {block.r for block in spec.blocks}
+    effects = {block.r for block in fit.spec.blocks}
     names = [name for name in posterior if size <= MANY or name not in effects]
     found = [
         np.atleast_1d(
             array_stats.ess(
-                posterior[name].transpose("chain", "draw", ...).to_numpy(),
+                by_draw(posterior[name]),
                 chain_axis=0,
                 draw_axis=1,
                 method="mean",

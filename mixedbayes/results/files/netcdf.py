@@ -34,7 +34,8 @@ from mixedbayes.results.files.columns import (
     writable,
 )
 from mixedbayes.results.files.container import MODEL, check_place, write
-from mixedbayes.results.posterior.quantities import EFFECTS, MOMENTS
+from mixedbayes.results.fitted import Fitted
+from mixedbayes.results.posterior.layout import EFFECTS, MOMENTS
 from mixedbayes.results.posterior.record import describe_draws
 from mixedbayes.results.rows.log_likelihood import LOG_LIKELIHOOD
 
@@ -53,19 +54,21 @@ FIRST_YEAR, LAST_YEAR = 1678, 2261
 """Of dates in nanoseconds, as which most tools read them."""
 
 
-def save(spec: ModelSpec, idata: xr.DataTree, path: str | PathLike[str], *, overwrite: bool = False) -> None:
-    """Write a fit.
+def to_netcdf(fit: Fitted, path: str | PathLike[str], *, overwrite: bool = False) -> None:
+    """Save draws, data and model in one netCDF file, which `mb.load` reads back.
+
+    The file is written beside its place and then moved there: an interrupt or a full disk leaves what was.
 
     Args:
-        spec: The model.
-        idata: Its draws.
-        path: The file; a fit that is there is replaced.
-        overwrite: Whether a file that holds something else is too.
+        path: The file. One that holds a fit is replaced.
+        overwrite: Whether to replace a file that holds something else, too.
 
     Raises:
         ArgumentError: That is no path.
-        FileError: The file cannot be written or is of another kind, or the family would not be known when it is read.
+        FileError: The file cannot be written, or there is one that holds something else; or the
+            family would not be known when it is read.
     """
+    spec = fit.spec
     check_place(path, overwrite=overwrite)
     if FAMILIES.get(spec.family.name) is not spec.family:
         raise FileError(
@@ -74,7 +77,7 @@ def save(spec: ModelSpec, idata: xr.DataTree, path: str | PathLike[str], *, over
     tree = xr.DataTree.from_dict(
         {
             name: _storable(node.to_dataset())
-            for name, node in idata.children.items()
+            for name, node in fit.idata.children.items()
             if name != LOG_LIKELIHOOD  # it can be computed
         }
     )
@@ -87,7 +90,7 @@ def save(spec: ModelSpec, idata: xr.DataTree, path: str | PathLike[str], *, over
 
 
 def read(path: str | PathLike[str], env: Mapping[str, Any] | None = None) -> tuple[ModelSpec, xr.DataTree]:
-    """Read what `save` wrote.
+    """Read what `to_netcdf` wrote.
 
     Args:
         path: The file.

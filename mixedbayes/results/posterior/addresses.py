@@ -13,7 +13,7 @@ from mixedbayes.models.addresses import Address, spelled, squeezed
 from mixedbayes.models.covariances import at_means, covariance_of, sds_and_correlations
 from mixedbayes.models.spec import BlockSpec, ModelSpec, PredictorSpec
 from mixedbayes.models.variables import Role, Variable
-from mixedbayes.results.posterior.quantities import effects_draws, posterior_of
+from mixedbayes.results.posterior.layout import effects_draws, posterior_of
 
 type Draws = Callable[[], np.ndarray]
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
-from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter
+from mixedbayes.models.spec import ModelSpec
+from mixedbayes.results.fitted import Fitted
+from mixedbayes.results.posterior.layout import MOMENTS, by_draw, effects_draws
 
 RESIDUAL = "Residual"
 """What tables call the residual, as they call a group; see `apart`."""
@@ -30,6 +31,8 @@ class Quantities:
         draws: Shape (chain, draw, len(terms)).
         moments: Means and standard deviations over more draws than were kept, shape (2, len(terms)); None
             if all were.
+        section: The title of their table in a printed fit; empty for what is not printed.
+        bounds: Between which they lie, where they do by nature: correlations.
     """
 
     effect: str
@@ -39,57 +42,44 @@ class Quantities:
     labels: Sequence[str]
     draws: np.ndarray
     moments: np.ndarray | None = None
+    section: str = ""
+    bounds: tuple[float, float] | None = None
 
 
-EFFECTS, MOMENTS = "group_effects", "group_effects_moments"
-"""Groups of the tree that hold what was kept of the effects, where that is not all."""
-
-
-def posterior_of(idata: xr.DataTree) -> xr.Dataset:
-    """The draws."""
-    return idata["posterior"].to_dataset()
-
-
-def effects_draws(idata: xr.DataTree, block: BlockSpec) -> xr.DataArray:
-    """The draws of a block's effects that were kept; none of them, if none were."""
-    for group in ("posterior", EFFECTS):
-        if group in idata.children and block.r in idata[group].data_vars:
-            return idata[group].to_dataset()[block.r]
-    mean = idata[MOMENTS].to_dataset()[block.r]
-    chains = idata["posterior"].to_dataset()["chain"]
-    return mean.expand_dims({"chain": chains, "draw": np.arange(0)})
-
-
-def fixed(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
+def fixed(fit: Fitted) -> Iterator[Quantities]:
     """The coefficients."""
-    columns = spec.design.fixed.columns
+    columns = fit.spec.design.fixed.columns
     if columns:
-        yield Quantities(
-            "fixed", None, [None] * len(columns), columns, columns, _array(posterior_of(idata)["b"])
-        )
+        draws = by_draw(fit.posterior["b"])
+        nothing = [None] * len(columns)
+        yield Quantities("fixed", None, nothing, columns, columns, draws, section="Population-level effects")
 
 
-def ran_pars(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
+def ran_pars(fit: Fitted) -> Iterator[Quantities]:
     """Standard deviations and correlations of each block, then the residual's, then hyperparameters."""
-    for block in spec.blocks:
-        yield block_pars(block, idata)
-    yield from residual_pars(spec, idata)
-    yield from hyper_pars(spec, idata)
+    yield from block_pars(fit)
+    yield from single_pars(fit)
 
 
-def residual_pars(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
-    """The family's parameters beside the mean."""
-    for parameter in spec.auxiliary:
-        if parameter.address == spec.family.residual:
-            yield _single(apart(RESIDUAL, spec), "sd__Observation", parameter, idata)
-        else:
-            yield _single(None, parameter.address, parameter, idata)
+def printed(fit: Fitted) -> Iterator[Quantities]:
+    """The parameters of a printed fit, in its order; each has its section."""
+    yield from block_pars(fit)
+    yield from fixed(fit)
+    yield from single_pars(fit)
 
 
-def hyper_pars(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
-    """Parameters of priors."""
-    for parameter in spec.hyper:
-        yield _single(apart(PRIOR, spec), parameter.address, parameter, idata)
+def single_pars(fit: Fitted) -> Iterator[Quantities]:
+    """The family's parameters beside the mean, then parameters of priors: each in a variable of its own."""
+    spec = fit.spec
+    for parameter in spec.scalars:
+        address, group, section = parameter.address, None, "Family parameters"
+        if address == spec.family.residual:
+            group, section = apart(RESIDUAL, spec), "Residual"
+        elif parameter.of_prior is not None:
+            group, section = apart(PRIOR, spec), "Hyperparameters"
+        term = "sd__Observation" if section == "Residual" else address
+        draws = by_draw(fit.posterior[address])[..., None]
+        yield Quantities("ran_pars", group, [None], [term], [address], draws, section=section)
 
 
 def apart(name: str, spec: ModelSpec) -> str:
@@ -100,29 +90,39 @@ def apart(name: str, spec: ModelSpec) -> str:
     return name
 
 
-def block_pars(block: BlockSpec, idata: xr.DataTree) -> Quantities:
-    """Standard deviations and correlations of one block."""
-    posterior = posterior_of(idata)
-    columns = block.block.columns
-    terms = [f"sd__{name}" for name in columns]
-    labels = [f"sd({name})" for name in columns]
-    draws = _array(posterior[block.sd])
-    if block.cor:
-        i, j = np.triu_indices(len(columns), 1)
-        terms += [f"cor__{columns[a]}.{columns[b]}" for a, b in zip(i, j, strict=True)]
-        labels += [f"cor({columns[a]}, {columns[b]})" for a, b in zip(i, j, strict=True)]
-        draws = np.concatenate([draws, _array(posterior[block.correlation])[..., i, j]], axis=-1)
-    return Quantities("ran_pars", block.block.name, [None] * len(terms), terms, labels, draws)
+def block_pars(fit: Fitted) -> Iterator[Quantities]:
+    """Standard deviations and then correlations, block by block."""
+    posterior = fit.posterior
+    for block in fit.spec.blocks:
+        name, columns = block.block.name, block.block.columns
+        section = f"Group-level effects, {name} ({len(block.block.levels):,} levels)"
+        sds = [f"sd({column})" for column in columns]
+        terms = [f"sd__{column}" for column in columns]
+        draws = by_draw(posterior[block.sd])
+        yield Quantities("ran_pars", name, [None] * len(terms), terms, sds, draws, section=section)
+        if block.cor:
+            i, j = np.triu_indices(len(columns), 1)
+            pairs = [(columns[a], columns[b]) for a, b in zip(i, j, strict=True)]
+            yield Quantities(
+                effect="ran_pars",
+                group=name,
+                levels=[None] * len(pairs),
+                terms=[f"cor__{a}.{b}" for a, b in pairs],
+                labels=[f"cor({a}, {b})" for a, b in pairs],
+                draws=by_draw(posterior[block.correlation])[..., i, j],
+                section=section,
+                bounds=(-1.0, 1.0),
+            )
 
 
-def ran_vals(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
+def ran_vals(fit: Fitted) -> Iterator[Quantities]:
     """Each level's deviations, block by block and effect by effect."""
-    for block in spec.blocks:
-        r = _array(effects_draws(idata, block))
+    for block in fit.spec.blocks:
+        r = by_draw(effects_draws(fit.idata, block))
         levels = list(pd.Index(block.block.levels))  # dates as timestamps, not as NumPy's
         over_all = None
-        if MOMENTS in idata.children:
-            stored = idata[MOMENTS].to_dataset()
+        if MOMENTS in fit.idata.children:
+            stored = fit.idata[MOMENTS].to_dataset()
             over_all = np.stack([stored[block.r].to_numpy(), stored[f"{block.r}_sd"].to_numpy()])
         for k, name in enumerate(block.block.columns):
             moments = None if over_all is None else over_all[..., k]
@@ -130,17 +130,17 @@ def ran_vals(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
             yield Quantities("ran_vals", block.block.name, levels, names, levels, r[..., k], moments)
 
 
-def coefs(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
+def coefs(fit: Fitted) -> Iterator[Quantities]:
     """Population plus deviation, for each grouping factor, level and coefficient."""
-    names = spec.design.fixed.columns
+    names = fit.spec.design.fixed.columns
     b: dict[str, np.ndarray] = {}
-    if names and spec.blocks:
-        kept = effects_draws(idata, spec.blocks[0])["draw"]
-        b = dict(zip(names, np.moveaxis(_array(posterior_of(idata)["b"].sel(draw=kept)), -1, 0), strict=True))
+    if names and fit.spec.blocks:
+        kept = effects_draws(fit.idata, fit.spec.blocks[0])["draw"]
+        b = dict(zip(names, np.moveaxis(by_draw(fit.posterior["b"].sel(draw=kept)), -1, 0), strict=True))
     groups: dict[str, dict[str, np.ndarray]] = {}
     levels: dict[str, list[Any]] = {}
-    for block in spec.blocks:
-        r = _array(effects_draws(idata, block))
+    for block in fit.spec.blocks:
+        r = by_draw(effects_draws(fit.idata, block))
         own = groups.setdefault(block.block.group, {})
         levels[block.block.group] = list(pd.Index(block.block.levels))
         for k, name in enumerate(block.block.columns):
@@ -151,13 +151,3 @@ def coefs(spec: ModelSpec, idata: xr.DataTree) -> Iterator[Quantities]:
             deviation = own.get(name, np.zeros((1, 1, n)))
             population = b[name][..., None] if name in b else np.zeros((1, 1, 1))
             yield Quantities("coef", group, levels[group], [name] * n, levels[group], population + deviation)
-
-
-def _single(group: str | None, term: str, parameter: Parameter, idata: xr.DataTree) -> Quantities:
-    """One number that is in a variable of its own."""
-    draws = _array(posterior_of(idata)[parameter.address])[..., None]
-    return Quantities("ran_pars", group, [None], [term], [parameter.address], draws)
-
-
-def _array(variable: xr.DataArray) -> np.ndarray:
-    return variable.transpose("chain", "draw", ...).to_numpy()

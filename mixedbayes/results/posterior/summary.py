@@ -1,13 +1,12 @@
 """Draws -> numbers: estimate, error, interval, R-hat and effective sample sizes, column by column."""
 
-from numbers import Real
-
 import numpy as np
 import pandas as pd
 from arviz_stats.base import array_stats
 from scipy.special import ndtri
 
-from mixedbayes.errors import ArgumentError, shown
+from mixedbayes.arguments import flag, share
+from mixedbayes.errors import ArgumentError
 from mixedbayes.results.posterior.record import MIN_DRAWS
 
 LEVEL = 0.95
@@ -46,9 +45,8 @@ def estimate(
     draws: np.ndarray, conf_level: float = 0.95, *, robust: bool = False, moments: np.ndarray | None = None
 ) -> pd.DataFrame:
     """The first four columns of `summarise`, which need no chains."""
-    check_level(conf_level)
-    check_flag("robust", robust)
-    tail = (1 - float(conf_level)) / 2
+    flag("robust", robust)
+    tail = (1 - share("conf_level", conf_level)) / 2
     flat = draws.reshape(draws.shape[0] * draws.shape[1], draws.shape[-1])
     if not len(flat):
         if moments is None or robust:
@@ -69,22 +67,10 @@ def estimate(
     return pd.DataFrame(dict(zip(STATISTICS, (middle, error, low, high), strict=False)))
 
 
-def check_level(conf_level: float) -> None:
-    """Refuse what is no mass of an interval."""
-    if isinstance(conf_level, bool) or not isinstance(conf_level, Real) or not 0 < conf_level < 1:
-        raise ArgumentError(f"conf_level lies between 0 and 1, not {shown(conf_level)}.")
-
-
-def check_flag(name: str, value: bool) -> None:
-    """Refuse what is neither True nor False."""
-    if not isinstance(value, bool | np.bool_):
-        raise ArgumentError(f"{name} is True or False, not {shown(value)}.")
-
-
 def check_table(conf_level: float, *, draws: bool) -> None:
     """Refuse options of a table that do not go together: all draws, which have no intervals, and the mass of these."""
-    check_level(conf_level)
-    check_flag("draws", draws)
+    share("conf_level", conf_level)
+    flag("draws", draws)
     if draws and conf_level != LEVEL:
         raise ArgumentError(
             f"draws=True returns all draws, of which conf_level={conf_level!r} says nothing: leave one of them out."

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mixedbayes.arguments import share
 from mixedbayes.errors import ArgumentError, FormulaError, listed, shown
 from mixedbayes.language.expressions import (
     Call,
@@ -23,8 +24,9 @@ from mixedbayes.language.expressions import (
     parse_expression,
     text_of,
 )
+from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.posterior.addresses import Addresses, cut
-from mixedbayes.results.posterior.summary import check_level, estimate
+from mixedbayes.results.posterior.summary import estimate
 
 ARITHMETIC: Mapping[str, Callable[..., np.ndarray]] = {
     "+": np.add,
@@ -73,7 +75,7 @@ def weigh(addresses: Addresses, hypotheses: str | Sequence[str], conf_level: flo
         raise ArgumentError(
             f"A hypothesis is a text such as 'sigma > 1', or a list of them, not {shown(hypotheses)}."
         )
-    check_level(conf_level)
+    share("conf_level", conf_level)
     return pd.DataFrame([_row(addresses, text, conf_level) for text in texts], columns=list(COLUMNS))
 
 
@@ -293,3 +295,24 @@ def _closing(text: str, opening: int) -> int:
     raise ArgumentError(
         f"The hypothesis {cut(text)!r} has a bracket that is not closed, in {cut(text[opening:])!r}."
     )
+
+
+def hypothesis(fit: Fitted, hypotheses: str | Sequence[str], conf_level: float = 0.95) -> pd.DataFrame:
+    """The posterior probability of statements about parameters.
+
+    Args:
+        hypotheses: A comparison of arithmetic over addresses, or several: `"Days > 5"`,
+            `"sd[Subject, Days] / sigma > 0.2"`, `"coef[Subject, 308, Days] > coef[Subject, 309, Days]"`,
+            `"(Days > 5) & ~(sigma < 30)"`. Functions are abs, exp, log, sqrt, min and max.
+        conf_level: Mass of the equal-tailed interval.
+
+    Returns:
+        Columns hypothesis; estimate, std_error, conf_low, conf_high of its left side less its right, NaN where
+        a draw of that is infinite; probability, and evidence_ratio: the probability over that of the contrary, infinite where no draw
+        contradicts.
+
+    Raises:
+        ArgumentError: A hypothesis that cannot be read, that names no parameter of the fit, or of which a side
+            is not a number in some draw.
+    """
+    return weigh(Addresses(fit.spec, fit.idata), hypotheses, conf_level)

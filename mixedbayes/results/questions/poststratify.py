@@ -6,33 +6,68 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import pandas as pd
+import xarray as xr
 
+from mixedbayes.arguments import name_of, names_of, one_of
 from mixedbayes.designs.table import open_table, read_columns, unknown_columns
 from mixedbayes.errors import ArgumentError, DataError, counted, listed
-from mixedbayes.models.spec import ModelSpec
-from mixedbayes.results.questions.effects import Grid, check_names
-from mixedbayes.results.rows.predict import KINDS, Kind, check_kind, encode, predictions
-from mixedbayes.results.rows.predictor import Predictor
+from mixedbayes.results.fitted import Fitted
+from mixedbayes.results.posterior.summary import check_table
+from mixedbayes.results.questions.grid import Grid, check_names
+from mixedbayes.results.rows.block_draws import NewLevels
+from mixedbayes.results.rows.predict import KINDS, Kind, encode, predictions
+from mixedbayes.results.rows.predictor import Groups, Predictor, predictor_of
 
 
-def poststratify(
-    spec: ModelSpec, predictor: Predictor, cells: Any, weight: str, by: Sequence[str], kind: Kind
-) -> Grid:
-    """The weighted mean of the cells' predictions, in all and within levels of `by`, for each draw.
+def poststratify(  # noqa: PLR0913, PLR0917  # options that users pass by name
+    fit: Fitted,
+    cells: Any,
+    weight: str = "n",
+    by: str | Sequence[str] | None = None,
+    kind: Kind = "mean",
+    groups: Groups = "all",
+    new_levels: NewLevels = "sample",
+    conf_level: float = 0.95,
+    draws: bool = False,
+    seed: int | None = None,
+) -> pd.DataFrame | xr.DataArray:
+    """Predictions averaged over the cells of a population, such as a census has them.
 
-    Source: Gelman & Little (1997), Poststratification into many categories using hierarchical logistic regression.
+    Args:
+        cells: A table with a row for each cell, with the model's predictors and groups.
+        weight: The column with the number of people in each cell.
+        by: Columns, for each of whose combinations to average; None for the whole population.
+        kind: `"mean"` or `"linear"`, as in `predict`.
+        groups: As in `predict`.
+        new_levels: As in `predict`.
+        conf_level: Mass of the equal-tailed interval.
+        draws: All draws in place of their summaries.
+        seed: The same seed gives the same new levels.
+
+    Returns:
+        Columns by, estimate, std_error, conf_low, conf_high. With `draws`, an array with dims chain, draw, cell.
 
     Raises:
         DataError: The cells lack columns or values, or have weights that are no weights.
-        ArgumentError: Responses are asked for; or a column of the result is named as another.
+        ArgumentError: An unknown option.
     """
-    check_kind(kind, KINDS)
+    check_table(conf_level, draws=draws)
+    one_of("kind", kind, KINDS)
     if kind == "response":
         raise ArgumentError(
             "Poststratification is of kind 'mean' or 'linear': the noise of one response a cell is not that of its people."
         )
-    if not isinstance(weight, str):
-        raise ArgumentError(f"weight is the name of a column of the cells, not {weight!r}.")
+    name_of("weight", weight, "a column of the cells")
+    strata = names_of("by", by, "a column")
+    found = _averaged(predictor_of(fit, groups, new_levels, seed), cells, weight, strata, kind)
+    return found.array("poststratified") if draws else found.table(conf_level)
+
+
+def _averaged(predictor: Predictor, cells: Any, weight: str, by: Sequence[str], kind: Kind) -> Grid:
+    """The weighted mean of the cells' predictions, in all and within levels of `by`, for each draw.
+
+    Source: Gelman & Little (1997), Poststratification into many categories using hierarchical logistic regression.
+    """
     check_names(by)
     table = open_table(cells)
     absent = [name for name in (weight, *by) if name not in table.columns]
@@ -44,7 +79,7 @@ def poststratify(
     if not totals.all():
         empty = [", ".join(map(str, row)) for row in strata[totals == 0].itertuples(index=False)]
         raise DataError(f"The weights {weight} add up to 0 in {listed(empty) if by else 'all rows'}.")
-    rows = encode(spec, predictor, cells, trials=False, missing="error")
+    rows = encode(predictor, cells, trials=False, missing="error")
     sums = np.zeros((len(strata), predictor.S))
     for at, values in predictions(predictor, rows, kind).pieces("Predicting"):
         np.add.at(sums, codes[at], values * weights[at, None])

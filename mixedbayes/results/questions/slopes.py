@@ -5,18 +5,26 @@
 Columns cost no draws, so their differences are taken over smaller and smaller steps until they agree.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
+from mixedbayes.arguments import names_of, one_of
 from mixedbayes.designs.design import Encoded
 from mixedbayes.errors import ArgumentError, DesignWarning, counted, listed, warn
-from mixedbayes.results.questions.effects import Grid, Question, is_number
-from mixedbayes.results.rows.predict import RowDraws, encode
+from mixedbayes.results.fitted import Fitted
+from mixedbayes.results.posterior.summary import check_table
+from mixedbayes.results.questions.predictors import chosen, is_numeric
+from mixedbayes.results.questions.question import Over, Question, Setting
+from mixedbayes.results.rows.block_draws import NewLevels
+from mixedbayes.results.rows.predict import KINDS, Kind, encode
+from mixedbayes.results.rows.predictor import Groups
+from mixedbayes.results.rows.row_draws import RowDraws
 
 STEP = 1e-4
 """Of the first differences, in ranges of the predictor."""
@@ -37,22 +45,75 @@ ETA_STEP = 1e-5
 type Columns = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def slopes(question: Question, name: str) -> Grid:
-    """The derivative by a number, at each row's own value, averaged over rows.
+def slopes(  # noqa: PLR0913, PLR0917  # options that users pass by name
+    fit: Fitted,
+    x: str,
+    by: str | Sequence[str] | None = None,
+    over: Over = "data",
+    at: Mapping[str, Any] | None = None,
+    kind: Kind = "mean",
+    groups: Groups | Literal["auto"] = "auto",
+    new_levels: NewLevels = "sample",
+    conf_level: float = 0.95,
+    draws: bool = False,
+    seed: int | None = None,
+) -> pd.DataFrame | xr.DataArray:
+    """The derivative of the prediction by a number: how much it rises for one more.
+
+    Steps, as `I(x > 0)` and `floor(x)` make them, are no slopes: what changes in steps alone is refused, and a
+    warning says where slopes leave steps out.
+
+    Args:
+        x: The predictor, a number: where each row has it, or at its mean over `"reference"`, or at the values
+            that `at` names.
+        by: As in `effects`.
+        over: `"data"`, averaged over its rows, or `"reference"`, as in `effects`.
+        at: As in `effects`; `{x: [...]}` for the slope at some values of x.
+        kind: `"mean"` or `"linear"`.
+        groups: As in `effects`, x not counting; rows stay in their groups, also where x is what groups them.
+        new_levels: As in `predict`.
+        conf_level: Mass of the equal-tailed interval.
+        draws: All draws in place of their summaries.
+        seed: The same seed gives the same new levels.
+
+    Returns:
+        Columns term (the name of x), x where `at` has it, by, estimate, std_error, conf_low, conf_high.
 
     Raises:
-        ArgumentError: The predictor has levels, or one value; or predictions change with it in steps alone, or
-            jump where slopes are asked for.
+        ArgumentError: A predictor that has levels, or that the model does not have; an unknown option.
     """
-    column = question.spec.design.data[name]
-    if not is_number(question.spec, name):
+    check_table(conf_level, draws=draws)
+    one_of("kind", kind, KINDS)
+    if kind == "response":
+        raise ArgumentError("Slopes are of kind 'mean' or 'linear': responses have noise, and no slope.")
+    several = names_of("by", by, "a column")
+    asked = Setting(fit, x, several, chosen(at), over, kind, groups, new_levels, seed)
+    focal = [x, *asked.by] if x in asked.at and x not in asked.by else [*asked.by]
+    moved = {*asked.by, *(name for name in asked.at if name != x)}
+    question = asked.question(focal, moved, own=("term",))
+    found = question.grid(_mover(question, x).slopes)
+    if draws:
+        return found.array("slope")
+    table = found.table(conf_level)
+    table.insert(0, "term", x)
+    return table
+
+
+def _mover(question: Question, name: str) -> "Mover":
+    """What moves with a number.
+
+    Raises:
+        ArgumentError: The predictor has levels, or one value; or predictions change with it in steps alone.
+    """
+    column = question.predictor.spec.design.data[name]
+    if not is_numeric(question.predictor.spec, name):
         raise ArgumentError(f"{name} holds levels, which have no slope: contrasts({name!r}) compares them.")
     low, high = float(column.min()), float(column.max())
     if low == high:
         raise ArgumentError(f"{name} is {low:g} in all rows: the model knows no slope of what does not vary.")
     mover = Mover(question, name, low, high)
     mover.check_steps()
-    return question.grid(mover.slopes)
+    return mover
 
 
 class Slopes(NamedTuple):
@@ -80,12 +141,12 @@ class Mover:
     def slopes(self, frame: pd.DataFrame) -> Iterator[np.ndarray]:
         """The slopes of some rows over all draws, piece by piece, (m, S)."""
         predictor = self.question.predictor
-        rows = encode(self.question.spec, predictor, frame, trials=False, missing="error")
+        rows = encode(predictor, frame, trials=False, missing="error")
         rates = self.rates(frame, rows)
 
         def of(at: slice, _: np.random.Generator) -> np.ndarray:
-            rate = predictor.eta(rates, at)
-            return rate if self.question.kind == "linear" else rate * self.gain(predictor.eta(rows, at))
+            rate = predictor.eta(rates.part(at))
+            return rate if self.question.kind == "linear" else rate * self.gain(predictor.eta(rows.part(at)))
 
         for _, values in RowDraws("slope", predictor, rows, of).pieces("Predicting"):
             yield values
@@ -127,7 +188,7 @@ class Mover:
         Raises:
             ArgumentError: No column has a slope anywhere in the data.
         """
-        data = self.question.spec.design.data
+        data = self.question.predictor.spec.design.data
         x = data[self.name].to_numpy(dtype=float)
         others = (np.full(len(x), self.low), np.full(len(x), self.high), np.roll(x, 1))
         changing = np.any(
@@ -153,19 +214,19 @@ class Mover:
     @cached_property
     def present(self) -> np.ndarray:
         """The columns of the data's own rows."""
-        return self.columns(self.question.spec.design.data)
+        return self.columns(self.question.predictor.spec.design.data)
 
     @property
     def names(self) -> list[str]:
         """What the columns are called."""
-        design, blocks = self.question.spec.design, self.question.predictor.blocks
+        design, blocks = self.question.predictor.spec.design, self.question.predictor.blocks
         own = [name for block in design.groups if block.name in blocks for name in block.columns]
         return ["The offset", *design.fixed.columns, *own]
 
     def columns(self, frame: pd.DataFrame) -> np.ndarray:
         """All columns that the predictor is made of side by side: the offset, X and those of the blocks."""
         blocks = tuple(self.question.predictor.blocks)
-        rows = self.question.spec.design.encode(frame, "error", groups=blocks)
+        rows = self.question.predictor.spec.design.encode(frame, "error", groups=blocks)
         return np.column_stack([rows.offset, rows.X, *(block.X for block in rows.groups.values())])
 
     def derivative(self, frame: pd.DataFrame) -> Slopes:

@@ -1,10 +1,8 @@
-"""Predictions, residuals and simulated responses, by row: draws of a predictor -> tidy frames.
+"""Predictions, residuals and simulated responses, by row.
 
 Each row's numbers are summaries of what every draw predicts for it; rows are worked on in pieces.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,112 +10,165 @@ import pandas as pd
 import xarray as xr
 from scipy.special import ndtri
 
+from mixedbayes.arguments import one_of, whole
 from mixedbayes.designs.design import Encoded
 from mixedbayes.designs.response import Others
 from mixedbayes.designs.table import Missing
-from mixedbayes.errors import (
-    ArgumentError,
-    DesignWarning,
-    counted,
-    is_one_of,
-    listed,
-    nearest,
-    shown,
-    warn,
-    whole_number,
-)
-from mixedbayes.models.names import CHAIN, DRAW, OBSERVATION
-from mixedbayes.models.spec import ModelSpec
-from mixedbayes.results.posterior.summary import STATISTICS, check_level
-from mixedbayes.results.rows.predictor import Predictor
-from mixedbayes.work import Work, somebody_watches
+from mixedbayes.errors import ArgumentError, DesignWarning, counted, listed, warn
+from mixedbayes.models.values import Values
+from mixedbayes.results.fitted import Fitted
+from mixedbayes.results.posterior.summary import LEVEL, check_table
+from mixedbayes.results.rows.block_draws import NewLevels
+from mixedbayes.results.rows.predictor import Groups, Predictor, predictor_of
+from mixedbayes.results.rows.row_draws import OfRows, RowDraws, check_size
 
 type Kind = Literal["mean", "linear", "response"]
 type ResidualKind = Literal["response", "pearson", "quantile"]
-type OfRows = Callable[[slice, np.random.Generator], np.ndarray]
 
 KINDS = ("mean", "linear", "response")
 RESIDUALS = ("response", "pearson", "quantile")
-COLUMNS = STATISTICS[:4]
-
-MAX_DRAWS = 2**30
-"""Bytes of draws that are returned at once."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class RowDraws:
-    """Numbers for each row and draw, made piece by piece when they are needed.
+def predict(  # noqa: PLR0913, PLR0917  # options that users pass by name
+    fit: Fitted,
+    newdata: Any = None,
+    kind: Kind = "mean",
+    groups: Groups = "all",
+    new_levels: NewLevels = "sample",
+    conf_level: float = 0.95,
+    draws: bool = False,
+    seed: int | None = None,
+) -> pd.DataFrame | xr.DataArray:
+    """What the model predicts, for the rows it was fitted to or for new ones.
 
-    Attributes:
-        name: What they are.
-        predictor: Of which draws.
-        rows: Of which rows.
-        of: A slice of rows and a source of randomness -> their numbers, shape (m, S).
+    Args:
+        newdata: Any table that `mb.fit` takes, with the columns that the prediction needs (not the response);
+            what `scale`, `poly`, splines and factors learned stays as it was. None for the fit's own rows.
+        kind: `"mean"`, the mean of the response (the probability of success, where it counts successes);
+            `"linear"`, the linear predictor; `"response"`, new responses, with their own noise.
+        groups: Which group effects take part: `"all"`, None, or those of some groups, `["school"]`.
+        new_levels: What the effects of a level are that the fit has not seen: `"sample"` draws them from the
+            population, all effects of the level jointly, once for all its rows; `"population"` takes them as
+            zero; `"error"` refuses the level.
+        conf_level: Mass of the equal-tailed interval.
+        draws: All draws in place of their summaries.
+        seed: The same seed gives the same new levels and responses.
+
+    Returns:
+        Columns estimate (the mean), std_error, conf_low, conf_high, and the rows of `newdata` under its
+        index; NaN where one lacks a value. With `draws`, an array with dims chain, draw and observation.
+
+    Raises:
+        DataError: `newdata` lacks columns, or holds what the model has not learned.
+        ArgumentError: An unknown option; or more draws than memory can hold.
     """
+    check_table(conf_level, draws=draws)
+    one_of("kind", kind, KINDS)
+    predictor = predictor_of(fit, groups, new_levels, seed)
+    rows = encode(predictor, newdata, trials=kind == "response")
+    found = predictions(predictor, rows, kind)
+    return found.array() if draws else found.table(conf_level)
 
-    name: str
-    predictor: Predictor
-    rows: Encoded
-    of: OfRows
 
-    def pieces(self, what: str) -> Iterable[tuple[slice, np.ndarray]]:
-        """Piece by piece, with progress once it takes long; `what` stands beside the bar."""
-        slices = self.predictor.pieces(len(self.rows))
-        generators = dict(zip((at.start for at in slices), self.predictor.generators(slices), strict=True))
+def residuals(
+    fit: Fitted,
+    kind: ResidualKind = "response",
+    conf_level: float = 0.95,
+    draws: bool = False,
+    seed: int | None = None,
+) -> pd.DataFrame | xr.DataArray:
+    """What the model leaves unexplained of each row.
 
-        def run(at: slice) -> tuple[slice, np.ndarray]:
-            return at, self.of(at, generators[at.start])
+    Args:
+        kind: `"response"`, the response less its mean; `"pearson"`, that over the standard deviation of the
+            response; `"quantile"`, the normal score of the response's place in its posterior predictive
+            distribution, near standard normal if the model is right, for discrete responses too.
+        conf_level: Mass of the equal-tailed interval; quantile residuals have none.
+        draws: All draws in place of their summaries; quantile residuals have none.
+        seed: Of the places of discrete responses between their neighbours.
 
-        with Work(watched=somebody_watches()) as work:
-            yield from work.each(what, run, slices)
+    Returns:
+        Columns estimate, std_error, conf_low, conf_high (only estimate for quantiles), by row.
 
-    def table(self, conf_level: float) -> pd.DataFrame:
-        """Mean, standard deviation and equal-tailed interval of each row; NaN for rows that lack a value."""
-        check_level(conf_level)
-        numbers = np.full((len(self.rows.index), len(COLUMNS)), np.nan)
-        for at, values in self.pieces("Predicting"):
-            numbers[self.rows.places[at]] = summarise_rows(values, conf_level)
-        return pd.DataFrame(numbers, columns=list(COLUMNS), index=self.rows.index)
-
-    def means(self) -> np.ndarray:
-        """The mean of each row, shape (rows,); NaN for rows that lack a value."""
-        found = np.full(len(self.rows.index), np.nan)
-        for at, values in self.pieces("Predicting"):
-            found[self.rows.places[at]] = values.mean(axis=1)
-        return found
-
-    def array(self) -> xr.DataArray:
-        """All of them, with dims chain, draw and observation.
-
-        Raises:
-            ArgumentError: They are too many to hold.
-        """
-        predictor, n = self.predictor, len(self.rows.index)
-        check_size(predictor.S, "draws", n, ", or without draws=True")
-        values = np.full((n, predictor.S), np.nan)
-        for at, piece in self.pieces("Predicting"):
-            values[self.rows.places[at]] = piece
-        shape = (n, len(predictor.chains), len(predictor.draws))
-        labels = self.rows.index.to_flat_index().to_numpy()
-        return xr.DataArray(
-            np.moveaxis(values.reshape(shape), 0, -1),
-            dims=(CHAIN, DRAW, OBSERVATION),
-            coords={CHAIN: predictor.chains, DRAW: predictor.draws, OBSERVATION: labels},
-            name=self.name,
+    Raises:
+        ArgumentError: An unknown kind; or draws or intervals of quantile residuals, which have none.
+    """
+    check_table(conf_level, draws=draws)
+    one_of("kind", kind, RESIDUALS)
+    if kind == "quantile" and (draws or conf_level != LEVEL):
+        raise ArgumentError(
+            "A quantile residual is one number for all draws, without an interval: leave draws and conf_level out."
         )
+    predictor = predictor_of(fit, seed=seed)
+    if kind == "quantile":
+        return _quantile_residuals(predictor)
+    found = _residuals(predictor, kind)
+    return found.array() if draws else found.table(conf_level)
 
 
-def encode(
-    spec: ModelSpec, predictor: Predictor, newdata: Any, *, trials: bool, missing: Missing = "drop"
-) -> Encoded:
+def simulate(
+    fit: Fitted,
+    n: int = 1,
+    newdata: Any = None,
+    groups: Groups = "all",
+    new_levels: NewLevels = "sample",
+    seed: int | None = None,
+) -> pd.DataFrame:
+    """N data sets of responses from the posterior predictive distribution, columns sim_1, sim_2, ...
+
+    Args:
+        n: How many; each is of another draw of the parameters.
+        newdata: As in `predict`.
+        groups: As in `predict`.
+        new_levels: As in `predict`.
+        seed: The same seed gives the same data.
+
+    Returns:
+        A row for each row; levels where the response has levels.
+
+    Raises:
+        DataError, ArgumentError: As in `predict`.
+    """
+    n = whole("n", n, least=1)
+    predictor = predictor_of(fit, groups, new_levels, seed)
+    rows = encode(predictor, newdata, trials=True)
+    m = len(rows.index)
+    check_size(n, "data sets", m)
+    rng = np.random.default_rng(predictor.seed.spawn(1)[0])
+    places = np.sort(
+        rng.permutation(predictor.S)[:n] if n <= predictor.S else rng.integers(predictor.S, size=n)
+    )
+    numbers = np.full((m, n), np.nan)
+    for again, start in enumerate(range(0, n, predictor.S)):  # of no more parameters at once than there are
+        some = slice(start, min(start + predictor.S, n))
+        numbers[:, some] = _responses(predictor.some(places[some], again), rows)
+    names = [f"sim_{i + 1}" for i in range(n)]
+    return _as_observed(fit, pd.DataFrame(numbers, index=rows.index, columns=names))
+
+
+def _as_observed(fit: Fitted, numbers: pd.DataFrame) -> pd.DataFrame:
+    """Levels in place of their numbers, where the response has levels."""
+    levels = fit.spec.design.response.levels
+    if levels is None:
+        return numbers
+    labels = [str(level) if isinstance(level, Others) else level for level in levels]
+    columns = {
+        name: pd.Categorical.from_codes(column.fillna(-1).astype(int), categories=labels)
+        for name, column in numbers.items()
+    }
+    return pd.DataFrame(columns, index=numbers.index)
+
+
+def encode(predictor: Predictor, newdata: Any, *, trials: bool, missing: Missing = "drop") -> Encoded:
     """The rows to predict: the fit's own, or new ones.
 
     Raises:
         DataError: The new data do not fit the model, or have levels that are to be refused.
     """
+    design = predictor.spec.design
     if newdata is None:
-        return spec.design.encoded
-    rows = spec.design.encode(newdata, missing, groups=tuple(predictor.blocks), trials=trials)
+        return design.encoded
+    rows = design.encode(newdata, missing, groups=tuple(predictor.blocks), trials=trials)
     predictor.check(rows)
     if rows.missing:
         warn(f"The new data lack values ({_gaps(rows)}): predictions there are NaN.", DesignWarning)
@@ -130,49 +181,47 @@ def predictions(predictor: Predictor, rows: Encoded, kind: Kind) -> RowDraws:
     Raises:
         ArgumentError: An unknown kind.
     """
-    check_kind(kind, KINDS)
+    one_of("kind", kind, KINDS)
     of: dict[str, OfRows] = {
-        "linear": lambda at, _: predictor.eta(rows, at),
-        "mean": lambda at, _: predictor.mean(rows, at),
-        "response": lambda at, rng: predictor.response(rows, at, rng),
+        "linear": lambda at, _: predictor.eta(rows.part(at)),
+        "mean": lambda at, _: predictor.mean(rows.part(at)),
+        "response": lambda at, rng: predictor.response(rows.part(at), rng),
     }
     return RowDraws(kind, predictor, rows, of[kind])
 
 
-def residuals(spec: ModelSpec, predictor: Predictor, kind: ResidualKind) -> RowDraws:
+def _residuals(predictor: Predictor, kind: ResidualKind) -> RowDraws:
     """The response less its mean: as it is, or over its standard deviation.
 
     Responses that count successes are taken as a part of their trials.
     """
-    rows, y = spec.design.encoded, spec.design.response.values  # noqa: PD011
+    rows, y = _own_rows(predictor)
     likelihood = predictor.likelihood
 
     def response(at: slice, _: np.random.Generator) -> np.ndarray:
         trials = np.ones(()) if rows.trials is None else rows.trials[at, None]
         with np.errstate(invalid="ignore"):  # no trial, no residual
-            return y[at, None] / trials - predictor.mean(rows, at)
+            return y[at, None] / trials - predictor.mean(rows.part(at))
 
     def pearson(at: slice, _: np.random.Generator) -> np.ndarray:
-        trials = None if rows.trials is None else rows.trials[at]
-        arguments = predictor.arguments(predictor.eta(rows, at), trials)
+        arguments = _arguments(predictor, rows.part(at))
         with np.errstate(invalid="ignore", divide="ignore"):
             return (y[at, None] - likelihood.mean(arguments)) / np.sqrt(predictor.variance(arguments))
 
     return RowDraws(f"{kind} residual", predictor, rows, response if kind == "response" else pearson)
 
 
-def quantile_residuals(spec: ModelSpec, predictor: Predictor) -> pd.DataFrame:
+def _quantile_residuals(predictor: Predictor) -> pd.DataFrame:
     """Normal scores of each response's place in its posterior predictive distribution.
 
     Of a discrete response the place is drawn between the probabilities of less and of as much. Source: Dunn &
     Smyth (1996), Randomized quantile residuals.
     """
-    rows, y = spec.design.encoded, spec.design.response.values  # noqa: PD011
+    rows, y = _own_rows(predictor)
     likelihood = predictor.likelihood
 
     def place(at: slice, rng: np.random.Generator) -> np.ndarray:
-        trials = None if rows.trials is None else rows.trials[at]
-        arguments = predictor.arguments(predictor.eta(rows, at), trials)
+        arguments = _arguments(predictor, rows.part(at))
         upper = likelihood.cdf(y[at, None], arguments).mean(axis=1)
         if not likelihood.is_discrete:
             return upper
@@ -187,86 +236,24 @@ def quantile_residuals(spec: ModelSpec, predictor: Predictor) -> pd.DataFrame:
     return pd.DataFrame({"estimate": scores}, index=rows.index)
 
 
-def simulate(spec: ModelSpec, predictor: Predictor, rows: Encoded, n: int) -> pd.DataFrame:
-    """N data sets, each from one of n draws that are spread over the posterior; columns sim_1, sim_2, ...
+def _own_rows(predictor: Predictor) -> tuple[Encoded, np.ndarray]:
+    """The fit's own rows and their responses."""
+    design = predictor.spec.design
+    return design.encoded, design.response.values  # noqa: PD011
 
-    Raises:
-        ArgumentError: n is no number of data sets, or they are too many to hold.
-    """
-    if (whole_number(n) or 0) < 1:
-        raise ArgumentError(f"n is a whole number of at least 1, not {shown(n)}.")
-    n = int(n)
-    m = len(rows.index)
-    check_size(n, "data sets", m)
-    rng = np.random.default_rng(predictor.seed.spawn(1)[0])
-    places = np.sort(
-        rng.permutation(predictor.S)[:n] if n <= predictor.S else rng.integers(predictor.S, size=n)
-    )
-    numbers = np.full((m, n), np.nan)
-    for again, start in enumerate(range(0, n, predictor.S)):  # of no more parameters at once than there are
-        some = slice(start, min(start + predictor.S, n))
-        numbers[:, some] = _responses(predictor.some(places[some], again), rows)
-    names = [f"sim_{i + 1}" for i in range(n)]
-    levels = spec.design.response.levels
-    if levels is None:
-        return pd.DataFrame(numbers, index=rows.index, columns=names)
-    labels = [str(level) if isinstance(level, Others) else level for level in levels]
-    codes = np.where(np.isnan(numbers), -1, numbers).astype(int)
-    columns = {
-        name: pd.Categorical.from_codes(column, categories=labels)
-        for name, column in zip(names, codes.T, strict=True)
-    }
-    return pd.DataFrame(columns, index=rows.index)
+
+def _arguments(predictor: Predictor, rows: Encoded) -> Values:
+    """What the likelihood takes of some rows at the draws."""
+    return predictor.arguments(predictor.eta(rows), rows.trials)
 
 
 def _responses(predictor: Predictor, rows: Encoded) -> np.ndarray:
     """One response for each row and draw, shape (rows, S); NaN for rows that lack a value."""
     numbers = np.full((len(rows.index), predictor.S), np.nan)
-    drawn = RowDraws("response", predictor, rows, lambda at, rng: predictor.response(rows, at, rng))
+    drawn = RowDraws("response", predictor, rows, lambda at, rng: predictor.response(rows.part(at), rng))
     for at, values in drawn.pieces("Simulating"):
         numbers[rows.places[at]] = values
     return numbers
-
-
-def summarise_rows(values: np.ndarray, conf_level: float) -> np.ndarray:
-    """Mean, standard deviation and equal-tailed interval over the last axis, (m, S) -> (m, 4); `values` may be reordered.
-
-    Quantiles are NumPy's (linear interpolation).
-    """
-    S = values.shape[1]
-    result = np.empty((len(values), 4))
-    result[:, 0] = values.mean(axis=1)
-    result[:, 1] = values.std(axis=1, ddof=1) if S > 1 else np.nan
-    tail = (1 - conf_level) / 2
-    places = np.array([tail, 1 - tail]) * (S - 1)
-    below = np.floor(places).astype(int)
-    above = np.minimum(below + 1, S - 1)
-    ordered = np.partition(values, np.unique([below, above]), axis=1)
-    share = places - below
-    result[:, 2:] = ordered[:, below] * (1 - share) + ordered[:, above] * share
-    return result
-
-
-def check_kind(kind: str, known: Sequence[str]) -> None:
-    """Refuse an unknown kind."""
-    if not is_one_of(kind, known):
-        raise ArgumentError(
-            f"kind is one of {listed(map(repr, known))}, not {shown(kind)}.{nearest(shown(kind), known)}"
-        )
-
-
-def check_size(S: int, what: str, rows: int, otherwise: str = "") -> None:
-    """Refuse more numbers than can be held.
-
-    Raises:
-        ArgumentError: It says how much they are.
-    """
-    size = 8 * S * rows
-    if size > MAX_DRAWS:
-        much = f"are {size / 2**30:,.1f} GiB" if size < 2**60 else "do not fit into any memory"
-        raise ArgumentError(
-            f"{shown(S) if S > 10**18 else f'{S:,}'} {what} of {rows:,} rows {much}; ask for them in pieces of rows{otherwise}."
-        )
 
 
 def _gaps(rows: Encoded) -> str:

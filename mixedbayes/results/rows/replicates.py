@@ -5,56 +5,72 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from mixedbayes import arguments
+from mixedbayes.arguments import fits, whole
 from mixedbayes.designs.design import Encoded
-from mixedbayes.errors import ArgumentError, shown, whole_number
 from mixedbayes.models.names import CHAIN, DRAW, OBSERVATION
 from mixedbayes.models.spec import ModelSpec
-from mixedbayes.results.rows import predict
+from mixedbayes.results.fitted import Fitted
+from mixedbayes.results.rows.block_draws import NewLevels
 from mixedbayes.results.rows.log_likelihood import LOG_LIKELIHOOD
-from mixedbayes.results.rows.predictor import Predictor
+from mixedbayes.results.rows.predict import encode, predictions
+from mixedbayes.results.rows.predictor import Groups, Predictor, predictor_of
 
 PREDICTIVE, OBSERVED = "posterior_predictive", "observed_data"
 
 
 def posterior_predictive(
-    spec: ModelSpec, idata: xr.DataTree, predictor: Predictor, newdata: Any, n: int | None
+    fit: Fitted,
+    n: int | None = None,
+    newdata: Any = None,
+    groups: Groups = "all",
+    new_levels: NewLevels = "sample",
+    seed: int | None = None,
 ) -> xr.DataTree:
-    """Replicated responses beside the observed ones.
+    """Replicated responses, as ArviZ's functions take them: `az.plot_ppc_dist(fit.posterior_predictive())`.
 
     Args:
-        spec: The model.
-        idata: Its draws.
-        predictor: The same, as rows use them.
-        newdata: Rows to draw responses for; None for the fit's own.
-        n: How many draws at most, spread evenly over the posterior; None for all.
+        n: How many draws at most, spread evenly over the posterior, as one chain; None for all.
+        newdata: As in `predict`.
+        groups: As in `predict`.
+        new_levels: As in `predict`.
+        seed: The same seed gives the same responses.
+
+    Returns:
+        A tree with the group `posterior_predictive`, one variable named as the response, with dims chain, draw
+        and observation (places of rows in the table). Responses with levels are places in
+        `fit.spec.design.response.levels`; discrete ones are integers, unless rows of `newdata` lack values. Of
+        the fit's own rows there is also `observed_data`, and with all draws `posterior` and `log_likelihood`,
+        for `az.loo_pit`.
 
     Raises:
-        ArgumentError: n is no number of draws; or these are more than memory can hold.
-        DataError: The new data do not fit the model.
+        DataError, ArgumentError: As in `predict`; or n is no number of draws.
     """
-    rows = predict.encode(spec, predictor, newdata, trials=True)
     check_draws(n)
+    predictor = predictor_of(fit, groups, new_levels, seed)
+    rows = encode(predictor, newdata, trials=True)
     some = thinned(predictor, n)
-    drawn = replicated(some, rows)
+    drawn, spec = replicated(some, rows), fit.spec
     if newdata is not None:
         return xr.DataTree.from_dict({PREDICTIVE: _dataset(spec, drawn, np.arange(len(rows.index)))})
     places = np.asarray(spec.design.rows.kept)
-    groups = {PREDICTIVE: _dataset(spec, drawn, places), OBSERVED: _dataset(spec, observed(spec), places)}
+    parts = {PREDICTIVE: _dataset(spec, drawn, places), OBSERVED: _dataset(spec, observed(spec), places)}
     if some is predictor:  # draw for draw the same, as leave-one-out needs them
         named = ("posterior", LOG_LIKELIHOOD)
-        groups |= {name: idata[name].to_dataset() for name in named if name in idata.children}
-    return xr.DataTree.from_dict(groups)
+        parts |= {name: fit.idata[name].to_dataset() for name in named if name in fit.idata.children}
+    return xr.DataTree.from_dict(parts)
 
 
 def replicated(predictor: Predictor, rows: Encoded) -> xr.DataArray:
     """One response for each draw and row, with dims chain, draw and observation; whole numbers where they are."""
-    most = most_draws(rows)
+    most, n = most_draws(rows), len(rows.index)
     if most < predictor.S:
-        raise ArgumentError(
-            f"{predictor.S:,} draws of {len(rows.index):,} rows are {8 * predictor.S * len(rows.index) / 2**30:,.1f} GiB; "
-            f"n={most} is the most draws that are held at once."
+        fits(
+            predictor.S * n,
+            f"{predictor.S:,} draws of {n:,} rows",
+            f"; n={most} is the most draws that are held at once",
         )
-    drawn = predict.predictions(predictor, rows, "response").array()
+    drawn = predictions(predictor, rows, "response").array()
     return drawn.copy(data=_whole(drawn.to_numpy())) if predictor.likelihood.is_discrete else drawn
 
 
@@ -74,13 +90,13 @@ def thinned(predictor: Predictor, n: int | None) -> Predictor:
 
 def most_draws(rows: Encoded) -> int:
     """How many draws of one number for each row are held at once."""
-    return max(1, predict.MAX_DRAWS // (8 * max(len(rows.index), 1)))
+    return max(1, arguments.MOST_HELD // (8 * max(len(rows.index), 1)))
 
 
 def check_draws(n: int | None) -> None:
     """Refuse what is no number of draws."""
-    if n is not None and (whole_number(n) or 0) < 1:
-        raise ArgumentError(f"n is a whole number of at least 1, or None, not {shown(n)}.")
+    if n is not None:
+        whole("n", n, least=1, otherwise=", or None")
 
 
 def _dataset(spec: ModelSpec, values: xr.DataArray, places: np.ndarray) -> xr.Dataset:

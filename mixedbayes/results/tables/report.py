@@ -9,21 +9,14 @@ from textwrap import wrap
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from rich.cells import cell_len, chop_cells
 
-from mixedbayes.models.spec import ModelSpec
 from mixedbayes.models.text import definitions, header
-from mixedbayes.results.posterior.quantities import (
-    Quantities,
-    block_pars,
-    fixed,
-    hyper_pars,
-    ran_vals,
-    residual_pars,
-)
-from mixedbayes.results.posterior.record import complaints, describe_draws
+from mixedbayes.results.fitted import Fitted
+from mixedbayes.results.posterior.quantities import Quantities, printed, ran_vals
+from mixedbayes.results.posterior.record import describe_draws
 from mixedbayes.results.posterior.summary import STATISTICS, diagnose, summarise
+from mixedbayes.results.tables.complaints import complaints
 
 HEADINGS = ("Estimate", "Est.Error", "l-{}% CI", "u-{}% CI", "Rhat", "Bulk_ESS", "Tail_ESS")
 SMALLEST, LARGEST = -7, 6
@@ -102,27 +95,20 @@ def terminal_width() -> int | None:
     return get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
 
 
-def build_report(spec: ModelSpec, idata: xr.DataTree, conf_level: float = 0.95) -> Report:
+def build_report(fit: Fitted, conf_level: float = 0.95) -> Report:
     """Summarise the draws of a fit, with intervals of that mass."""
-    draws = describe_draws(idata)
-    groups = [(f"{b.block.name} ({len(b.block.levels):,} levels)", block_pars(b, idata)) for b in spec.blocks]
-    titled = [(f"Group-level effects, {title}", quantities) for title, quantities in groups]
-    titled += [("Population-level effects", quantities) for quantities in fixed(spec, idata)]
-    titled += [
-        ("Residual" if quantities.group else "Family parameters", quantities)
-        for quantities in residual_pars(spec, idata)
-    ]
-    titled += [("Hyperparameters", quantities) for quantities in hyper_pars(spec, idata)]
-    summaries = [(title, quantities, summarise(quantities.draws, conf_level)) for title, quantities in titled]
+    spec, draws = fit.spec, describe_draws(fit.idata)
+    summaries = [(quantities, summarise(quantities.draws, conf_level)) for quantities in printed(fit)]
     sections = tuple(
-        Section(title, tuple(_row(label, row) for label, row in zip(q.labels, table.to_numpy(), strict=True)))
-        for title, q, table in summaries
+        Section(
+            q.section, tuple(_row(label, row) for label, row in zip(q.labels, table.to_numpy(), strict=True))
+        )
+        for q, table in summaries
     )
-    diagnosed = [_named(q, table[list(STATISTICS[4:])]) for _, q, table in summaries]
+    diagnosed = [_named(q, table[list(STATISTICS[4:])]) for q, table in summaries]
     if not draws.are_independent:  # else effects are drawn anew for each draw
         diagnosed += [
-            _named(q, pd.DataFrame(diagnose(q.draws), columns=list(STATISTICS[4:])))
-            for q in ran_vals(spec, idata)
+            _named(q, pd.DataFrame(diagnose(q.draws), columns=list(STATISTICS[4:]))) for q in ran_vals(fit)
         ]
     said = tuple(complaints(draws, pd.concat(diagnosed, ignore_index=True))) if diagnosed else ()
     method = (("Method", draws.method),) if draws.method else ()

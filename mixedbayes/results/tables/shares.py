@@ -8,39 +8,43 @@ import pandas as pd
 import xarray as xr
 
 from mixedbayes.models.links import Link
-from mixedbayes.models.spec import BlockSpec, ModelSpec
-from mixedbayes.results.posterior.quantities import RESIDUAL, apart, posterior_of
+from mixedbayes.models.spec import BlockSpec
+from mixedbayes.results.fitted import Fitted
+from mixedbayes.results.posterior.quantities import RESIDUAL, apart
 from mixedbayes.results.posterior.summary import estimate
 from mixedbayes.results.rows.predictor import Predictor, predictor_of
 
 
-def bayes_r2(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataFrame:
-    """The share of the response's variance that is explained, with the groups' effects and without them.
+def bayes_r2(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
+    """The share of variance explained: `conditional` with the groups' effects, `marginal` without them.
 
     With f the mean of each row, f0 that of the population, and v the mean residual variance over rows,
 
         conditional = var(f) / (var(f) + v),   marginal = var(f0) / (var(f0) + var(f - f0) + v).
 
-    Source: Gelman et al. (2019), R-squared for Bayesian regression models, eq. 3; Nakagawa & Schielzeth (2013).
+    Returns:
+        Columns estimate, std_error, conf_low, conf_high. Source: Gelman et al. (2019), R-squared for Bayesian
+        regression models, eq. 3; marginal and conditional as Nakagawa & Schielzeth (2013).
     """
-    predictor, population = predictor_of(spec, idata), predictor_of(spec, idata, groups=None)
+    predictor, population = predictor_of(fit), predictor_of(fit, groups=None)
     if predictor.S != population.S:  # not all draws of the effects were kept
         population = _at(population, predictor)
-    trials = spec.design.response.trials
-    tried = np.arange(spec.design.n) if trials is None else np.flatnonzero(trials)  # no trial, no share
-    rows = spec.design.only(tried).encoded
+    design = fit.spec.design
+    trials = design.response.trials
+    tried = np.arange(design.n) if trials is None else np.flatnonzero(trials)  # no trial, no share
+    rows = design.only(tried).encoded
     centres: list[np.ndarray] = []  # of the first rows: squares about zero lose the digits of a large mean
     sums, squares, noise = np.zeros((3, predictor.S)), np.zeros((3, predictor.S)), np.zeros(predictor.S)
     for at in predictor.pieces(len(rows)):
-        trials = None if rows.trials is None else rows.trials[at]
-        many = 1.0 if trials is None else trials[:, None]
-        arguments = predictor.arguments(predictor.eta(rows, at), trials)
+        part = rows.part(at)
+        many = 1.0 if part.trials is None else part.trials[:, None]
+        arguments = predictor.arguments(predictor.eta(part), part.trials)
         f = predictor.likelihood.mean(arguments) / many
-        f0 = population.mean(rows, at)
+        f0 = population.mean(part)
         noise += np.broadcast_to(predictor.variance(arguments) / many**2, f.shape).sum(axis=0)
         parts = (f, f0, f - f0)
-        centres = centres or [part.mean(axis=0) for part in parts]
-        apart = [part - centre for part, centre in zip(parts, centres, strict=True)]
+        centres = centres or [each.mean(axis=0) for each in parts]
+        apart = [each - centre for each, centre in zip(parts, centres, strict=True)]
         sums += [x.sum(axis=0) for x in apart]
         squares += [np.square(x).sum(axis=0) for x in apart]
     n = len(rows)
@@ -51,22 +55,26 @@ def bayes_r2(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataF
     return _table(["conditional", "marginal"], shares, conf_level).rename_axis("r2")
 
 
-def icc(spec: ModelSpec, idata: xr.DataTree, conf_level: float) -> pd.DataFrame:
-    """The share of each group in the variance that the fixed effects leave, on the scale of the linear predictor.
+def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
+    """The share of each group, and of the residual, in the variance that the fixed effects leave.
 
     Effects of a predictor count with its values: a block's variance is the mean of z'Sigma z over rows. The
     residual variance is that of the latent variable where the response counts signs of one (pi^2/3 for logit), else
-    that of the response over the squared slope of the inverse link, at the mean of the response. Source: Nakagawa, Johnson &
-    Schielzeth (2017); Johnson (2014).
+    that of the response over the squared slope of the inverse link, at the mean of the response.
+
+    Returns:
+        Columns estimate, std_error, conf_low, conf_high by group, on the scale of the linear predictor. Source:
+        Nakagawa, Johnson & Schielzeth (2017); Johnson (2014).
     """
+    spec = fit.spec
     constant = spec.link.name == "identity" and spec.family.residual is not None
     needs_mean = spec.latent_variance is None and not constant
-    predictor = predictor_of(spec, idata, groups="all" if needs_mean else None)
+    predictor = predictor_of(fit, groups="all" if needs_mean else None)
     groups: dict[str, Any] = {}
     for block_spec in spec.blocks:
         block = block_spec.block
         squares = block.X.T @ block.X / len(block.X)
-        covariance = _covariance(block_spec, posterior_of(idata).sel(draw=predictor.draws))
+        covariance = _covariance(block_spec, fit.posterior.sel(draw=predictor.draws))
         variance = np.einsum("abs,ab->s", covariance, squares)
         groups[block.group] = groups.get(block.group, 0.0) + variance
     groups[apart(RESIDUAL, spec)] = _residual(spec.link, predictor)
@@ -94,7 +102,7 @@ def _residual(link: Link, predictor: Predictor) -> np.ndarray:
     if (latent := predictor.spec.latent_variance) is not None:
         return np.full(predictor.S, latent)
     rows = predictor.spec.design.encoded
-    sums = [predictor.mean(rows, at).sum(axis=0) for at in predictor.pieces(len(rows))]
+    sums = [predictor.mean(rows.part(at)).sum(axis=0) for at in predictor.pieces(len(rows))]
     mean = np.sum(sums, axis=0) / len(rows)
     eta = link.link(mean)
     step = 1e-5 * np.maximum(1.0, np.abs(eta))

@@ -19,18 +19,18 @@ class LeftOut(Protocol):
         """Log p(y_out | y_in), and the Pareto k of the weights that it rests on."""
 
 
-class Engine(Protocol):
+class Redraws(Protocol):
     """Draws from posteriors, always in the same way."""
 
     def without(self, spec: ModelSpec) -> Callable[[np.ndarray, int | None], xr.DataTree]:
         """Places of rows left out and a seed -> draws from the posterior of the other rows, in silence."""
 
-    def draw_anew(self, spec: ModelSpec, sampling: Mapping[str, Any]) -> "tuple[xr.DataTree, Engine]":
+    def draw_anew(self, spec: ModelSpec, sampling: Mapping[str, Any]) -> "tuple[xr.DataTree, Redraws]":
         """Draws from another model's posterior, with some options changed, and the engine that made them."""
 
     def extend(
         self, spec: ModelSpec, idata: xr.DataTree, new: np.ndarray, sampling: Mapping[str, Any]
-    ) -> "tuple[xr.DataTree, Engine]":
+    ) -> "tuple[xr.DataTree, Redraws]":
         """Draws from the posterior of a model with more rows than one that was drawn from, and the engine that made them."""
 
     def leave_out(self, spec: ModelSpec, idata: xr.DataTree) -> LeftOut | None:

@@ -1,0 +1,86 @@
+"""A block's effects over all draws: of the levels that the fit has seen, and of others from their population."""
+
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+from mixedbayes.designs.design import EncodedBlock
+from mixedbayes.models.covariances import covariance_of, factor_at_zero
+from mixedbayes.models.spec import BlockSpec
+
+type NewLevels = Literal["sample", "population", "error"]
+
+NEW_LEVELS = ("sample", "population", "error")
+
+REMEMBERED = 2**26
+"""Numbers of effects of unseen levels that are kept once drawn; beyond that they are drawn again, the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class BlockDraws:
+    """A block's effects over S draws.
+
+    Attributes:
+        name: The block's.
+        r: Of the levels seen, shape (L, q, S).
+        factor: F with F F' the effects' covariance, shape (q, q, S).
+        seed: Of the unseen levels' draws.
+        drawn: Unseen levels' effects, by label.
+    """
+
+    name: str
+    r: np.ndarray
+    factor: np.ndarray
+    seed: int
+    drawn: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def new(self, label: str) -> np.ndarray:
+        """The effects of an unseen level, shape (q, S): by the seed and its label alone, whatever the other rows."""
+        if label in self.drawn:
+            return self.drawn[label]
+        key = blake2b(f"{self.name}\0{label}".encode(), digest_size=16, key=self.seed.to_bytes(32, "little"))
+        rng = np.random.default_rng(int.from_bytes(key.digest(), "little"))
+        q, _, S = self.factor.shape
+        effects = np.einsum("abs,bs->as", self.factor, rng.standard_normal((q, S)))
+        if len(self.drawn) * effects.size < REMEMBERED:
+            self.drawn[label] = effects
+        return effects
+
+    def add_to(self, eta: np.ndarray, rows: EncodedBlock, new_levels: NewLevels) -> None:
+        """Add the block's part to the predictor, shape (m, S), in place."""
+        known = rows.codes >= 0
+        plain = rows.X.shape[1] == 1 and (rows.X == 1).all()
+        if known.all():
+            for j, x in enumerate(rows.X.T):
+                effects = self.r[rows.codes, j]
+                eta += effects if plain else np.multiply(effects, x[:, None], out=effects)
+            return
+        if known.any():
+            part = eta[known]
+            self.add_to(part, EncodedBlock(rows.X[known], rows.codes[known], ()), new_levels)
+            eta[known] = part
+        if new_levels == "sample":
+            for code in np.unique(rows.codes[~known]):
+                at = rows.codes == code
+                eta[at] += rows.X[at] @ self.new(rows.unseen[-1 - code])
+
+
+def flat(variable: xr.DataArray) -> np.ndarray:
+    """The draws of a variable with those of all chains in one last axis, shape (..., S)."""
+    values = variable.transpose(..., "chain", "draw").to_numpy()
+    return np.ascontiguousarray(values.reshape(*values.shape[:-2], -1), dtype=float)
+
+
+def factor_of(block: BlockSpec, posterior: xr.Dataset) -> np.ndarray:
+    """F with F F' the covariance of the effects, shape (q, q, S)."""
+    sd = flat(posterior[block.sd])
+    if not block.cor:
+        factor = np.zeros((len(sd), *sd.shape))
+        factor[range(len(sd)), range(len(sd))] = sd
+        return factor
+    correlation = flat(posterior[block.correlation].transpose(block.effect, block.other, ...))
+    covariance = covariance_of(sd.T, np.moveaxis(correlation, -1, 0))
+    return np.ascontiguousarray(np.moveaxis(factor_at_zero(covariance, block.centring), 0, -1))
