@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import xarray as xr
@@ -24,6 +24,7 @@ from mixedbayes.results.fit_tables import FitTables
 from mixedbayes.results.posterior.record import describe_draws
 from mixedbayes.results.rows.log_likelihood import add_log_likelihood
 from mixedbayes.results.tables.report import Report, build_report, terminal_width
+from mixedbayes.sampling import Sampling
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,7 +42,7 @@ class Fit(FitTables, FitPredictions, FitEffects, FitComparisons, FitChecks):
         new_rows: Any = None,
         priors: Mapping[str, str | Prior] | None = None,
         missing: Missing = "drop",
-        **sampling: Any,
+        **sampling: Unpack[Sampling],
     ) -> "Fit":
         """The fit of a changed model, of other data, or of more rows; this one stays as it is.
 
@@ -66,9 +67,9 @@ class Fit(FitTables, FitPredictions, FitEffects, FitComparisons, FitChecks):
         if new_rows is not None:
             spec = update.extended_spec(self.spec, new_rows, missing)
             new = np.arange(self.spec.design.n, spec.design.n)
-            return checked_fit(spec, *self.engine.extend(spec, self.idata, new, sampling))
+            return checked_fit(spec, *self.engine.draw(spec, sampling, self.idata, new))
         spec = update.changed_spec(self.spec, formula, data, priors=priors, missing=missing)
-        return checked_fit(spec, *self.engine.draw_anew(spec, sampling))
+        return checked_fit(spec, *self.engine.draw(spec, sampling))
 
     def to_netcdf(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Save draws, data and model in one netCDF file, which `mb.load` reads back.

@@ -112,10 +112,10 @@ def test_a_fit_remembers_how_it_was_drawn(tmp_path):
     loaded = mb.load(tmp_path / "fit.nc")
     assert loaded.engine == fit.engine == engine_of(fit.idata)
     assert fit.engine.options == Options("collapsed", draws=50, chains=3, seed=5)
-    again = loaded.engine.redraw(loaded.spec, seed=5)
+    again = loaded.engine.draw(loaded.spec, {"seed": 5})[0]
     np.testing.assert_array_equal(again["posterior"]["b"], fit.posterior["b"])
     changed = replace(fit.engine.options, seed=7)
-    assert not np.array_equal(Engine(changed).redraw(fit.spec, 7)["posterior"]["b"], fit.posterior["b"])
+    assert not np.array_equal(Engine(changed).draw(fit.spec, {})[0]["posterior"]["b"], fit.posterior["b"])
 
 
 @pytest.mark.slow
@@ -134,4 +134,4 @@ def test_an_engine_is_read_where_its_sampler_is_not_installed(monkeypatch):
     idata["sample_stats"].attrs["mixedbayes_options"] = '{"sampler": "numpyro"}'
     engine = engine_of(idata)
     with pytest.raises(mb.ArgumentError, match="needs the package numpyro"):
-        engine.redraw(spec, 1)
+        engine.draw(spec, {"seed": 1})

@@ -30,12 +30,8 @@ class Recorder:
     def __init__(self):
         self.asked = []
 
-    def draw_anew(self, spec, sampling):
-        self.asked.append(("anew", spec, sampling))
-        return synthetic_draws(spec, 2, 500, 1), self
-
-    def extend(self, spec, idata, new, sampling):
-        self.asked.append(("extend", spec, new))
+    def draw(self, spec, sampling, after=None, new=None):
+        self.asked.append(("anew", spec, sampling) if after is None else ("extend", spec, new))
         return synthetic_draws(spec, 2, 500, 1), self
 
 

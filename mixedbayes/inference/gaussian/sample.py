@@ -4,24 +4,24 @@
 """
 
 from math import ceil
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from mixedbayes.errors import DataError
+from mixedbayes.inference.draws import as_tree
 from mixedbayes.inference.gaussian import starts
 from mixedbayes.inference.gaussian.collapsed import Collapsed
 from mixedbayes.inference.gaussian.coordinates import variances_of
 from mixedbayes.inference.gaussian.group_effects import Effects, Keeping
 from mixedbayes.inference.gaussian.moments import Frame, Moments, moments
 from mixedbayes.inference.gaussian.propriety import check_flat_priors, check_residual
-from mixedbayes.inference.options import GIB, Options
+from mixedbayes.inference.options import Options
 from mixedbayes.inference.proposals import importance
 from mixedbayes.inference.proposals.metropolis import sample_by_chains
 from mixedbayes.models.covariances import sds_and_correlations
 from mixedbayes.models.families import Density
-from mixedbayes.models.spec import CHAIN, DRAW, OBSERVATION, ModelSpec
+from mixedbayes.models.spec import CHAIN, DRAW, ModelSpec
 from mixedbayes.work import Work, one_thread
 
 GAUSSIAN = Density("Normal", {"mu": "mu", "sigma": "sigma"})
@@ -128,7 +128,7 @@ def sample_exactly(density: Collapsed, options: Options) -> xr.DataTree:
 
     Returns:
         ArviZ's DataTree as NUTS returns it: posterior, sample_stats, observed_data. If draws of all group
-        effects would not fit into `options.memory`, some or none of them are in a group `group_effects`, and
+        effects would not fit into `options.budget`, some or none of them are in a group `group_effects`, and
         in `group_effects_moments` are their means and standard deviations over all draws.
     """
     chains = options.chains
@@ -136,9 +136,7 @@ def sample_exactly(density: Collapsed, options: Options) -> xr.DataTree:
     draws = options.draws or ceil(min(DRAWS, 2 * wanted) / chains)
     for_theta, for_places, for_effects = np.random.SeedSequence(options.seed).spawn(3)
     with one_thread(), Work(watched=options.is_watched) as work:
-        effects = Effects(
-            density, work, for_effects, Keeping.within(options.memory * GIB, density, chains, draws)
-        )
+        effects = Effects(density, work, for_effects, Keeping.within(options.budget, density, chains, draws))
         weighted = _weigh(density, effects, wanted, np.random.default_rng(for_theta))
         if weighted.is_trusted:
             places = importance.resample(weighted, chains * draws, np.random.default_rng(for_places))
@@ -276,23 +274,7 @@ def _tree(
         arrays |= kept
     else:
         groups = effects.datasets()
-    variables: dict[str, Any] = {
-        name: ((CHAIN, DRAW, *dims), arrays[name].reshape(chains, -1, *arrays[name].shape[1:]))
-        for name, dims in spec.dims.items()
-        if name in arrays
-    }
-    used = {dim for dims, _ in variables.values() for dim in dims}
-    coords = {dim: labels for dim, labels in spec.coords.items() if dim in used}
-    numbers = {CHAIN: np.arange(chains), DRAW: np.arange(len(theta) // chains)}
-    observed = xr.Dataset(
-        {spec.response: (OBSERVATION, spec.design.response.values)},
-        coords={OBSERVATION: np.asarray(spec.design.rows.kept)},
-    )
-    return xr.DataTree.from_dict(
-        {
-            "posterior": xr.Dataset(variables, coords=numbers | coords),
-            "sample_stats": stats.assign_coords(numbers),
-            "observed_data": observed,
-            **groups,
-        }
-    )
+    tree = as_tree(spec, arrays, chains, stats)
+    for name, dataset in groups.items():
+        tree[name] = xr.DataTree(dataset)
+    return tree
