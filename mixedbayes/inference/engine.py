@@ -103,8 +103,13 @@ class Engine:
         return own or again
 
     def leave_out(self, spec: ModelSpec, idata: "DataTree") -> "LeaveOut | None":
-        """The densities of rows left out of a fit in closed form; None where there is none."""
-        model, named = Prepared(spec), self._named
+        """The densities of rows left out of a fit in closed form; None where there is none.
+
+        Args:
+            spec: A model that this engine drew from.
+            idata: Its draws.
+        """
+        model, named = Prepared(spec, Before(idata, np.arange(0), self.kept)), self._named
         for method in (
             METHODS.values() if named is None else (named,)
         ):  # draws of another method serve as well

@@ -16,6 +16,7 @@ from mixedbayes.inference.gaussian.coordinates import variances_of
 from mixedbayes.inference.gaussian.group_effects import Effects, Keeping
 from mixedbayes.inference.gaussian.moments import Frame, Moments, moments
 from mixedbayes.inference.gaussian.propriety import check_flat_priors, check_residual
+from mixedbayes.inference.gaussian.rows import chunks_of, factors_of
 from mixedbayes.inference.options import Options
 from mixedbayes.inference.proposals import importance
 from mixedbayes.inference.proposals.metropolis import sample_by_chains
@@ -70,15 +71,13 @@ def why_not(spec: ModelSpec) -> str | None:
     return None
 
 
-def collapse(spec: ModelSpec, weights: np.ndarray | None = None) -> Collapsed:
+def collapse(spec: ModelSpec) -> Collapsed:
     """The density of the variance parameters, all else integrated out: one pass over the rows.
 
     Args:
         spec: A model for which `why_not` is None.
-        weights: Of the rows, as in `moments`.
     """
-    frame = frame_of(spec)
-    return Collapsed(variances_of(spec), moments(spec.design, frame, weights))
+    return Collapsed(variances_of(spec), moments_of(spec))
 
 
 def extended(known: Moments, spec: ModelSpec, new: np.ndarray) -> Collapsed:
@@ -89,14 +88,20 @@ def extended(known: Moments, spec: ModelSpec, new: np.ndarray) -> Collapsed:
         spec: The model of all rows.
         new: Places of the rows to be added.
     """
-    more = moments(spec.design.only(new), frame_of(spec))
+    more = moments_of(spec, new)
     return Collapsed(variances_of(spec), known.among(more.levels) + more)
+
+
+def moments_of(spec: ModelSpec, rows: np.ndarray | None = None) -> Moments:
+    """The moments of a model's rows, or of those at some places, in the model's frame and among all its levels."""
+    return moments(chunks_of(spec.design, rows), factors_of(spec.design), frame_of(spec))
 
 
 def frame_of(spec: ModelSpec) -> Frame:
     """Columns at the predictors' means where priors live there, and with an intercept y about the place of its prior."""
     location = spec.intercept.location if spec.intercept else 0.0
-    return Frame(location, spec.centring.to_zero, tuple(block.centring.to_zero for block in spec.blocks))
+    effects = tuple(block.centring.to_zero for block in spec.blocks)
+    return Frame(location, spec.centring.to_zero, effects, spec.design.fixed.intercept)
 
 
 def too_large(density: Collapsed) -> str | None:
