@@ -148,11 +148,9 @@ def main() -> None:
 @click.option(
     "--target-accept", type=float, default=None, help="Of nuts: raise it against divergences [0.9]."
 )
-@click.option(
-    "--memory", default=1.0, show_default=True, help="GiB for draws of group effects, of collapsed."
-)
+@click.option("--memory", type=float, default=None, help="Of collapsed: GiB for draws of group effects [1].")
 @click.option("--seed", type=int, default=None, help="The same seed gives the same draws.")
-@click.option("--cores", type=int, default=None, help="Of nuts: chains sampled at once.")
+@click.option("--cores", type=int, default=None, help="Processors at once, at most [all].")
 @click.option(
     "--conf-level",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -1,28 +1,27 @@
 """The driver: one line a stage, from a formula and a table to a fit."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from os import PathLike
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from mixedbayes.designs.design import Design, build_design
 from mixedbayes.designs.table import Missing
 from mixedbayes.errors import FileError, no_attribute
 from mixedbayes.inference.elsewhere import unknown_options
-from mixedbayes.inference.engine import Engine, Prepared, engine_of
-from mixedbayes.inference.options import Options
+from mixedbayes.inference.engine import NAMES, Engine, engine_of
+from mixedbayes.inference.prepared import Prepared
 from mixedbayes.models.build import build_spec
 from mixedbayes.models.families import Family
 from mixedbayes.models.priors import Prior
 from mixedbayes.models.text import spec_html, spec_text
 from mixedbayes.results import elsewhere
+from mixedbayes.sampling import Sampling
 
 if TYPE_CHECKING:
     from mixedbayes.results.fit import Fit
 
 MODEL_OPTIONS = ("family", "link", "priors", "missing", "env")
-OPTIONS = tuple(option.name for option in fields(Options))
-"""What `fit` can be told of the model, and of sampling."""
+"""What `fit` can be told of the model; the rest are options of sampling."""
 
 
 class Model(Prepared):
@@ -42,57 +41,41 @@ class Model(Prepared):
         """The design IR."""
         return self.spec.design
 
-    def fit(  # noqa: PLR0913  # options that users pass by name
-        self,
-        *,
-        method: str = "auto",
-        sampler: str | None = None,
-        chains: int = 4,
-        draws: int | None = None,
-        tune: int | None = None,
-        target_accept: float | None = None,
-        seed: int | None = None,
-        cores: int | None = None,
-        memory: float = 1.0,
-        progress: bool = True,
-        **unknown: Any,
-    ) -> "Fit":
+    def fit(self, **sampling: Unpack[Sampling]) -> "Fit":
         """Draw from the posterior.
 
         Args:
+            **sampling: Any of the following, by name; anything else is refused, with what it is called here.
             method: `"collapsed"` integrates coefficients and group effects out and needs no Markov chains; it
                 is for the gaussian family with the identity link and normal or flat priors on coefficients.
-                `"nuts"` samples any model. `"auto"` takes the first where it can; the printed fit says which.
+                `"nuts"` samples any model. `"auto"`, the default, takes the first that can; the printed fit says
+                which. A `Method` of your own is passed itself, or by the name under which it was added to `METHODS`.
             sampler: Of NUTS: `"nutpie"` (the default), `"pymc"`, or with their extras installed `"numpyro"`
                 and `"blackjax"`.
-            chains: Independent chains.
+            chains: Independent chains; 4.
             draws: Kept draws of each chain; None for 1,000, or for fewer (down to 1,000 in all) where the
                 collapsed method finds them costly.
             tune: Adaptation steps of each chain of NUTS, not kept; None for 1,000.
             target_accept: Mean acceptance probability that NUTS aims at, in (0, 1), None for 0.9; raise it
                 against divergences.
             seed: The same seed gives the same draws.
-            cores: Chains of NUTS at once; None for as many as there are processors. The collapsed method has
-                one thread.
-            memory: GiB for the collapsed method's draws of group effects. Past it fewer of them are kept, down
-                to 400, then in single precision, then none; their means and standard deviations are over all
-                draws nevertheless.
-            progress: Whether to show a progress bar, where there is a terminal or a notebook to show it.
-            **unknown: Anything else is refused, with what it is called here.
+            cores: Processors to be used at once, at most: NUTS has a chain on each, None for as many as there are; the
+                collapsed method takes one.
+            memory: GiB for the collapsed method's draws of group effects, at most; None for 1. Past it fewer of them
+                are kept, down to 400, then in single precision, then none; their means and standard deviations are
+                over all draws nevertheless. NUTS keeps all draws, and has no use for it.
+            progress: Whether to show a progress bar, where there is a terminal or a notebook to show it; True.
 
         Returns:
             The fit.
 
         Raises:
-            ArgumentError: An option out of range, a sampler that is not installed, or a method that the
-                model does not allow.
+            ArgumentError: An option out of range, or that the method has no use for; a sampler that is not installed; or
+                a method that the model does not allow.
         """
         from mixedbayes.results.fit import checked_fit  # noqa: PLC0415  # ArviZ takes seconds to import
 
-        if unknown:
-            raise unknown_options(unknown, OPTIONS)
-        options = Options(method, sampler, chains, draws, tune, target_accept, seed, cores, memory, progress)
-        return checked_fit(self.spec, *Engine(options).draw(self))
+        return checked_fit(self.spec, *Engine().told(sampling).draw_from(self))
 
     def __str__(self) -> str:
         return spec_text(self.spec)
@@ -169,7 +152,7 @@ def fit(
     priors: Mapping[str, str | Prior] | None = None,
     missing: Missing = "drop",
     env: Mapping[str, Any] | None = None,
-    **sampling: Any,
+    **sampling: Unpack[Sampling],
 ) -> "Fit":
     """Fit a model: `model(...)` and then its `.fit(...)`.
 
@@ -190,8 +173,8 @@ def fit(
     Raises:
         MixedBayesError: What was passed does not make a model; see `model` and `Model.fit`.
     """
-    if unknown := [name for name in sampling if name not in OPTIONS]:  # before the data are looked at
-        raise unknown_options(unknown, (*MODEL_OPTIONS, *OPTIONS))
+    if unknown := [name for name in sampling if name not in NAMES]:  # before the data are looked at
+        raise unknown_options(unknown, (*MODEL_OPTIONS, *NAMES))
     unfitted = model(formula, data, family, link=link, priors=priors, missing=missing, env=env)
     return unfitted.fit(**sampling)
 

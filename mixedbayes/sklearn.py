@@ -26,6 +26,7 @@ from mixedbayes.designs.response import trials_of
 from mixedbayes.designs.table import Missing, alike, open_table, read_columns, unknown_columns
 from mixedbayes.driver import fit
 from mixedbayes.errors import ArgumentError, DataError, listed
+from mixedbayes.inference.engine import NAMES
 from mixedbayes.language.expressions import Name
 from mixedbayes.language.formula import Response
 from mixedbayes.language.parse import parse
@@ -67,8 +68,8 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         draws: Kept draws of each chain; None for as many as `Model.fit` takes.
         tune: Adaptation steps of each chain of NUTS.
         target_accept: Mean acceptance probability that NUTS aims at.
-        cores: Chains of NUTS at once; 1 goes well with `n_jobs` of whatever runs the estimator.
-        memory: GiB for draws of group effects.
+        cores: Processors at once, at most; 1 goes well with `n_jobs` of whatever runs the estimator.
+        memory: GiB for draws of group effects; None for 1.
         progress: Whether to show a progress bar.
         random_state: A whole number is the seed of `mb.fit`; None or a `numpy.random.RandomState` draws one.
 
@@ -97,7 +98,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         tune: int | None = None,
         target_accept: float | None = None,
         cores: int | None = None,
-        memory: float = 1.0,
+        memory: float | None = None,
         progress: bool = False,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -147,16 +148,8 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
             priors=self.priors,
             missing=self.missing,
             env=self.env,
-            method=self.method,
-            sampler=self.sampler,
-            chains=self.chains,
-            draws=self.draws,
-            tune=self.tune,
-            target_accept=self.target_accept,
             seed=seed,
-            cores=self.cores,
-            memory=self.memory,
-            progress=self.progress,
+            **{name: getattr(self, name) for name in NAMES if name != "seed"},
         )
         self.seed_ = seed
         return self

@@ -81,6 +81,8 @@ def model():
             {"method": "collapsed", "tune": 10, "sampler": "pymc"},
             "no use for sampler, tune; method='nuts' has",
         ),
+        ({"method": "nuts", "memory": 2}, "method='nuts' has no use for memory; method='collapsed' has"),
+        ({"method": "collapsed", "memory": 2, "tune": 5}, "no use for tune; method='nuts' has"),
     ],
 )
 def test_an_option_out_of_range_is_refused_before_anything_is_built(model, options, message):

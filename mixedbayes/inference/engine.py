@@ -1,56 +1,30 @@
-"""`ModelSpec` × `Options` -> draws: the door through which fits are made, and made again.
-
-Imports of PyMC and SciPy's parts wait until a model is drawn from: they take seconds.
-"""
+"""`ModelSpec` × `Options` -> draws: the door through which fits are made, and made again."""
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from mixedbayes.inference.elsewhere import unknown_options
 from mixedbayes.inference.memory import check_memory
-from mixedbayes.inference.options import Options, check_installed
+from mixedbayes.inference.methods import AUTO, METHODS, Choice, Method, choose, find_method
+from mixedbayes.inference.options import MEMORY, Options
+from mixedbayes.inference.prepared import Before, Prepared
 from mixedbayes.models.spec import ModelSpec
+from mixedbayes.sampling import Sampling
 
 if TYPE_CHECKING:
-    import pymc
     from xarray import DataTree
 
-    from mixedbayes.inference.gaussian.collapsed import Collapsed
     from mixedbayes.inference.gaussian.leave_out import LeaveOut
-    from mixedbayes.inference.gaussian.moments import Moments
 
-METHOD, OPTIONS = "mixedbayes_method", "mixedbayes_options"
-"""Attributes of sample_stats: the method with its reason, and how to draw again."""
+METHOD, SAMPLER, OPTIONS = "mixedbayes_method", "mixedbayes_sampler", "mixedbayes_options"
+"""Attributes of sample_stats: the method with its reason, what made its draws, and how to draw again."""
 
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A model with what its samplers need, each built on first use.
-
-    Attributes:
-        spec: The model as data.
-    """
-
-    spec: ModelSpec
-
-    @cached_property
-    def pymc(self) -> "pymc.Model":
-        """The `pymc.Model`, built on first use."""
-        from mixedbayes.inference.nuts.graph import build  # noqa: PLC0415  # PyMC takes seconds to import
-
-        return build(self.spec)
-
-    @cached_property
-    def collapsed(self) -> "Collapsed":
-        """The density of the variance parameters alone, for Gaussian models: one pass over the rows, on first use."""
-        from mixedbayes.inference.gaussian.sample import collapse  # noqa: PLC0415  # SciPy's parts take a second to import
-
-        return collapse(self.spec)
+NAMES = tuple(option.name for option in fields(Options))
+"""Of the options."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,111 +33,102 @@ class Engine:
 
     Attributes:
         options: The way.
-        moments: Of the rows that were drawn from, where that was in closed form: with them more rows need no look
-            at the old ones.
+        given: The method, where it was passed itself and not by its name.
+        kept: What the method kept of the rows that were drawn from, so that more of them need no look at these.
     """
 
-    options: Options
-    moments: "Moments | None" = field(default=None, compare=False)
+    options: Options = field(default_factory=Options)
+    given: Method | None = field(default=None, compare=False)
+    kept: Any = field(default=None, compare=False, repr=False)
 
-    def draw(self, model: Prepared, after: "DataTree | None" = None) -> "tuple[DataTree, Engine]":
-        """Draws from a model's posterior, ArviZ's DataTree, and the engine that knows its rows.
-
-        Args:
-            model: To draw from.
-            after: Draws of a similar model, about which chains begin.
+    def told(self, sampling: Sampling) -> Self:
+        """The same engine with some options changed.
 
         Raises:
-            ArgumentError: The options name a method that the model does not allow.
+            ArgumentError: An option that there is not, or out of range.
         """
-        from mixedbayes.inference.methods import choose  # noqa: PLC0415  # as above
+        unknown = [name for name in sampling if name not in NAMES]
+        if unknown:
+            raise unknown_options(unknown, NAMES)
+        changes: dict[str, Any] = {**sampling}
+        given = self.given
+        if "method" in sampling:
+            method = find_method(sampling["method"])
+            given = method if method is sampling["method"] else None
+            changes["method"] = AUTO if method is None else method.name
+        return replace(self, options=replace(self.options, **changes), given=given)
 
-        check_installed(self.options)
-        choice = choose(model.spec, self.options, lambda: model.collapsed)
-        check_memory(model.spec, choice.method, self.options)
-        if choice.method == "nuts":
-            _check_residual(model)
-        idata = _draw(model, choice.method, self.options, after)
-        idata["sample_stats"].attrs |= {METHOD: str(choice), OPTIONS: json.dumps(asdict(self.options))}
-        moments = model.collapsed.moments if choice.method == "collapsed" else None
-        return idata, replace(self, moments=moments)
+    def draw(
+        self,
+        spec: ModelSpec,
+        sampling: Sampling,
+        after: "DataTree | None" = None,
+        new: np.ndarray | None = None,
+    ) -> "tuple[DataTree, Engine]":
+        """Draws from the posterior of a model, and the engine that made them.
 
-    def redraw(self, spec: ModelSpec, seed: int | None) -> "DataTree":
-        """Draws from another model's posterior, in silence."""
-        options = replace(self.options, seed=seed, progress=False)
-        return Engine(options).draw(Prepared(spec))[0]
+        Args:
+            spec: The model.
+            sampling: Options that are changed.
+            after: Draws of the posterior of all but the new rows, by this engine: what it kept of these is added to, or
+                Markov chains begin about the draws.
+            new: Places of the new rows.
+
+        Raises:
+            ArgumentError: An option that there is not, or out of range; or a method that the model does not allow.
+        """
+        before = None if after is None or new is None else Before(after, new, self.kept)
+        return self.told(sampling).draw_from(Prepared(spec, before))
+
+    def draw_from(self, model: Prepared) -> "tuple[DataTree, Engine]":
+        """The same of a model of which some things may be built."""
+        choice = self._choose(model)
+        method = choice.method
+        check_memory(model.spec, self.options, is_bounded="memory" in method.limits)
+        idata = method.draw(model, self.options)
+        attrs = idata["sample_stats"].attrs
+        attrs |= {SAMPLER: attrs.get(SAMPLER, method.name), METHOD: str(choice)}
+        attrs[OPTIONS] = json.dumps(asdict(self.options))
+        return idata, replace(self, kept=method.keep(model))
 
     def without(self, spec: ModelSpec) -> "Callable[[np.ndarray, int | None], DataTree]":
-        """Places of rows left out and a seed -> draws from the posterior of the other rows, in silence.
+        """Places of rows left out and a seed -> draws from the posterior of the other rows, in silence."""
+        model, rows = Prepared(spec), np.arange(spec.design.n)
+        method = self._choose(model).method
+        own = None if method.without is None else method.without(model, self.options)
 
-        nutpie compiles the model once; what else there is builds it each time.
-        """
-        from mixedbayes.inference.methods import choose  # noqa: PLC0415  # as above
+        def again(out: np.ndarray, seed: int | None) -> "DataTree":
+            return self.draw(spec.only(np.setdiff1d(rows, out)), {"seed": seed, "progress": False})[0]
 
-        method = choose(spec, self.options, lambda: Prepared(spec).collapsed).method
-        rows = np.arange(spec.design.n)
-        if method == "collapsed" or self.options.sampler not in (None, "nutpie"):
-            return lambda out, seed: self.redraw(spec.only(np.setdiff1d(rows, out)), seed)
-        from mixedbayes.inference.nuts.graph import build  # noqa: PLC0415  # as above
-        from mixedbayes.inference.nuts.sample import sampler_without  # noqa: PLC0415  # as above
-
-        draw = sampler_without(build(spec, masked=True), tuple(spec.dims), self.options)
-        return lambda out, seed: draw(~np.isin(rows, out), seed)
-
-    def draw_anew(self, spec: ModelSpec, sampling: Mapping[str, Any]) -> "tuple[DataTree, Engine]":
-        """Draws from another model's posterior, with some options changed.
-
-        Raises:
-            ArgumentError: An option that there is not, or out of range.
-        """
-        return self._with(sampling).draw(Prepared(spec))
-
-    def extend(
-        self, spec: ModelSpec, idata: "DataTree", new: np.ndarray, sampling: Mapping[str, Any]
-    ) -> "tuple[DataTree, Engine]":
-        """Draws from the posterior of a model with more rows than one that was drawn from.
-
-        Where the old rows' moments are known, those of the new rows are added to them; else chains begin about the
-        old draws.
-
-        Args:
-            spec: The model of all rows.
-            idata: Draws of the old rows' posterior.
-            new: Places of the new rows.
-            sampling: Options that are changed.
-
-        Raises:
-            ArgumentError: An option that there is not, or out of range.
-        """
-        model = Prepared(spec)
-        if self.moments is not None:
-            from mixedbayes.inference.gaussian.sample import extended  # noqa: PLC0415  # as above
-
-            vars(model)["collapsed"] = extended(self.moments, spec, new)  # in place of a pass over all rows
-        return self._with(sampling).draw(model, after=idata)
+        return own or again
 
     def leave_out(self, spec: ModelSpec, idata: "DataTree") -> "LeaveOut | None":
-        """The densities of rows left out of a fit in closed form; None where there is none."""
-        from mixedbayes.inference.gaussian.leave_out import LeaveOut  # noqa: PLC0415  # as above
-        from mixedbayes.inference.gaussian.sample import too_large, too_many, why_not  # noqa: PLC0415  # as above
+        """The densities of rows left out of a fit in closed form; None where there is none.
 
-        if self.options.method == "nuts" or why_not(spec):
-            return None
-        density = Prepared(spec).collapsed
-        if too_large(density) or too_many(density):
-            return None
-        return LeaveOut(density, idata, self.options.seed)
+        Args:
+            spec: A model that this engine drew from.
+            idata: Its draws.
+        """
+        model, named = Prepared(spec, Before(idata, np.arange(0), self.kept)), self._named
+        for method in (
+            METHODS.values() if named is None else (named,)
+        ):  # draws of another method serve as well
+            if method.leave_out and not method.against(model) and not method.doubts(model):
+                return method.leave_out(model, idata, self.options.seed)
+        return None
 
-    def _with(self, sampling: Mapping[str, Any]) -> "Engine":
-        known = [option.name for option in fields(Options)]
-        unknown = [name for name in sampling if name not in known]
-        if unknown:
-            raise unknown_options(unknown, known)
-        return Engine(replace(self.options, **sampling))
+    @property
+    def _named(self) -> Method | None:
+        return self.given or find_method(self.options.method)
+
+    def _choose(self, model: Prepared) -> Choice:
+        return choose(model, self.options, self._named)
 
 
 def engine_of(idata: "DataTree") -> Engine:
     """The engine that made the draws, by their own record; one with the usual options where there is none.
+
+    A method that is not known here is refused when it is to draw.
 
     Raises:
         TypeError, ValueError: The record holds no options.
@@ -173,28 +138,6 @@ def engine_of(idata: "DataTree") -> Engine:
     if not isinstance(described, Mapping):
         raise TypeError("options are no mapping")
     known: dict[str, Any] = {"progress": True} | {str(name): value for name, value in described.items()}
+    if known.get("memory") == MEMORY:  # which older files say of every fit
+        del known["memory"]
     return Engine(Options(**known))
-
-
-def _check_residual(model: Prepared) -> None:
-    """Refuse what has no posterior before a sampler is lost in it; the collapsed method sees for itself."""
-    from mixedbayes.inference.gaussian.propriety import check_rows  # noqa: PLC0415  # as above
-    from mixedbayes.inference.gaussian.sample import is_gaussian  # noqa: PLC0415  # as above
-
-    if is_gaussian(model.spec):
-        check_rows(model.collapsed)
-
-
-def _draw(model: Prepared, method: str, options: Options, after: "DataTree | None") -> "DataTree":
-    if method == "collapsed":
-        from mixedbayes.inference.gaussian.sample import sample_exactly  # noqa: PLC0415  # as above
-
-        return sample_exactly(model.collapsed, options)
-    from mixedbayes.inference.nuts.sample import sample  # noqa: PLC0415  # PyMC takes seconds
-
-    if after is None:
-        return sample(model.pymc, tuple(model.spec.dims), options)
-    from mixedbayes.inference.nuts.start import start_of  # noqa: PLC0415  # as above
-
-    free = {variable.name: variable.ndim for variable in model.pymc.free_RVs}
-    return sample(model.pymc, tuple(model.spec.dims), options, start_of(model.spec, after, free))

@@ -11,8 +11,13 @@ USUAL = 4000
 """Draws in all, where the user does not say."""
 
 
-def check_memory(spec: ModelSpec, method: str, options: Options) -> None:
+def check_memory(spec: ModelSpec, options: Options, *, is_bounded: bool) -> None:
     """Refuse draws that the machine has no room for: an operating system kills who tries.
+
+    Args:
+        spec: The model.
+        options: How many draws.
+        is_bounded: Whether draws of group effects are held to `options.budget`.
 
     Raises:
         ArgumentError: It says how much they would take, and how much there is.
@@ -22,13 +27,13 @@ def check_memory(spec: ModelSpec, method: str, options: Options) -> None:
     effects = sum(values[block.r] for block in spec.blocks)
     draws = options.chains * options.draws if options.draws else max(USUAL, options.chains)
     size: float = 8 * draws * (sum(values.values()) - effects)
-    room = options.memory * GIB if method == "collapsed" else float("inf")
+    room = options.budget if is_bounded else float("inf")
     size += min(8 * draws * effects, room)
     there = physical_memory()
     if size > there:
         raise ArgumentError(
             f"{draws:,} draws of this model take {size / GIB:,.1f} GiB, and this machine has {there / GIB:,.1f} GiB: "
-            f"ask for fewer draws= or chains={', or less memory=' if method == 'collapsed' else ''}."
+            f"ask for fewer draws= or chains={', or less memory=' if is_bounded else ''}."
         )
 
 

@@ -7,11 +7,13 @@ from importlib.util import find_spec
 from typing import Any
 
 from mixedbayes.arguments import flag, is_number, is_one_of, share, whole
-from mixedbayes.errors import ArgumentError, counted, listed, nearest, shown
+from mixedbayes.errors import ArgumentError, counted, nearest, shown
 from mixedbayes.work import somebody_watches
 
-METHODS = ("auto", "collapsed", "nuts")
 GIB = 2.0**30
+
+MEMORY = 1.0
+"""GiB for draws of group effects, where the user does not say."""
 
 MOST = 2**27
 """Draws in all: 1 GiB for each parameter. More is a slip of the keyboard, or a file made to harm."""
@@ -48,7 +50,7 @@ SAMPLERS = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options of `Model.fit`, which says what they mean.
+    """The options of `Sampling`, whole and checked; of the method its name.
 
     Raises:
         ArgumentError: An option out of range.
@@ -62,14 +64,12 @@ class Options:
     target_accept: float | None = None
     seed: int | None = None
     cores: int | None = None
-    memory: float = 1.0
+    memory: float | None = None
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if not is_one_of(self.method, METHODS):
-            raise ArgumentError(
-                f"There is no method {shown(self.method)}.{nearest(shown(self.method), METHODS)} Known: {', '.join(METHODS)}."
-            )
+        if not isinstance(self.method, str):
+            raise ArgumentError(f"There is no method {shown(self.method)}.")
         if self.sampler is not None and not is_one_of(self.sampler, SAMPLERS):
             raise ArgumentError(
                 f"There is no sampler {shown(self.sampler)}.{nearest(shown(self.sampler), SAMPLERS)} Known: {', '.join(SAMPLERS)}."
@@ -90,19 +90,17 @@ class Options:
             )
         if self.target_accept is not None:
             object.__setattr__(self, "target_accept", share("target_accept", self.target_accept))
-        if not is_number(self.memory) or not self.memory > 0:
-            raise ArgumentError(f"memory is a positive number of GiB, not {shown(self.memory)}.")
+        memory = self.memory
+        if memory is not None:
+            if not is_number(memory) or not memory > 0:
+                raise ArgumentError(f"memory is a positive number of GiB, not {shown(memory)}.")
+            object.__setattr__(self, "memory", float(min(memory, LARGEST)))
         object.__setattr__(self, "progress", flag("progress", self.progress))
-        object.__setattr__(self, "memory", float(min(self.memory, LARGEST)))
-        if self.method == "collapsed" and self.for_nuts:
-            raise ArgumentError(
-                f"method='collapsed' has no use for {listed(self.for_nuts)}; method='nuts' has."
-            )
 
     @property
-    def for_nuts(self) -> tuple[str, ...]:
-        """Options given that only NUTS has a use for."""
-        return tuple(name for name in ("sampler", "tune", "target_accept") if getattr(self, name) is not None)
+    def budget(self) -> float:
+        """Bytes for draws of group effects."""
+        return (MEMORY if self.memory is None else self.memory) * GIB
 
     @property
     def processors(self) -> int:

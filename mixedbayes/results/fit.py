@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 import numpy as np
 import xarray as xr
@@ -25,6 +25,7 @@ from mixedbayes.results.rows.log_likelihood import with_log_likelihood
 from mixedbayes.results.tables import forest, shares
 from mixedbayes.results.tables import tidy as tables
 from mixedbayes.results.tables.report import Report, build_report, terminal_width
+from mixedbayes.sampling import Sampling
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,7 +58,7 @@ class Fit(Fitted):
         new_rows: Any = None,
         priors: Mapping[str, str | Prior] | None = None,
         missing: Missing = "drop",
-        **sampling: Any,
+        **sampling: Unpack[Sampling],
     ) -> "Fit":
         """The fit of a changed model, of other data, or of more rows; this one stays as it is.
 
@@ -82,9 +83,9 @@ class Fit(Fitted):
         if new_rows is not None:
             spec = update.extended_spec(self.spec, new_rows, missing)
             new = np.arange(self.spec.design.n, spec.design.n)
-            return checked_fit(spec, *self.engine.extend(spec, self.idata, new, sampling))
+            return checked_fit(spec, *self.engine.draw(spec, sampling, self.idata, new))
         spec = update.changed_spec(self.spec, formula, data, priors=priors, missing=missing)
-        return checked_fit(spec, *self.engine.draw_anew(spec, sampling))
+        return checked_fit(spec, *self.engine.draw(spec, sampling))
 
     @property
     def is_beyond_doubt(self) -> bool:

@@ -1,12 +1,13 @@
 """What results ask of whoever drew: to draw again. Tables know no sampler; this is all they know of one."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import xarray as xr
 
 from mixedbayes.models.spec import ModelSpec
+from mixedbayes.sampling import Sampling
 
 
 class LeftOut(Protocol):
@@ -22,16 +23,20 @@ class LeftOut(Protocol):
 class Redraws(Protocol):
     """Draws from posteriors, always in the same way."""
 
+    def draw(
+        self,
+        spec: ModelSpec,
+        sampling: Sampling,
+        after: xr.DataTree | None = None,
+        new: np.ndarray | None = None,
+    ) -> "tuple[xr.DataTree, Redraws]":
+        """Draws from a model's posterior, with some options changed, and the engine that made them.
+
+        `after` are draws of the posterior of all rows but the new ones, whose places are `new`.
+        """
+
     def without(self, spec: ModelSpec) -> Callable[[np.ndarray, int | None], xr.DataTree]:
         """Places of rows left out and a seed -> draws from the posterior of the other rows, in silence."""
-
-    def draw_anew(self, spec: ModelSpec, sampling: Mapping[str, Any]) -> "tuple[xr.DataTree, Redraws]":
-        """Draws from another model's posterior, with some options changed, and the engine that made them."""
-
-    def extend(
-        self, spec: ModelSpec, idata: xr.DataTree, new: np.ndarray, sampling: Mapping[str, Any]
-    ) -> "tuple[xr.DataTree, Redraws]":
-        """Draws from the posterior of a model with more rows than one that was drawn from, and the engine that made them."""
 
     def leave_out(self, spec: ModelSpec, idata: xr.DataTree) -> LeftOut | None:
         """The densities of rows left out of a fit in closed form; None where there is none."""

@@ -9,7 +9,7 @@ from monte_carlo import assert_near
 from scipy import linalg, stats
 
 import mixedbayes as mb
-from mixedbayes.inference.gaussian import collapsed, dense, elimination
+from mixedbayes.inference.gaussian import collapsed, dense, elimination, rows
 from mixedbayes.inference.gaussian.prior_densities import LOG_DENSITIES, LOG_MASS_ABOVE_ZERO
 from mixedbayes.inference.gaussian.sample import collapse, why_not
 from mixedbayes.models.distributions import DISTRIBUTIONS
@@ -28,8 +28,11 @@ def path(request, monkeypatch):
     return request.param
 
 
-def density_of(formula, weights=None, **options):
-    return collapse(mb.model(formula, DATA, **options).spec, weights)
+def density_of(formula, precisions=None, **options):
+    with pytest.MonkeyPatch.context() as patch:
+        if precisions is not None:
+            patch.setattr(rows, "additions_of", lambda _: rows.Additions(None, precisions))
+        return collapse(mb.model(formula, DATA, **options).spec)
 
 
 def points(density, n, spread=0.7, seed=1):

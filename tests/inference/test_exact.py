@@ -21,7 +21,7 @@ from scipy.special import logsumexp
 
 import mixedbayes as mb
 from mixedbayes.inference.gaussian import group_effects, sample
-from mixedbayes.inference.methods import choose
+from mixedbayes.inference.methods import METHODS, choose
 from mixedbayes.inference.options import Options
 from mixedbayes.inference.proposals import importance, metropolis
 from mixedbayes.inference.proposals.importance import Proposal, Weighted
@@ -80,6 +80,13 @@ def test_the_same_seed_gives_the_same_draws_bit_for_bit(model, fit, seed):
         ({"tune": 10}, {}, "nuts (auto: tune is an option of nuts alone)"),
         ({"tune": 10, "sampler": "pymc"}, {}, "nuts (auto: sampler, tune are options of nuts alone)"),
         ({}, {"family": "poisson"}, "nuts (auto: the poisson family has no closed form)"),
+        ({"memory": 2}, {}, "collapsed (auto: given its variances the model is Gaussian)"),
+        ({"cores": 1}, {}, "collapsed (auto: given its variances the model is Gaussian)"),
+        (
+            {"memory": 2},
+            {"family": "poisson"},
+            "nuts (auto: the poisson family has no closed form; it has no use for memory)",
+        ),
         (
             {},
             {"priors": {"b": "cauchy(0, 1)"}},
@@ -89,9 +96,10 @@ def test_the_same_seed_gives_the_same_draws_bit_for_bit(model, fit, seed):
 )
 def test_the_fit_says_which_method_was_used_and_why(monkeypatch, fit, options, family, expected):
     data = SLEEP.assign(Reaction=SLEEP["Reaction"].round())
-    monkeypatch.setattr("mixedbayes.inference.engine._draw", lambda *_: fit.idata.copy())
-    said = str(mb.fit(FORMULA, data, **family, **options))
-    assert f" Method: {expected}\n" in said
+    for method in list(METHODS.values()):
+        monkeypatch.setitem(METHODS, method.name, replace(method, draw=lambda *_: fit.idata.copy()))
+    said = " ".join(str(mb.fit(FORMULA, data, **family, **options)).split())  # whose lines are broken
+    assert f" Method: {expected} Draws: " in said
 
 
 @pytest.mark.parametrize(
@@ -130,11 +138,9 @@ def test_many_correlated_effects_go_to_nuts_unless_asked_otherwise():
     data = pd.DataFrame(values, columns=[*columns, "y"]).assign(g=np.repeat(np.arange(6), 10))
     models = [mb.model(f"y ~ 1 + (0 + {' + '.join(columns)} {bar} g)", data) for bar in ("||", "|")]
     choices = [
-        choose(model.spec, Options(method), lambda model=model: model.collapsed)
-        for model in models
-        for method in ("auto", "collapsed")
+        choose(model, Options(), method) for model in models for method in (None, METHODS["collapsed"])
     ]
-    assert [choice.method for choice in choices] == ["collapsed", "collapsed", "nuts", "collapsed"]
+    assert [choice.method.name for choice in choices] == ["collapsed", "collapsed", "nuts", "collapsed"]
     assert choices[2].why == "22 standard deviations and correlations are many to propose at once"
 
 

@@ -14,10 +14,13 @@ from synthetic import synthetic_draws
 
 import mixedbayes as mb
 from mixedbayes.inference.engine import Engine, engine_of
+from mixedbayes.inference.gaussian import rows, sample
 from mixedbayes.inference.gaussian.coordinates import variances_of
 from mixedbayes.inference.gaussian.leave_out import LeaveOut
-from mixedbayes.inference.gaussian.sample import collapse
+from mixedbayes.inference.gaussian.sample import collapse, extended, moments_of
 from mixedbayes.inference.options import Options
+
+real = LeaveOut._fits
 
 CASES = [
     *((formula, {}) for name, formula in FORMULAS.items() if name != "nested thrice, with slopes"),
@@ -75,6 +78,76 @@ def test_the_density_of_rows_left_out_is_that_of_dense_matrices(formula, priors)
         np.testing.assert_allclose(left.at_draws(np.asarray(out)), expected, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.parametrize("kind", ["weights", "precisions"])
+@pytest.mark.parametrize("formula", ["y ~ x + (x | g)", "y ~ x + (x | g) + (1 | h)"])
+def test_what_stands_beside_the_response_counts_in_every_density(monkeypatch, kind, formula):
+    """With rows left out and rows added, too; a weight of k is a row written k times."""
+    numbers = np.resize([1.0, 2.0, 3.0], N)
+    beside = lambda design: rows.Additions(**{kind: numbers[design.rows.kept]})  # noqa: E731
+    monkeypatch.setattr(rows, "additions_of", beside)
+    spec, out = mb.model(formula, DATA).spec, np.arange(5, 17)
+    rest = np.setdiff1d(np.arange(N), out)
+    theta = np.random.default_rng(2).normal(0.3, 0.4, (3, variances_of(spec).size))
+    left = LeaveOut(collapse(spec), None, 1)
+    vars(left)["theta"] = theta
+    whole, without = collapse(spec).log_posterior(theta), collapse(spec.only(rest)).log_posterior(theta)
+    np.testing.assert_allclose(left.at_draws(out), whole - without, rtol=1e-9, atol=1e-9)
+    grown = extended(moments_of(spec, rest), spec, out)
+    np.testing.assert_allclose(grown.log_posterior(theta), whole, rtol=1e-10)
+    if kind == "weights":
+        monkeypatch.undo()
+        again = spec.only(np.repeat(np.arange(N), numbers.astype(int)))
+        np.testing.assert_allclose(whole, collapse(again).log_posterior(theta), rtol=1e-10)
+
+
+def badly_scaled():
+    """Columns and a response of very different sizes, far from zero; a group that has most of a column."""
+    rng = np.random.default_rng(4)
+    g = np.repeat(np.arange(12), 10)
+    x = 1e8 + 1e3 * rng.normal(size=120) * np.where(g == 3, 40.0, 1.0)
+    w = 1e-6 * rng.normal(size=12)[g]
+    y = -5e4 + 2e-3 * (x - 1e8) + 1e6 * w + rng.normal(size=12)[g] + rng.normal(size=120)
+    return pd.DataFrame({"g": g, "h": np.resize(list("abcde"), 120), "x": x, "w": w, "y": y})
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ x + w + (x | g)", "y ~ x + w + (1 | g) + (x | h)", "y ~ x + w + (x | g:h)"]
+)
+@pytest.mark.parametrize("column", ["g", "h"])
+def test_moments_taken_off_are_as_good_as_those_of_the_other_rows(monkeypatch, formula, column):
+    """By all ways: levels taken off the root, the root made anew, and where a group has most of a column, all other rows."""
+    data = badly_scaled()
+    spec = mb.model(formula, data).spec
+    density = collapse(spec)
+    theta = density.variances.start({"sigma": 1.0}) + np.random.default_rng(1).normal(
+        0, 0.3, (5, density.variances.size)
+    )
+    left, plain = LeaveOut(density, None, 1), LeaveOut(density, None, 1)
+    vars(left)["theta"] = vars(plain)["theta"] = theta
+    monkeypatch.setattr(LeaveOut, "_fits", lambda self, levels: self is left and real(self, levels))
+    for level in sorted(set(data[column])):
+        out = np.flatnonzero(data[column] == level)
+        direct = collapse(spec.only(np.setdiff1d(np.arange(120), out))).log_posterior(theta)
+        for each in (left, plain):
+            np.testing.assert_allclose(each.log_density - each.at_draws(out), direct, rtol=0, atol=1e-5)
+    assert not plain._rest(np.flatnonzero(data["g"] == 3))[1]
+    assert plain._rest(np.flatnonzero(data["g"] == 4))[1]
+
+
+def test_leaving_groups_out_reads_each_row_once(monkeypatch):
+    read = []
+    made = sample.chunks_of
+    monkeypatch.setattr(
+        sample,
+        "chunks_of",
+        lambda design, at=None: read.append(design.n if at is None else len(at)) or made(design, at),
+    )
+    fit = mb.fit("y ~ x + (1 | school)", DATA, seed=1, draws=200)
+    read.clear()
+    assert fit.loo(groups="school").n_data_points == 5
+    assert sum(read) == N
+
+
 def test_where_there_is_no_closed_form_there_is_none():
     cases = [
         ("y ~ x", {"priors": {"b": "cauchy(0, 1)"}}, Options()),
@@ -112,10 +185,10 @@ def test_a_fit_remembers_how_it_was_drawn(tmp_path):
     loaded = mb.load(tmp_path / "fit.nc")
     assert loaded.engine == fit.engine == engine_of(fit.idata)
     assert fit.engine.options == Options("collapsed", draws=50, chains=3, seed=5)
-    again = loaded.engine.redraw(loaded.spec, seed=5)
+    again = loaded.engine.draw(loaded.spec, {"seed": 5})[0]
     np.testing.assert_array_equal(again["posterior"]["b"], fit.posterior["b"])
     changed = replace(fit.engine.options, seed=7)
-    assert not np.array_equal(Engine(changed).redraw(fit.spec, 7)["posterior"]["b"], fit.posterior["b"])
+    assert not np.array_equal(Engine(changed).draw(fit.spec, {})[0]["posterior"]["b"], fit.posterior["b"])
 
 
 @pytest.mark.slow
@@ -134,4 +207,4 @@ def test_an_engine_is_read_where_its_sampler_is_not_installed(monkeypatch):
     idata["sample_stats"].attrs["mixedbayes_options"] = '{"sampler": "numpyro"}'
     engine = engine_of(idata)
     with pytest.raises(mb.ArgumentError, match="needs the package numpyro"):
-        engine.redraw(spec, 1)
+        engine.draw(spec, {"seed": 1})

@@ -1,5 +1,7 @@
 """Moments are the dense cross-products, and add over rows."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,9 @@ from hypothesis import strategies as st
 
 import mixedbayes as mb
 from mixedbayes.inference.gaussian import moments as module
-from mixedbayes.inference.gaussian.moments import Frame, Moments, moments
+from mixedbayes.inference.gaussian import rows as chunks
+from mixedbayes.inference.gaussian.moments import Frame, Moments
+from mixedbayes.inference.gaussian.rows import Additions, additions_of, chunks_of, factors_of
 
 RNG = np.random.default_rng(8)
 N = 90
@@ -23,6 +27,14 @@ DATA = pd.DataFrame(
 )
 WEIGHTS = RNG.uniform(0.5, 2.0, N)
 FORMULA = "y ~ x + w + offset(w) + (x | g) + (0 + w | g) + (1 | h)"
+
+
+def moments(design, frame=None, additions=None, rows=None):
+    """Those of a design's rows, with what stands beside the response."""
+    with pytest.MonkeyPatch.context() as patch:
+        if additions is not None:
+            patch.setattr(chunks, "additions_of", lambda _: additions)
+        return module.moments(chunks_of(design, rows), factors_of(design), frame)
 
 
 def dense(design, frame, weights):
@@ -60,18 +72,24 @@ def assembled(sums: Moments) -> np.ndarray:
 
 
 @pytest.mark.parametrize("chunk", [10**6, 200, 1], ids=["one chunk", "some", "row by row"])
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["equal", "weighted"])
-def test_moments_are_the_dense_cross_products(monkeypatch, chunk, weights):
-    monkeypatch.setattr(module, "CHUNK", chunk)
+@pytest.mark.parametrize(
+    "additions",
+    [Additions(), Additions(WEIGHTS), Additions(None, WEIGHTS), Additions(WEIGHTS, WEIGHTS[::-1])],
+    ids=["equal", "weighted", "precise", "both"],
+)
+def test_moments_are_the_dense_cross_products(monkeypatch, chunk, additions):
+    monkeypatch.setattr(chunks, "CHUNK", chunk)
+    weights, precisions = (np.ones(N) if each is None else each for each in additions)
     design = mb.design(FORMULA, DATA)
     slope = np.array([[1.0, -2.0], [0.0, 1.0]])
     fixed = np.array([[1.0, -2.0, 0.5], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     frame = Frame(10.0, fixed, (slope, np.eye(1), np.eye(1)))
-    sums = moments(design, frame, weights)
-    expected = dense(design, frame, np.ones(N) if weights is None else weights)
+    sums = moments(design, frame, additions)
+    expected = dense(design, frame, weights * precisions)
     np.testing.assert_allclose(assembled(sums), expected, rtol=1e-11, atol=1e-10)
-    assert sums.n == N
-    assert sums.log_weights == pytest.approx(0.0 if weights is None else np.log(weights).sum(), abs=1e-12)
+    assert sums.n == pytest.approx(weights.sum())
+    assert sums.log_precision == pytest.approx(weights @ np.log(precisions), abs=1e-12)
+    assert [count.sum() for count in sums.counts] == [N, N]
 
 
 def same(one: Moments, other: Moments) -> None:
@@ -79,7 +97,8 @@ def same(one: Moments, other: Moments) -> None:
     other = other.among(one.levels)
     np.testing.assert_allclose(assembled(one), assembled(other), rtol=1e-11, atol=1e-10)
     assert (one.n, one.groups) == (other.n, other.groups)
-    assert one.log_weights == pytest.approx(other.log_weights, abs=1e-11)
+    np.testing.assert_array_equal(np.concatenate([*one.counts, []]), np.concatenate([*other.counts, []]))
+    assert one.log_precision == pytest.approx(other.log_precision, abs=1e-11)
 
 
 @given(st.lists(st.integers(0, 2), min_size=N, max_size=N))
@@ -127,7 +146,82 @@ def test_moments_of_different_things_do_not_add():
         one + moments(mb.design("y ~ x + (1 | g)", DATA), Frame(1.0, np.eye(2), (np.eye(1),)))
 
 
-@pytest.mark.parametrize("weights", [np.ones(3), np.zeros(N), -WEIGHTS, np.full(N, np.nan)])
-def test_weights_are_positive_numbers(weights):
-    with pytest.raises(mb.ArgumentError, match="weights are 90 positive numbers"):
-        moments(mb.design("y ~ x", DATA), weights=weights)
+@pytest.mark.parametrize("values", [np.ones(3), np.zeros(N), -WEIGHTS, np.full(N, np.nan)])
+@pytest.mark.parametrize("name", ["weights", "precisions"])
+def test_additions_are_positive_numbers(name, values):
+    design = mb.design("y ~ x", DATA)
+    beside = SimpleNamespace(n=N, response=SimpleNamespace(additions={name: values}))
+    with pytest.raises(mb.ArgumentError, match=f"{name} are 90 positive numbers"):
+        additions_of(beside)
+    assert additions_of(design) == (None, None)
+
+
+def test_a_weight_of_two_is_the_row_written_twice():
+    design = mb.design(FORMULA, DATA)
+    twice = moments(design, rows=np.repeat(np.arange(N), 2))
+    weighted = moments(design, additions=Additions(np.full(N, 2.0)))
+    np.testing.assert_allclose(assembled(weighted), assembled(twice), rtol=1e-12)
+    assert (weighted.n, weighted.log_precision) == (twice.n, twice.log_precision)
+
+
+@given(st.lists(st.booleans(), min_size=N, max_size=N))
+def test_what_is_added_can_be_taken_away(out):
+    """Levels that lose all rows have sums of exactly zero."""
+    design, out = mb.design(FORMULA, DATA), np.array(out)
+    whole, part = moments(design), moments(design, rows=np.flatnonzero(out))
+    rest, expected = whole - part, moments(design, rows=np.flatnonzero(~out))
+    same(expected, rest)
+    for own, border, count in zip(rest.own, rest.border, expected.counts, strict=True):
+        assert not own[count == 0].any()
+        assert not border[count == 0].any()
+
+
+def test_a_difference_says_when_digits_are_lost():
+    """Nothing but cancellation is looked at: scales of columns do not matter."""
+    rng = np.random.default_rng(3)
+    data = DATA.assign(g=np.repeat(list("abc"), 30), x=1e6 * rng.normal(size=N), y=1e-4 * rng.normal(size=N))
+    lone = data.assign(x=np.where(data["g"] == "a", 1e4, 1e-3) * data["x"])  # one group has all of x
+    for frame, kept in ((data, True), (lone, False), (data.assign(y=data["x"] * (data["g"] == "a")), False)):
+        design = mb.design("y ~ x + (x | g)", frame)
+        whole, part = moments(design), moments(design, rows=np.arange(30))
+        rest, direct = whole - part, moments(design, rows=np.arange(30, N))
+        assert rest.keeps(whole) == kept
+        off = np.abs(np.diag(rest.total) - np.diag(direct.total)) > 1e-13 * np.diag(direct.total)
+        assert not (kept and off.any())
+    design = mb.design("y ~ x + (1 | h)", data)
+    whole = moments(design)
+    for size, kept in ((60, True), (84, False)):
+        assert (whole - moments(design, rows=np.arange(size))).keeps(whole) == kept
+
+
+@pytest.mark.parametrize(("far", "digits"), [(0.0, 12), (1e3, 8), (1e6, 2.5)])
+def test_moments_move_to_another_frame(far, digits):
+    """As if made there; from an origin k sds away some 2 log10(k) digits of squares are lost."""
+    data = DATA.assign(y=DATA["y"] + 3 * far, x=DATA["x"] + far, w=DATA["w"] - far / 2)
+    design = mb.design(FORMULA, data)
+    frames = []
+    for y, x, w in ((0.0, 0.0, 0.0), (3 * far + 10.0, far + 2.0, -far / 2)):
+        fixed, effects = np.eye(3), np.eye(2)
+        fixed[0, 1:], effects[0, 1] = (-x, -w), -x
+        frames.append(Frame(y, fixed, (effects, np.eye(1), np.eye(1)), 0))
+    here, there = (moments(design, frame) for frame in frames)
+    for moved, expected in ((here.about(frames[1]), there), (there.about(frames[0]), here)):
+        sizes = np.sqrt(np.diag(assembled(expected)))
+        off = np.abs(assembled(moved) - assembled(expected)) / np.outer(sizes, sizes)
+        assert off.max() < 10.0 ** -(digits if expected is there else 12)
+        assert moved.frame is expected.frame
+    assert here.about(frames[0]) is here
+
+
+def test_without_an_intercept_the_origin_of_y_stays():
+    sums = moments(mb.design("y ~ 0 + x", DATA))
+    assert sums.about(Frame(0.0, 2 * np.eye(1), ())).total[0, 0] == pytest.approx(4 * sums.total[0, 0])
+    with pytest.raises(mb.ArgumentError, match="Without an intercept the origin of y cannot be moved"):
+        sums.about(Frame(1.0, np.eye(1), ()))
+
+
+def test_chunks_come_from_wherever_rows_are():
+    """No design: arrays in pieces."""
+    design = mb.design(FORMULA, DATA)
+    pieces = (chunk for at in np.array_split(np.arange(N), 7) for chunk in chunks_of(design, at))
+    same(moments(design), module.moments(pieces, factors_of(design)))

@@ -492,7 +492,7 @@ def test_loo_agrees_with_leaving_each_row_out(sleep):
     assert abs(difference.sum()) < 4.5 * np.sqrt((error**2).sum())
     for i in (0, 60, 120):
         spec = sleep.spec.only(np.setdiff1d(np.arange(180), [i]))
-        refit = Fit(sleep.spec, sleep.engine.redraw(spec, seed=5), sleep.engine)
+        refit = Fit(sleep.spec, sleep.engine.draw(spec, {"seed": 5})[0], sleep.engine)
         density = np.exp(refit.idata["log_likelihood"]["Reaction"].to_numpy()[..., i].ravel())
         error = np.hypot(density.std() / density.mean() / np.sqrt(len(density)), 0.01)
         assert abs(np.log(density.mean()) - exact[i // 3]) < 4.5 * error
@@ -580,7 +580,7 @@ def test_a_model_compiled_once_is_sampled_without_some_of_its_rows():
     without = fit.engine.without(fit.spec)
     for out in [np.arange(0, 56, 3)]:
         draws = without(out, seed=7)
-        again = fit.engine.redraw(fit.spec.only(np.setdiff1d(np.arange(56), out)), seed=8)
+        again = fit.engine.draw(fit.spec.only(np.setdiff1d(np.arange(56), out)), {"seed": 8})[0]
         assert dict(draws["posterior"].sizes) == dict(again["posterior"].sizes)
         for name in ("b", "sd_herd", "r_herd"):
             one, other = draws["posterior"][name], again["posterior"][name]

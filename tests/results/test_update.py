@@ -13,6 +13,7 @@ from synthetic import synthetic_draws, synthetic_fit
 import mixedbayes as mb
 from mixedbayes.designs.extend import extend
 from mixedbayes.errors import ArgumentError, DataError, DesignWarning, FamilyError
+from mixedbayes.inference.gaussian import sample
 from mixedbayes.inference.gaussian.coordinates import variances_of
 from mixedbayes.inference.gaussian.sample import collapse, extended
 from mixedbayes.inference.nuts.graph import build
@@ -30,12 +31,8 @@ class Recorder:
     def __init__(self):
         self.asked = []
 
-    def draw_anew(self, spec, sampling):
-        self.asked.append(("anew", spec, sampling))
-        return synthetic_draws(spec, 2, 500, 1), self
-
-    def extend(self, spec, idata, new, sampling):
-        self.asked.append(("extend", spec, new))
+    def draw(self, spec, sampling, after=None, new=None):
+        self.asked.append(("anew", spec, sampling) if after is None else ("extend", spec, new))
         return synthetic_draws(spec, 2, 500, 1), self
 
 
@@ -59,10 +56,13 @@ def test_moments_of_new_rows_are_added_to_those_of_the_old(name):
 def test_more_rows_are_exact_and_without_the_old_ones(monkeypatch, seed):
     first = mb.fit(FORMULA, OLD, seed=seed)
     seen = []
-    moments = mb.inference.exact.moments
+    chunks_of = sample.chunks_of
     monkeypatch.setattr(
-        "mixedbayes.inference.gaussian.sample.moments",
-        lambda design, *others: seen.append(design.n) or moments(design, *others),
+        sample,
+        "chunks_of",
+        lambda design, rows=None: (
+            seen.append(design.n if rows is None else len(rows)) or chunks_of(design, rows)
+        ),
     )
     both = first.update(new_rows=NEW, seed=seed)
     assert seen == [len(NEW)]
@@ -225,7 +225,7 @@ def test_more_rows_of_counts_are_sampled_about_the_old_draws(monkeypatch, seed):
     how = {"draws": 300, "tune": 300, "chains": 2}
     fit = mb.fit("count ~ zAge + (1 | patient)", old, "poisson", seed=seed, **how)
     seen = {}
-    sample = mb.inference.nuts.pm.sample
+    sample = mb.inference.nuts.sample.pm.sample
     monkeypatch.setattr(
         "mixedbayes.inference.nuts.sample.pm.sample",
         lambda *a, **options: seen.update(options) or sample(*a, **options),

@@ -13,7 +13,7 @@ Cholesky factorisation. `docs/internals.md` derives both.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -46,6 +46,25 @@ AT_ONCE = 2**16
 
 LEAST_AT_ONCE = 16
 """Thetas at once, where levels can be taken in pieces."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Reduced:
+    """What is left at B thetas once levels are eliminated, before the root is factorised.
+
+    Attributes:
+        point: What the thetas stand for.
+        factors: For each grouping factor the F of its effects, shape (q, q, B).
+        stages: The stages eliminated; none where there is only one, which is made again piece by piece.
+        log_det: The sum of their log|S|, shape (B,).
+        K: The root, shape (B, m + 1, m + 1); on and above its diagonal, if it is large.
+    """
+
+    point: Point
+    factors: tuple[np.ndarray, ...]
+    stages: tuple[Eliminated, ...]
+    log_det: np.ndarray
+    K: np.ndarray
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -91,10 +110,12 @@ class Collapsed:
     Attributes:
         variances: The coordinates of theta.
         moments: Of the same model.
+        out: Places of the model's rows that are not in the moments.
     """
 
     variances: Variances
     moments: Moments
+    out: np.ndarray = field(default_factory=lambda: np.array([], dtype=np.int64))
 
     @cached_property
     def shift(self) -> np.ndarray:
@@ -109,14 +130,10 @@ class Collapsed:
         """For each grouping factor what brings its effects from where their priors live to zero, shape (q, q)."""
         return tuple(side_by_side([self.moments.frame.groups[i] for i in blocks]) for blocks in self.blocks)
 
-    @cached_property
+    @property
     def blocks(self) -> tuple[tuple[int, ...], ...]:
         """For each grouping factor its blocks in the model."""
-        specs = self.variances.spec.blocks
-        return tuple(
-            tuple(i for i, spec in enumerate(specs) if spec.block.group == group)
-            for group in self.moments.groups
-        )
+        return tuple(factor.blocks for factor in self.moments.factors)
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
@@ -146,7 +163,7 @@ class Collapsed:
         return self.ends[-1] + len(self.flat)
 
     @property
-    def degrees_of_freedom(self) -> int:
+    def degrees_of_freedom(self) -> float:
         """Rows less effects and coefficients; it may be negative."""
         return self.moments.n - self.m - sum(stage.effects for stage in self.stages)
 
@@ -236,20 +253,29 @@ class Collapsed:
 
     def solve(self, theta: np.ndarray) -> Solved:
         """Eliminate stage by stage, then factorise the root."""
+        return self.finish(self.reduce(theta))
+
+    def reduce(self, theta: np.ndarray) -> Reduced:
+        """Eliminate stage by stage."""
         with np.errstate(all="ignore"):  # a proposal may lie anywhere; what overflows has no density
             point = self.variances.at(theta)
             factors = tuple(side_by_side([point.factors[i] for i in blocks]) for blocks in self.blocks)
-            stages, log_det, K = self._eliminate(factors, point.sigma)
+            return Reduced(point, factors, *self._eliminate(factors, point.sigma))
+
+    def finish(self, reduced: Reduced) -> Solved:
+        """Factorise the root; it is changed in place."""
+        point, factors = reduced.point, reduced.factors
+        with np.errstate(all="ignore"):  # as above
             prior = Prior(tuple(factors[i] for i in self.crossed), point.scale.T, self.ends, self.penalty)
-            a = np.zeros((len(theta), self.m + 1))
+            a = np.zeros((len(point.sigma), self.m + 1))
             a[:, self.ends[-1] : -1] = self.shift - point.location.T
             a[:, -1] = 1.0
-            root = factorise(K, prior, point.sigma, a)
+            root = factorise(reduced.K, prior, point.sigma, a)
             log_likelihood = -0.5 * (
                 (self.moments.n - self.flat.sum()) * LOG_2PI
                 + self.degrees_of_freedom * 2 * np.log(point.sigma)
-                - self.moments.log_weights
-                + log_det
+                - self.moments.log_precision
+                + reduced.log_det
                 + root.log_det
                 + root.quadratic / point.sigma**2
                 + (self.penalty * root.w**2).sum(axis=1)
@@ -257,7 +283,27 @@ class Collapsed:
             log_density = log_likelihood + point.log_prior
         is_known = np.isfinite(log_density) & (point.sigma > self.least_sigma)
         log_density = np.where(is_known, log_density, -np.inf)
-        return Solved(point, factors, stages, root, log_density)
+        return Solved(point, factors, reduced.stages, root, log_density)
+
+    def reduce_without(self, reduced: Reduced, rest: "Collapsed", levels: np.ndarray) -> Reduced:
+        """What `rest.reduce` makes, from what is known with all rows: work for the levels that lose rows alone.
+
+        For one stage and no crossed factor. What other levels take off the root stays as it is.
+
+        Args:
+            reduced: At the same thetas, with all rows.
+            rest: The density without some rows.
+            levels: Those that lose rows, of the only stage.
+        """
+        F, sigma = reduced.factors[self.stages[0].factor][..., None], reduced.point.sigma
+        K, log_det = reduced.K + (rest.constant - self.constant), reduced.log_det
+        with np.errstate(all="ignore"):  # as above
+            for density, sign in ((self, 1.0), (rest, -1.0)):
+                own, border = (part[..., levels] for part in (density.stages[0].own, density.stages[0].rest))
+                stage = conditional(own, border, F, sigma)
+                K += sign * np.moveaxis(update(stage).sum(axis=-1), -1, 0)
+                log_det = log_det - sign * stage.log_det
+        return Reduced(reduced.point, reduced.factors, (), log_det, K)
 
     def _eliminate(
         self, factors: tuple[np.ndarray, ...], sigma: np.ndarray

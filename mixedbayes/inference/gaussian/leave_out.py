@@ -11,12 +11,16 @@ from functools import cached_property
 import numpy as np
 from xarray import DataTree
 
-from mixedbayes.inference.gaussian.collapsed import Collapsed
-from mixedbayes.inference.gaussian.sample import collapse, evidence
+from mixedbayes.inference.gaussian.collapsed import Collapsed, Reduced
+from mixedbayes.inference.gaussian.moments import Moments
+from mixedbayes.inference.gaussian.sample import evidence, moments_of
 from mixedbayes.work import one_thread
 
 MOST = 1000
 """Draws of theta, where one costs much."""
+
+MOST_NUMBERS = 2**24
+"""In an array over all draws of theta."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +57,45 @@ class LeaveOut:
         Args:
             out: Places of the rows left out.
         """
-        return self.log_density - _at(self._without(out), self.theta) + self._log_slope(out)
+        return self.log_density - self._at_draws_without(out) + self._log_slope(out)
+
+    def _at_draws_without(self, out: np.ndarray) -> np.ndarray:
+        """The log density without some rows at the draws, shape (S,): of few levels by what is known with all rows."""
+        density = self.density
+        rest, is_difference = self._rest(out)
+        without = Collapsed(density.variances, rest, out)
+        if is_difference and self._fits(1):
+            place = density.stages[0].factor
+            levels = np.flatnonzero(rest.counts[place] < density.moments.counts[place])
+            if self._fits(len(levels)) and 2 * len(levels) <= len(rest.counts[place]):
+                return without.finish(density.reduce_without(self._reduced, without, levels)).log_density
+        return _at(without, self.theta)
+
+    def _fits(self, levels: int) -> bool:
+        """Whether what is known with all rows helps without those of some levels, and fits into memory at all draws."""
+        density = self.density
+        if len(density.stages) != 1 or density.crossed:
+            return False
+        each = max(levels * int(np.prod(density.stages[0].rest.shape[:2])), (density.m + 1) ** 2)
+        return len(self.theta) * each <= MOST_NUMBERS
+
+    @cached_property
+    def _reduced(self) -> Reduced:
+        """What is known with all rows, at all draws of theta at once."""
+        density, theta = self.density, self.theta
+        with one_thread():
+            parts = [
+                density.reduce(theta[i : i + density.batch]) for i in range(0, len(theta), density.batch)
+            ]
+            point = density.variances.at(theta)
+        factors = tuple(
+            np.concatenate(each, axis=-1) for each in zip(*(part.factors for part in parts), strict=True)
+        )
+        log_det, K = (
+            np.concatenate([part.log_det for part in parts]),
+            np.concatenate([part.K for part in parts]),
+        )
+        return Reduced(point, factors, (), log_det, K)
 
     @cached_property
     def evidence(self) -> tuple[float, float]:
@@ -71,8 +113,15 @@ class LeaveOut:
         return float(spec.family.scale.log_slope(spec.design.response.values[out]).sum())
 
     def _without(self, out: np.ndarray) -> Collapsed:
-        spec = self.density.variances.spec
-        return collapse(spec.only(np.setdiff1d(np.arange(spec.design.n), out)))
+        return Collapsed(self.density.variances, self._rest(out)[0], out)
+
+    def _rest(self, out: np.ndarray) -> tuple[Moments, bool]:
+        """The moments without some rows: those of all less theirs, or if that costs digits, from the other rows; and which."""
+        whole, spec = self.density.moments, self.density.variances.spec
+        rest = whole - moments_of(spec, out)
+        if rest.keeps(whole):
+            return rest, True
+        return moments_of(spec, np.setdiff1d(np.arange(spec.design.n), out)), False
 
 
 def _at(density: Collapsed, theta: np.ndarray) -> np.ndarray:

@@ -1,20 +1,28 @@
-"""`Design` -> `Moments`: the cross-products that are all a Gaussian likelihood needs of its rows.
+"""Chunks of rows -> `Moments`: the cross-products that are all a Gaussian likelihood needs of its rows.
 
-They add over rows: `moments(rows 1) + moments(rows 2)` is `moments(all rows)`.
+They add over rows: `moments(rows 1) + moments(rows 2)` is `moments(all rows)`, and `moments(all rows) - moments(rows 2)`
+is `moments(rows 1)` but for digits.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add, sub
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from mixedbayes.designs.design import Block, Design
 from mixedbayes.errors import ArgumentError, listed
+from mixedbayes.inference.gaussian.coordinates import side_by_side
+from mixedbayes.inference.gaussian.rows import Chunk, Factor
 
-CHUNK = 2**22
-"""Numbers in memory at once, about, while rows are read."""
+LEAST_SHARE = 0.1
+"""Of each column's sum of squares that is to be left after a subtraction, so that it costs a digit at most."""
+
+LEAST_SHARE_OF_LEVEL = 1e-3
+"""The same of each level that has rows left. Its sums stand beside sigma^2, so that three digits may go."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -22,29 +30,40 @@ class Moments:
     """Weighted cross-products of y, X and each grouping factor's Z.
 
     The columns of a factor's Z are those of all its blocks, q of them for each of L levels; those of the
-    border are X and then y, t = p + 1 of them. All are as the `frame` has them.
+    border are X and then y, t = p + 1 of them. All are as the `frame` has them. W holds each row's weight times its
+    precision.
 
     Attributes:
-        n: Rows.
-        log_weights: The sum of the log weights; 0 without weights.
+        n: Rows; with weights, their sum.
+        log_precision: The sum over rows of the log precision, times the weight; 0 where there are no precisions.
         frame: What is taken off, and how columns are combined. Moments add only if theirs are equal.
-        groups: The factors' names.
-        levels: For each factor its L levels.
+        factors: With their levels, L of them.
+        counts: For each factor how many rows each level has, shape (L,).
         own: For each factor Z'WZ by level, shape (L, q, q).
         border: For each factor Z'W[X, y] by level, shape (L, q, t).
         between: For each pair of factors i < j the sparse Z_i'WZ_j, shape (L_i q_i, L_j q_j).
         total: [X, y]'W[X, y], shape (t, t).
     """
 
-    n: int
-    log_weights: float
+    n: float
+    log_precision: float
     frame: "Frame"
-    groups: tuple[str, ...]
-    levels: tuple[np.ndarray, ...]
+    factors: tuple[Factor, ...]
+    counts: tuple[np.ndarray, ...]
     own: tuple[np.ndarray, ...]
     border: tuple[np.ndarray, ...]
     between: Mapping[tuple[int, int], sparse.csr_array]
     total: np.ndarray
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The factors' names."""
+        return tuple(factor.group for factor in self.factors)
+
+    @property
+    def levels(self) -> tuple[np.ndarray, ...]:
+        """For each factor its levels."""
+        return tuple(factor.levels for factor in self.factors)
 
     def __add__(self, other: "Moments") -> "Moments":
         """The moments of both sets of rows; levels are those of either, in the first's order if they are the same.
@@ -52,23 +71,110 @@ class Moments:
         Raises:
             ArgumentError: They are not of the same columns, or have different origins.
         """
+        self._check_alike(other)
+        union = tuple(_union(a, b) for a, b in zip(self.levels, other.levels, strict=True))
+        return self.among(union)._with(other.among(union), add)
+
+    def __sub__(self, other: "Moments") -> "Moments":
+        """The moments of the rows but for some of them; a level that loses all its rows has sums of exactly zero.
+
+        Digits go where little is left: a column whose squares sum to s of S keeps log10(S / s) fewer of them. `keeps`
+        says whether that matters.
+
+        Args:
+            other: Of rows that are among these.
+
+        Raises:
+            ArgumentError: They are not of the same columns, have different origins, or have levels of their own.
+        """
+        self._check_alike(other)
+        rest = self._with(other.among(self.levels), sub)
+        gone = [count <= 0 for count in rest.counts]
+        for sums in (rest.own, rest.border):
+            for each, without in zip(sums, gone, strict=True):
+                each[without] = 0.0
+        return rest
+
+    def keeps(self, whole: "Moments") -> bool:
+        """Whether what was subtracted from the whole to make these left digits enough."""
+        columns, before = np.diag(self.total), np.diag(whole.total)
+        if not (columns >= LEAST_SHARE * before).all():
+            return False
+        return all(
+            (_diagonals(own)[there] >= LEAST_SHARE_OF_LEVEL * _diagonals(of_all)[there]).all()
+            for own, of_all, there in zip(
+                self.own, whole.own, (count > 0 for count in self.counts), strict=True
+            )
+        )
+
+    def about(self, frame: "Frame") -> "Moments":
+        """The same rows as another frame has them.
+
+        With X2 = X A and y2 = y - d X c, where X c = 1, all sums are products of these with the ones at hand: exact but
+        for rounding. The rounding is that of the larger of both frames' sums: from an origin that lies k standard deviations
+        off, sums of squares about the mean keep some 16 - 2 log10(k) digits. So take the first origin near the data, as
+        the mean of a first chunk.
+
+        Args:
+            frame: Of the same columns.
+
+        Raises:
+            ArgumentError: y is to be moved, and no column of ones says what that changes.
+        """
+        if self.frame.equals(frame):
+            return self
+        A, d, t = (
+            np.linalg.solve(self.frame.fixed, frame.fixed),
+            frame.location - self.frame.location,
+            len(self.total),
+        )
+        P = np.eye(t)
+        P[:-1, :-1] = A
+        if d and frame.intercept is None:
+            raise ArgumentError(
+                "Without an intercept the origin of y cannot be moved: make moments of the rows anew."
+            )
+        if d and frame.intercept is not None:
+            P[:-1, -1] = -d * np.linalg.solve(self.frame.fixed, np.eye(t - 1)[:, frame.intercept])
+        moved = [np.linalg.solve(a, b) for a, b in zip(self.frame.groups, frame.groups, strict=True)]
+        Bs = [side_by_side([moved[i] for i in factor.blocks]) for factor in self.factors]
+        wide = [
+            sparse.kron(sparse.eye_array(len(L)), B, format="csr")
+            for L, B in zip(self.levels, Bs, strict=True)
+        ]
+        return replace(
+            self,
+            frame=frame,
+            own=tuple(B.T @ own @ B for B, own in zip(Bs, self.own, strict=True)),
+            border=tuple(B.T @ border @ P for B, border in zip(Bs, self.border, strict=True)),
+            between={(i, j): (wide[i].T @ block @ wide[j]).tocsr() for (i, j), block in self.between.items()},
+            total=P.T @ self.total @ P,
+        )
+
+    def _check_alike(self, other: "Moments") -> None:
         widths = [[block.shape[1:] for block in moments.border] for moments in (self, other)]
-        if self.groups != other.groups or widths[0] != widths[1]:
+        if self.groups != other.groups or widths[0] != widths[1] or self.total.shape != other.total.shape:
             raise ArgumentError("Moments of different models do not add.")
         if not self.frame.equals(other.frame):
-            raise ArgumentError("Moments add only in the same frame: build both with frame=.")
-        union = tuple(_union(a, b) for a, b in zip(self.levels, other.levels, strict=True))
-        one, two = self.among(union), other.among(union)
-        return Moments(
-            n=self.n + other.n,
-            log_weights=self.log_weights + other.log_weights,
-            frame=self.frame,
-            groups=self.groups,
-            levels=union,
-            own=tuple(a + b for a, b in zip(one.own, two.own, strict=True)),
-            border=tuple(a + b for a, b in zip(one.border, two.border, strict=True)),
-            between={pair: one.between[pair] + two.between[pair] for pair in one.between},
-            total=self.total + other.total,
+            raise ArgumentError(
+                "Moments add only in the same frame: build both with frame=, or move one by about()."
+            )
+
+    def _with(self, other: "Moments", way: Callable[[Any, Any], Any]) -> "Moments":
+        """The sum of, or the difference between, moments among the same levels."""
+
+        def both(one: Iterable[np.ndarray], two: Iterable[np.ndarray]) -> tuple[np.ndarray, ...]:
+            return tuple(way(a, b) for a, b in zip(one, two, strict=True))
+
+        return replace(
+            self,
+            n=way(self.n, other.n),
+            log_precision=way(self.log_precision, other.log_precision),
+            counts=both(self.counts, other.counts),
+            own=both(self.own, other.own),
+            border=both(self.border, other.border),
+            between={pair: way(self.between[pair], other.between[pair]) for pair in self.between},
+            total=way(self.total, other.total),
         )
 
     def among(self, levels: Sequence[np.ndarray]) -> "Moments":
@@ -100,18 +206,15 @@ class Moments:
             _selector(place, len(wanted), block.shape[1])
             for place, wanted, block in zip(places, levels, self.own, strict=True)
         ]
-        return Moments(
-            n=self.n,
-            log_weights=self.log_weights,
-            frame=self.frame,
-            groups=self.groups,
-            levels=tuple(levels),
+        return replace(
+            self,
+            factors=tuple(f._replace(levels=wanted) for f, wanted in zip(self.factors, levels, strict=True)),
+            counts=tuple(map(_scattered, self.counts, places, map(len, levels))),
             own=tuple(map(_scattered, self.own, places, map(len, levels))),
             border=tuple(map(_scattered, self.border, places, map(len, levels))),
             between={
                 (i, j): (moves[i].T @ block @ moves[j]).tocsr() for (i, j), block in self.between.items()
             },
-            total=self.total,
         )
 
 
@@ -123,11 +226,13 @@ class Frame:
         location: What is taken off y, beside the offset.
         fixed: What X is multiplied by, shape (p, p).
         groups: For each block what its X is multiplied by, shape (q, q).
+        intercept: The place of a column of ones in X as it is written; None where there is none.
     """
 
     location: float
     fixed: np.ndarray
     groups: tuple[np.ndarray, ...]
+    intercept: int | None = None
 
     def equals(self, other: "Frame") -> bool:
         """Whether the two are the same."""
@@ -135,78 +240,55 @@ class Frame:
         return len(mine) == len(theirs) and all(map(np.array_equal, mine, theirs))
 
 
-def plain_frame(design: Design) -> Frame:
+def plain_frame(chunk: Chunk) -> Frame:
     """All as it is."""
-    return Frame(0.0, np.eye(len(design.fixed.columns)), tuple(np.eye(len(b.columns)) for b in design.groups))
+    return Frame(0.0, np.eye(chunk.X.shape[1]), tuple(np.eye(Z.shape[1]) for Z in chunk.effects))
 
 
-def moments(design: Design, frame: Frame | None = None, weights: np.ndarray | None = None) -> Moments:
-    """One pass over the rows of a design.
+def moments(chunks: Iterable[Chunk], factors: Sequence[Factor], frame: Frame | None = None) -> Moments:
+    """One pass over rows.
 
     Args:
-        design: From `build_design`.
+        chunks: At least one, whatever they come from.
+        factors: The grouping factors, whose levels the chunks' codes mean.
         frame: How the numbers are taken; None for as they are.
-        weights: Of the rows, shape (n,), positive: the residual variance of a row is sigma^2 / weight.
-
-    Raises:
-        ArgumentError: Weights that are not one positive number for each row.
     """
-    p = len(design.fixed.columns)
-    frame = plain_frame(design) if frame is None else frame
-    if weights is not None:
-        weights = np.asarray(weights, dtype=float)
-        if weights.shape != (design.n,) or not (np.isfinite(weights).all() and (weights > 0).all()):
-            raise ArgumentError(f"weights are {design.n:,} positive numbers, one for each row.")
-    factors = tuple(factors_of(design))
-    width = max([p + 1, *(q * (q + p + 1) for q in (sum(len(b.columns) for b in f) for f in factors))])
-    step = max(1, CHUNK // width)
-    whole = _rows(design, factors, frame, weights, slice(0, step))
-    for start in range(step, design.n, step):
-        whole = whole + _rows(design, factors, frame, weights, slice(start, start + step))
-    return whole
+    return reduce(add, (_of_chunk(chunk, tuple(factors), frame or plain_frame(chunk)) for chunk in chunks))
 
 
-def factors_of(design: Design) -> list[tuple[Block, ...]]:
-    """The blocks of each grouping factor, in the order in which factors first occur."""
-    groups = dict.fromkeys(block.group for block in design.groups)
-    return [tuple(block for block in design.groups if block.group == group) for group in groups]
-
-
-def _rows(
-    design: Design,
-    factors: Sequence[tuple[Block, ...]],
-    frame: Frame,
-    weights: np.ndarray | None,
-    rows: slice,
-) -> Moments:
+def _of_chunk(chunk: Chunk, factors: tuple[Factor, ...], frame: Frame) -> Moments:
     """The moments of some rows."""
-    y = design.response.values[rows] - design.offset[rows] - frame.location  # noqa: PD011
-    T = np.column_stack([_times(design.fixed.X[rows], frame.fixed), y])
-    effects = dict(zip((block.name for block in design.groups), frame.groups, strict=True))
-    w = np.ones(len(y)) if weights is None else weights[rows]
-    weighted = T if weights is None else T * w[:, None]
-    own, border, wide = [], [], []
-    for blocks in factors:
-        Z = np.column_stack([_times(block.X[rows], effects[block.name]) for block in blocks])
-        codes, L, q = blocks[0].codes[rows], len(blocks[0].levels), Z.shape[1]
-        products = (Z[:, :, None] * np.concatenate([Z * w[:, None], weighted], axis=1)[:, None, :]).reshape(
-            len(y), -1
-        )
+    T = np.column_stack([_times(chunk.X, frame.fixed), chunk.y - frame.location])
+    weights, precisions = chunk.additions
+    w = weights if precisions is None else precisions if weights is None else weights * precisions
+    weighted = T if w is None else T * w[:, None]
+    own, border, wide, counts = [], [], [], []
+    for factor in factors:
+        Z = np.column_stack([_times(chunk.effects[i], frame.groups[i]) for i in factor.blocks])
+        codes, L, q = chunk.codes[factor.blocks[0]], len(factor.levels), Z.shape[1]
+        by = np.concatenate([Z if w is None else Z * w[:, None], weighted], axis=1)
+        products = (Z[:, :, None] * by[:, None, :]).reshape(len(T), q * by.shape[1])
         sums = (_indicator(codes, L).T @ products).reshape(L, q, -1)
         own.append(np.ascontiguousarray(sums[:, :, :q]))
         border.append(np.ascontiguousarray(sums[:, :, q:]))
         wide.append(_sparse(Z, codes, L))
+        counts.append(np.bincount(codes, minlength=L))
     between = {
-        (i, j): (wide[i].T @ (wide[j] if weights is None else wide[j].multiply(w[:, None]))).tocsr()
+        (i, j): (wide[i].T @ (wide[j] if w is None else wide[j].multiply(w[:, None]))).tocsr()
         for j in range(len(factors))
         for i in range(j)
     }
+    log_precision = (
+        0.0
+        if precisions is None
+        else float(np.log(precisions) @ np.broadcast_to(1.0 if weights is None else weights, len(T)))
+    )
     return Moments(
-        n=len(y),
-        log_weights=float(np.log(w).sum()),
+        n=len(T) if weights is None else float(weights.sum()),
+        log_precision=log_precision,
         frame=frame,
-        groups=tuple(blocks[0].group for blocks in factors),
-        levels=tuple(blocks[0].levels for blocks in factors),
+        factors=factors,
+        counts=tuple(counts),
         own=tuple(own),
         border=tuple(border),
         between=between,
@@ -252,3 +334,8 @@ def _selector(places: np.ndarray, L: int, q: int) -> sparse.csr_array:
     columns = (places[:, None] * q + np.arange(q)).ravel()
     n = len(columns)
     return sparse.csr_array((np.ones(n), columns, np.arange(n + 1)), shape=(n, L * q))
+
+
+def _diagonals(own: np.ndarray) -> np.ndarray:
+    """Those of each level's matrix, shape (L, q)."""
+    return np.einsum("laa->la", own)

@@ -103,6 +103,7 @@ def _refuse_nothing(density: Collapsed, left: float) -> None:
 def _left(density: Collapsed) -> float:
     """The root mean square of what least squares on all columns leaves of y, from the rows themselves."""
     design, frame = density.variances.spec.modelled, density.moments.frame
+    design = design.only(np.delete(np.arange(design.n), density.out)) if len(density.out) else design
     y = design.response.values - design.offset - frame.location  # of the response
     parts = [sparse.csc_array(design.fixed.X @ frame.fixed)]
     for block, to_zero in zip(design.groups, frame.groups, strict=True):

@@ -4,24 +4,25 @@
 """
 
 from math import ceil
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from mixedbayes.designs.design import MAIN
 from mixedbayes.errors import DataError, listed
+from mixedbayes.inference.draws import as_tree
 from mixedbayes.inference.gaussian import starts
 from mixedbayes.inference.gaussian.collapsed import Collapsed
 from mixedbayes.inference.gaussian.coordinates import variances_of
 from mixedbayes.inference.gaussian.group_effects import Effects, Keeping
 from mixedbayes.inference.gaussian.moments import Frame, Moments, moments
 from mixedbayes.inference.gaussian.propriety import check_flat_priors, check_residual
-from mixedbayes.inference.options import GIB, Options
+from mixedbayes.inference.gaussian.rows import chunks_of, factors_of
+from mixedbayes.inference.options import Options
 from mixedbayes.inference.proposals import importance
 from mixedbayes.inference.proposals.metropolis import sample_by_chains
 from mixedbayes.models.covariances import sds_and_correlations
-from mixedbayes.models.names import CHAIN, DRAW, OBSERVATION
+from mixedbayes.models.names import CHAIN, DRAW
 from mixedbayes.models.spec import ModelSpec
 from mixedbayes.work import Work, one_thread
 
@@ -70,15 +71,13 @@ def why_not(spec: ModelSpec) -> str | None:
     return None
 
 
-def collapse(spec: ModelSpec, weights: np.ndarray | None = None) -> Collapsed:
+def collapse(spec: ModelSpec) -> Collapsed:
     """The density of the variance parameters, all else integrated out: one pass over the rows.
 
     Args:
         spec: A model for which `why_not` is None.
-        weights: Of the rows, as in `moments`.
     """
-    frame = frame_of(spec)
-    return Collapsed(variances_of(spec), moments(spec.modelled, frame, weights))
+    return Collapsed(variances_of(spec), moments_of(spec))
 
 
 def extended(known: Moments, spec: ModelSpec, new: np.ndarray) -> Collapsed:
@@ -89,14 +88,21 @@ def extended(known: Moments, spec: ModelSpec, new: np.ndarray) -> Collapsed:
         spec: The model of all rows.
         new: Places of the rows to be added.
     """
-    more = moments(spec.modelled.only(new), frame_of(spec))
+    more = moments_of(spec, new)
     return Collapsed(variances_of(spec), known.among(more.levels) + more)
+
+
+def moments_of(spec: ModelSpec, rows: np.ndarray | None = None) -> Moments:
+    """The moments of a model's rows, or of those at some places, in the model's frame and among all its levels."""
+    return moments(chunks_of(spec.modelled, rows), factors_of(spec.design), frame_of(spec))
 
 
 def frame_of(spec: ModelSpec) -> Frame:
     """Columns at the predictors' means where priors live there, and with an intercept y about the place of its prior."""
-    location = spec.main.intercept.location if spec.main.intercept else 0.0
-    return Frame(location, spec.main.centring.to_zero, tuple(block.centring.to_zero for block in spec.blocks))
+    main = spec.main
+    location = main.intercept.location if main.intercept else 0.0
+    effects = tuple(block.centring.to_zero for block in spec.blocks)
+    return Frame(location, main.centring.to_zero, effects, main.linear.fixed.intercept)
 
 
 def too_large(density: Collapsed) -> str | None:
@@ -128,7 +134,7 @@ def sample_exactly(density: Collapsed, options: Options) -> xr.DataTree:
 
     Returns:
         ArviZ's DataTree as NUTS returns it: posterior, sample_stats, observed_data. If draws of all group
-        effects would not fit into `options.memory`, some or none of them are in a group `group_effects`, and
+        effects would not fit into `options.budget`, some or none of them are in a group `group_effects`, and
         in `group_effects_moments` are their means and standard deviations over all draws.
     """
     chains = options.chains
@@ -136,9 +142,7 @@ def sample_exactly(density: Collapsed, options: Options) -> xr.DataTree:
     draws = options.draws or ceil(min(DRAWS, 2 * wanted) / chains)
     for_theta, for_places, for_effects = np.random.SeedSequence(options.seed).spawn(3)
     with one_thread(), Work(watched=options.is_watched) as work:
-        effects = Effects(
-            density, work, for_effects, Keeping.within(options.memory * GIB, density, chains, draws)
-        )
+        effects = Effects(density, work, for_effects, Keeping.within(options.budget, density, chains, draws))
         weighted = _weigh(density, effects, wanted, np.random.default_rng(for_theta))
         if weighted.is_trusted:
             places = importance.resample(weighted, chains * draws, np.random.default_rng(for_places))
@@ -276,23 +280,7 @@ def _tree(
         arrays |= kept
     else:
         groups = effects.datasets()
-    variables: dict[str, Any] = {
-        name: ((CHAIN, DRAW, *dims), arrays[name].reshape(chains, -1, *arrays[name].shape[1:]))
-        for name, dims in spec.dims.items()
-        if name in arrays
-    }
-    used = {dim for dims, _ in variables.values() for dim in dims}
-    coords = {dim: labels for dim, labels in spec.coords.items() if dim in used}
-    numbers = {CHAIN: np.arange(chains), DRAW: np.arange(len(theta) // chains)}
-    observed = xr.Dataset(
-        {spec.response: (OBSERVATION, spec.design.response.values)},
-        coords={OBSERVATION: np.asarray(spec.design.rows.kept)},
-    )
-    return xr.DataTree.from_dict(
-        {
-            "posterior": xr.Dataset(variables, coords=numbers | coords),
-            "sample_stats": stats.assign_coords(numbers),
-            "observed_data": observed,
-            **groups,
-        }
-    )
+    tree = as_tree(spec, arrays, chains, stats)
+    for name, dataset in groups.items():
+        tree[name] = xr.DataTree(dataset)
+    return tree

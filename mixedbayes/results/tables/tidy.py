@@ -116,8 +116,8 @@ def varcorr(fit: Fitted, conf_level: float = 0.95, robust: bool = False) -> pd.D
             covariance = np.concatenate([covariance, cor * sd[..., i] * sd[..., j]], axis=-1)
         names = [(columns[a], columns[b] if a != b else None) for a, b in pairs]
         rows.append(_variances(block.block.name, names, covariance, shown, conf_level, robust=robust))
-    if spec.family.residual is not None:
-        sigma = by_draw(posterior[spec.family.residual])[..., None]
+    if fit.spec.family.residual is not None:
+        sigma = by_draw(posterior[fit.spec.family.residual])[..., None]
         rows.append(
             _variances(apart(RESIDUAL, fit.spec), [(None, None)], sigma**2, sigma, conf_level, robust=robust)
         )
