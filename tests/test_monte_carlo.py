@@ -49,8 +49,8 @@ def normal(rng, *, shift=0.0, scale=1.0, names=ONES):
 KNOWN = dict.fromkeys(ONES, (0.0, 1.0, 0.0, 0.0))
 
 
-def test_right_draws_pass_with_a_hundred_seeds():
-    for seed in range(100):
+def test_right_draws_pass_with_thirty_seeds():
+    for seed in range(30):
         assert_draws_near(normal(np.random.default_rng([7, seed])), KNOWN)
 
 
