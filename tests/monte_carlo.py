@@ -120,7 +120,8 @@ class Moments:
 
     Attributes:
         values: Means, and standard deviations, shape (2, p).
-        errors: Their Monte Carlo errors, shape (2, p).
+        errors: Their Monte Carlo errors, shape (2, p): those of ArviZ, which stop short where a small part of what
+            varies is slow, or those of batches, which do where all is.
         df: The degrees of freedom of these, shape (2, p).
         correlations: Of the errors of the means, and of those of the standard deviations, shape (2, p, p).
     """
@@ -133,11 +134,15 @@ class Moments:
     @classmethod
     def of(cls, draws: Sequence[np.ndarray]) -> "Moments":
         deviations = np.array([each - each.mean() for each in draws])
+        covariances = np.array([covariance_of_means(each) for each in (deviations, deviations**2)])
+        by_batches = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+        values = np.array([(each.mean(), each.std()) for each in draws]).T
+        by_batches[1] /= 2 * values[1]  # of a variance -> of its root
         return cls(
-            np.array([(each.mean(), each.std()) for each in draws]).T,
-            np.array([errors(each) for each in draws]).T,
+            values,
+            np.maximum(np.array([errors(each) for each in draws]).T, by_batches),
             np.array([degrees(each) for each in draws]).T,
-            np.array([correlations_of_means(each) for each in (deviations, deviations**2)]),
+            np.array([correlation_of(each) for each in covariances]),
         )
 
 
@@ -145,8 +150,8 @@ BATCHES = 100
 """Of all chains: fewer would leave long autocorrelations inside, more would tell correlations better."""
 
 
-def correlations_of_means(values: np.ndarray) -> np.ndarray:
-    """How the errors of means of draws go together, shape (p, chain, draw) -> (p, p), by means of batches.
+def covariance_of_means(values: np.ndarray) -> np.ndarray:
+    """The covariance of the errors of means of draws, shape (p, chain, draw) -> (p, p), by means of batches.
 
     Parameters that are independent in the posterior may all follow a chain's one slow direction.
     """
@@ -154,7 +159,12 @@ def correlations_of_means(values: np.ndarray) -> np.ndarray:
     each = max(1, BATCHES // chains)
     length = draws // each
     batches = values[:, :, : each * length].reshape(p, chains * each, length).mean(axis=2)
-    return np.atleast_2d(np.corrcoef(batches))
+    return np.atleast_2d(np.cov(batches)) / batches.shape[1]
+
+
+def correlation_of(covariance: np.ndarray) -> np.ndarray:
+    sd = np.sqrt(np.diag(covariance))
+    return covariance / np.outer(sd, sd)
 
 
 def assert_draws_near(

@@ -364,12 +364,13 @@ def test_residuals_of_successes_are_of_their_part_of_the_trials():
     )
 
 
-def test_quantile_residuals_of_counts_lie_between_the_neighbouring_places():
+def test_quantile_residuals_of_counts_lie_between_the_neighbouring_places(seed):
     fit = synthetic_fit("count ~ 1", DATA, "poisson")
     fit.idata["posterior"]["b"] = fit.idata["posterior"]["b"] * 0.1 + 1.0
     mu = fit.predict(draws=True).to_numpy().reshape(-1, N)
     low, high = (stats.poisson.cdf(DATA["count"].to_numpy() - k, mu).mean(axis=0) for k in (1, 0))
-    places = np.array([stats.norm.cdf(fit.residuals("quantile", seed=i)["estimate"]) for i in range(200)])
+    seeds = range(200 * seed, 200 * seed + 200)
+    places = np.array([stats.norm.cdf(fit.residuals("quantile", seed=i)["estimate"]) for i in seeds])
     assert (places >= low - 1e-12).all()
     assert (places <= high + 1e-12).all()
     assert_likely(stats.kstest(((places - low) / (high - low)).ravel(), "uniform").pvalue)
