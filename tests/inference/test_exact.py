@@ -351,15 +351,21 @@ def test_effects_are_kept_within_the_memory_given(model, fit, budget, tmp_path, 
     thin.to_netcdf(path)
     loaded = mb.load(path)
     assert str(loaded) == str(thin)
-    with pytest.warns(mb.PartialDrawsWarning):
+    with pytest.warns(mb.PartialDrawsWarning, match="draws of the group effects"):
         pd.testing.assert_frame_equal(loaded.ranef(), table)
     if kept:
-        with pytest.warns(mb.PartialDrawsWarning):
+        with pytest.warns(mb.PartialDrawsWarning, match="draws of the group effects"):
             assert len(thin.coef()) == len(fit.coef())
     else:
-        with pytest.warns(mb.PartialDrawsWarning), pytest.raises(mb.ArgumentError, match="memory="):
+        with (
+            pytest.warns(mb.PartialDrawsWarning, match="draws of the group effects"),
+            pytest.raises(mb.ArgumentError, match="memory="),
+        ):
             thin.coef()
-        with pytest.warns(mb.PartialDrawsWarning), pytest.raises(mb.ArgumentError, match="memory="):
+        with (
+            pytest.warns(mb.PartialDrawsWarning, match="draws of the group effects"),
+            pytest.raises(mb.ArgumentError, match="memory="),
+        ):
             thin.ranef(robust=True)
 
 
@@ -381,7 +387,7 @@ def test_moments_of_nested_and_crossed_effects_are_over_all_draws(seed):
     data = mb.load_dataset("pastes")
     model = mb.model("strength ~ 1 + (1 | batch/cask)", data)
     full = model.fit(seed=seed)
-    with pytest.warns(mb.PartialDrawsWarning):
+    with pytest.warns(mb.PartialDrawsWarning, match="draws of the group effects"):
         thin = model.fit(seed=seed, memory=40 * 8 * 450 * BYTES).ranef()
     assert_moments_of_effects(thin, full)
 
