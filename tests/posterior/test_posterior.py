@@ -139,7 +139,8 @@ def loo_errors(fit: mb.Fit, loo: Elpd) -> tuple[np.ndarray, np.ndarray]:
 
     A row's elpd is -log of the mean of 1 / density over draws, so that each draw moves it by its importance weight;
     draws are the same for all rows. Weights are smoothed, without which theirs is no variance; still a
-    few draws are much of it, and degrees of freedom are few.
+    few draws are much of it. Those that miss the tail think their error small, and well known: where a Pareto k is
+    over a half, degrees of freedom are no more than those that hit it tell.
     """
     values = fit.idata["log_likelihood"][fit.spec.response].to_numpy()
     chains, draws, n = values.shape
@@ -149,7 +150,7 @@ def loo_errors(fit: mb.Fit, loo: Elpd) -> tuple[np.ndarray, np.ndarray]:
     for_each = np.column_stack([np.ones(n), (elpd - elpd.mean()) / loo.se])
     moved = ((weights - 1).T @ for_each).reshape(chains, draws, 2)
     error, df = (np.array([of(moved[..., k])[0] for k in range(2)]) for of in (errors, degrees))
-    return error, df
+    return error, np.minimum(df, 4.0 if np.max(loo.pareto_k) > 0.5 else np.inf)
 
 
 def exactly(model: mb.Model, seed: int) -> mb.Fit:

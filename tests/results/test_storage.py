@@ -162,7 +162,7 @@ def test_the_same_recipe_encodes_new_data_after_loading(tmp_path):
 
 def test_dropped_rows_and_notes_are_remembered(tmp_path):
     data = DATA.assign(x=DATA["x"].where(DATA.index > 3), w=2 * DATA["z"])
-    with pytest.warns(mb.DesignWarning, match="linear combination"):
+    with pytest.warns(mb.DesignWarning):
         fit = synthetic_fit("y ~ x + z + w + (x | date)", data, draws=3)
     fit.to_netcdf(tmp_path / "fit.nc")
     loaded = mb.load(tmp_path / "fit.nc")  # and warns of nothing again
