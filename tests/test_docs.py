@@ -149,7 +149,8 @@ def test_the_table_of_what_other_programs_write_is_true(row):
         if "the same" in here or "groups=" in written:
             assert mb.design(text, DATA).n == 40
         else:
-            with pytest.raises(mb.MixedBayesError) as caught:
+            said = r"^(?!.*Did you mean)" + (
+                ".*not supported yet" if "not yet" in here else "(?!.*not supported yet)"
+            )
+            with pytest.raises(mb.MixedBayesError, match=rf"(?s){said}"):
                 mb.design(text, DATA)
-            assert "Did you mean" not in str(caught.value)
-            assert ("not supported yet" in str(caught.value)) == ("not yet" in here), str(caught.value)

@@ -1,4 +1,8 @@
-"""The model's log density equals one written out in NumPy and SciPy with dense matrices, at random points."""
+"""The log densities of both engines equal one written out in NumPy and SciPy with dense matrices, at random points.
+
+Priors live at the predictors' means: columns of the cases are written in predictors about these, products and squares
+too, and nothing is taken from the design.
+"""
 
 from dataclasses import dataclass, field, replace
 
@@ -10,6 +14,7 @@ from scipy import stats
 from scipy.special import expit, ndtr
 
 import mixedbayes as mb
+from mixedbayes.inference.gaussian.sample import collapse
 from mixedbayes.inference.nuts.graph import build
 
 RNG = np.random.default_rng(20)
@@ -33,6 +38,9 @@ DATA = pd.DataFrame(
 DATA["s"] = RNG.binomial(DATA["n"], 0.4)
 ONE = np.ones(N)
 X_, W_ = DATA["x"].to_numpy(), DATA["w"].to_numpy()
+XC, WC, FLAG_C, LOG_C = (
+    v - v.mean() for v in (X_, W_, DATA["flag"].to_numpy(float), np.log(DATA["exposure"].to_numpy()))
+)
 IS = {level: (DATA["f"] == level).to_numpy(float) for level in "abc"}
 
 
@@ -56,6 +64,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Case:
+    """A model by hand: its columns, made of predictors about their means where that is the same model."""
+
     formula: str
     X: tuple[np.ndarray, ...]
     groups: tuple[Group, ...] = ()
@@ -69,7 +79,46 @@ G = DATA["g"].to_numpy()
 H = DATA["h"].astype(str).to_numpy()
 GH = np.array([f"{a}:{b}" for a, b in zip(G, H, strict=True)])
 
+B, C = IS["b"], IS["c"]
+MOVED = [
+    Case("y ~ x * w", (XC, WC, XC * WC)),
+    Case("y ~ x * f", (XC, B, C, XC * B, XC * C)),
+    Case("y ~ f + f:x", (B, C, IS["a"] * XC, B * XC, C * XC)),
+    Case(
+        "y ~ flag * f + (flag | g)", (FLAG_C, B, C, FLAG_C * B, FLAG_C * C), (Group("g", G, (ONE, FLAG_C)),)
+    ),
+    Case("y ~ x + I(x^2)", (XC, XC**2)),
+    Case("y ~ x + I(x^2) + I(x^3)", (XC, XC**2, XC**3)),
+    Case("y ~ x * log(exposure)", (XC, LOG_C, XC * LOG_C)),  # what cannot be moved is centred itself
+    Case("y ~ x + x:w", (X_, X_ * WC)),  # another model after a shift of x, and the same after one of w
+    Case("y ~ x + (x * w | g)", (XC,), (Group("g", G, (ONE, XC, WC, XC * WC)),)),
+    Case("y ~ x + (x + I(x^2) | h)", (XC,), (Group("h", H, (ONE, XC, XC**2)),)),
+    Case("y ~ x * w + (x * f | h)", (XC, WC, XC * WC), (Group("h", H, (ONE, XC, B, C, XC * B, XC * C)),)),
+    Case(
+        "y ~ x * f + (x * w | g) + (x | h)",
+        (XC, B, C, XC * B, XC * C),
+        (Group("g", G, (ONE, XC, WC, XC * WC)), Group("h", H, (ONE, XC))),
+    ),
+    Case(
+        "y ~ x * w + offset(w) + (x * w | g/h)",
+        (XC, WC, XC * WC),
+        (Group("g", G, (ONE, XC, WC, XC * WC)), Group("g:h", GH, (ONE, XC, WC, XC * WC))),
+        offset=W_,
+    ),
+    Case(
+        "count ~ x * w + (x + I(x^2) | h)", (XC, WC, XC * WC), (Group("h", H, (ONE, XC, XC**2)),), "poisson"
+    ),
+    Case(
+        "binary ~ x * f + (x * w | g)",
+        (XC, B, C, XC * B, XC * C),
+        (Group("g", G, (ONE, XC, WC, XC * WC)),),
+        "bernoulli",
+    ),
+]
+"""With products and squares."""
+
 CASES = [
+    *MOVED,
     Case("y ~ x", (X_,)),
     Case("y ~ 0 + x + w", (X_, W_), intercept=False),
     Case("y ~ x + flag + (1 | g)", (X_, DATA["flag"].to_numpy(float)), (Group("g", G, (ONE,)),)),
@@ -119,6 +168,50 @@ LINK = {
 DEFAULT_LINK = {"gaussian": "identity", "poisson": "log", "bernoulli": "logit", "binomial": "logit"}
 
 
+@dataclass(frozen=True)
+class Scales:
+    """Of the priors by default.
+
+    Attributes:
+        location, s: Where the predictor is, and its scale.
+        columns: Of the population level, an intercept among them.
+        units: Of their coefficients, shape (p,), but the intercept's.
+    """
+
+    location: float
+    s: float
+    columns: np.ndarray
+    units: np.ndarray
+
+
+def spread(x: np.ndarray, *, about_mean: bool = True) -> float:
+    if len(np.unique(x)) == 2 and (about_mean or 0 in x):
+        return np.ptp(x)
+    return x.std(ddof=1) if about_mean else np.sqrt(np.mean(x**2))
+
+
+def scales_of(case: Case) -> Scales:
+    link = case.link or DEFAULT_LINK[case.family]
+    y, _, mean = response(case)
+    s = y.std(ddof=1) if link == "identity" else 1.0
+    location = LINK[link](mean) - case.offset.mean()
+    if not case.intercept:  # nothing is centred, so the scale is the distance from zero
+        s = np.hypot(s, location)
+    X = np.array([x - x.mean() if case.intercept else x for x in case.X]).reshape(-1, N).T
+    units = np.array([s / spread(x, about_mean=case.intercept) for x in case.X])
+    return Scales(location, s, np.column_stack([ONE, X]) if case.intercept else X, units)
+
+
+def block_of(case: Case, group: Group) -> tuple[np.ndarray, np.ndarray, bool]:
+    """The dense matrix of a block, the means of its sds' priors, and whether it lives at the predictors' means."""
+    at_means = len(group.Z) > 1 and group.correlated and (group.Z[0] == 1).all()
+    means = scales_of(case).s / np.array(
+        [1.0 if np.ptp(v) == 0 else spread(v, about_mean=case.intercept) for v in group.Z]
+    )
+    columns = [v - v.mean() if at_means and j else v for j, v in enumerate(group.Z)]
+    return replace(group, Z=tuple(columns)).indicator(), means, bool(at_means)
+
+
 def log_density(case: Case, point: dict[str, np.ndarray]) -> float:
     """The whole log density at a point, priors of the design document and all.
 
@@ -126,34 +219,21 @@ def log_density(case: Case, point: dict[str, np.ndarray]) -> float:
     the units), and for each block sd_, z_, partial_.
     """
     link = case.link or DEFAULT_LINK[case.family]
-    y, trials, mean = response(case)
-    s = y.std(ddof=1) if link == "identity" else 1.0
-    location = LINK[link](mean) - case.offset.mean()
+    y, trials, _ = response(case)
+    known = scales_of(case)
     total = 0.0
-    eta = case.offset.copy()
-
-    def spread(x: np.ndarray) -> float:
-        if set(np.unique(x)) <= {0.0, 1.0}:
-            return 1.0
-        return x.std(ddof=1) if case.intercept else np.sqrt(np.mean(x**2))
-
-    if not case.intercept:  # nothing is centred, so the scale is the distance from zero
-        s = np.hypot(s, location)
+    b = known.units * point["slopes_scaled"] if len(case.X) else np.zeros(0)
+    total += (stats.norm.logpdf(b, 0, 2.5 * known.units) + np.log(known.units)).sum()
     if case.intercept:
-        intercept = location + s * point["Intercept_scaled"][0]
-        total += stats.norm.logpdf(intercept, location, 2.5 * s) + np.log(s)
-        eta += intercept
-    for j, x in enumerate(case.X):
-        unit = s / spread(x)
-        slope = unit * point["slopes_scaled"][j]
-        total += stats.norm.logpdf(slope, 0, 2.5 * unit) + np.log(unit)
-        eta += slope * (x - x.mean() if case.intercept else x)
+        intercept = known.location + known.s * point["Intercept_scaled"][0]
+        total += stats.norm.logpdf(intercept, known.location, 2.5 * known.s) + np.log(known.s)
+        b = np.array([intercept, *b])
+    eta = case.offset + known.columns @ b
     for group in case.groups:
         q = len(group.Z)
-        at_means = q > 1 and group.correlated and (group.Z[0] == 1).all()
+        Z, means, at_means = block_of(case, group)
         sd, z = point[f"{'centred_' if at_means else ''}sd_{group.name}"], point[f"z_{group.name}"]
-        scales = [s / spread(v) for v in group.Z]
-        total += stats.expon.logpdf(sd, scale=scales).sum() + stats.norm.logpdf(z).sum()
+        total += stats.expon.logpdf(sd, scale=means).sum() + stats.norm.logpdf(z).sum()
         L = np.eye(q)
         if q > 1 and group.correlated:
             w = 2 * point[f"partial_{group.name}"] - 1
@@ -161,9 +241,7 @@ def log_density(case: Case, point: dict[str, np.ndarray]) -> float:
             L = np.linalg.cholesky(R)
             # the density of the partials on (0, 1): of R, times how R stretches, times 2 for each
             total += lkj_logpdf(R, 2.0) + log_stretch(w, q) + len(w) * np.log(2)
-        u = (np.diag(sd) @ L @ z.T).T
-        columns = [v - v.mean() if at_means and j else v for j, v in enumerate(group.Z)]
-        eta += replace(group, Z=tuple(columns)).indicator() @ u.reshape(-1)
+        eta = eta + Z @ (np.diag(sd) @ L @ z.T).T.reshape(-1)
     mu = INVERSE[link](eta)
     if case.family == "gaussian":
         total += stats.expon.logpdf(point["sigma"], scale=y.std(ddof=1))
@@ -171,6 +249,35 @@ def log_density(case: Case, point: dict[str, np.ndarray]) -> float:
     if case.family == "poisson":
         return total + stats.poisson.logpmf(y, mu).sum()
     return total + stats.binom.logpmf(y, trials, mu).sum()
+
+
+def collapsed_log_density(case: Case, theta: np.ndarray) -> float:
+    """The same of a Gaussian model without coefficients and effects, which are integrated out.
+
+    `theta` holds, for each block, the logs of the sds and the inverse hyperbolic tangents of the partial
+    correlations, then the log of sigma.
+    """
+    y, known = response(case)[0], scales_of(case)
+    rest = iter(theta)
+    total, covariance = 0.0, np.zeros((N, N))
+    for group in case.groups:
+        q = len(group.Z)
+        Z, means, _ = block_of(case, group)
+        u = np.array([next(rest) for _ in range(q)])
+        total += (stats.expon.logpdf(np.exp(u), scale=means) + u).sum()
+        R = np.eye(q)
+        if q > 1 and group.correlated:
+            w = np.tanh([next(rest) for _ in range(q * (q - 1) // 2)])
+            R = correlation(w, q)
+            total += lkj_logpdf(R, 2.0) + log_stretch(w, q) + np.log(1 - w**2).sum()
+        C = np.diag(np.exp(u)) @ R @ np.diag(np.exp(u))
+        covariance += Z @ np.kron(np.eye(Z.shape[1] // q), C) @ Z.T
+    (log_sigma,) = rest
+    total += stats.expon.logpdf(np.exp(log_sigma), scale=y.std(ddof=1)) + log_sigma
+    sds = 2.5 * (np.array([known.s, *known.units]) if case.intercept else known.units)
+    covariance += np.exp(2 * log_sigma) * np.eye(N) + known.columns @ np.diag(sds**2) @ known.columns.T
+    mean = case.offset + (known.location if case.intercept else 0.0)
+    return total + stats.multivariate_normal(mean, covariance).logpdf(y)
 
 
 def response(case: Case) -> tuple[np.ndarray, np.ndarray | float, float]:
@@ -206,6 +313,18 @@ def test_log_density_is_the_one_written_out(case):
         values = random_point(model, seed)
         point = dict(constrained(name, value) for name, value in values.items())
         assert float(logp(values)) == pytest.approx(log_density(case, point), rel=1e-6)
+
+
+GAUSSIAN = [case for case in CASES if case.family == "gaussian" and case.link is None]
+
+
+@pytest.mark.parametrize("case", GAUSSIAN, ids=lambda c: c.formula)
+def test_the_collapsed_log_density_is_the_one_written_out(case):
+    density = collapse(mb.model(case.formula, DATA).spec)
+    start = density.variances.start({})
+    theta = start + np.random.default_rng(6).normal(0, 0.7, (4, len(start)))
+    expected = [collapsed_log_density(case, each) for each in theta]
+    np.testing.assert_allclose(density.log_posterior(theta), expected, rtol=1e-8)
 
 
 @pytest.mark.parametrize("q", [2, 3, 5])

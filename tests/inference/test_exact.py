@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from monte_carlo import (
     assert_likely,
+    assert_mean_near,
     assert_mixed,
     assert_near,
     assert_same_posterior,
+    degrees,
     draws_by_address,
     errors,
 )
@@ -220,7 +222,7 @@ def test_awkward_variances_are_those_of_quadrature(name, seed):
     posterior = mb.fit("y ~ 1 + (1 | g)", data, priors=priors, draws=5000, seed=seed).posterior
     for values, m, s in zip((posterior["sd_g"][..., 0], posterior["sigma"]), mean, sd, strict=True):
         draws = values.to_numpy()
-        assert_near([draws.mean(), draws.std()], [m, s], errors(draws))
+        assert_near([draws.mean(), draws.std()], [m, s], errors(draws), df=degrees(draws))
 
 
 def slopes_alike():
@@ -285,9 +287,8 @@ def test_markov_chains_find_both_of_two_far_places(seed):
     assert theta.shape == (4, 1000, 2)
     np.testing.assert_allclose(values, target.log_density(theta.reshape(-1, 2)).reshape(4, 1000))
     far = (theta[..., 0] > 10).astype(float)
-    error, _ = errors(far)
-    assert_near(far.mean(), 0.25, error)
-    assert error < 0.05
+    assert_mean_near(far, 0.25)
+    assert errors(far)[0] < 0.05
 
 
 def test_weights_are_those_of_the_target_whatever_the_proposals(seed):
@@ -330,7 +331,8 @@ def assert_moments_of_effects(table, full):
     draws = draws_by_address(full)
     kept = [draws[f"r[{group}, {level}, {term}]"] for group, level, term in table.index]
     expected = [(own.mean(), own.std()) for own in kept]
-    assert_near(table[["estimate", "std_error"]].to_numpy(), expected, [errors(own) for own in kept])
+    error, df = ([of(own) for own in kept] for of in (errors, degrees))
+    assert_near(table[["estimate", "std_error"]].to_numpy(), expected, error, df=df)
 
 
 @pytest.mark.parametrize("budget", ["fewer", "single", "none"])
@@ -355,15 +357,21 @@ def test_effects_are_kept_within_the_memory_given(model, fit, budget, tmp_path, 
     thin.to_netcdf(path)
     loaded = mb.load(path)
     assert str(loaded) == str(thin)
-    with pytest.warns(mb.PartialDrawsWarning):
+    with pytest.warns(mb.PartialDrawsWarning, match="draws of the group effects"):
         pd.testing.assert_frame_equal(loaded.ranef(), table)
     if kept:
-        with pytest.warns(mb.PartialDrawsWarning):
+        with pytest.warns(mb.PartialDrawsWarning, match="draws of the group effects"):
             assert len(thin.coef()) == len(fit.coef())
     else:
-        with pytest.warns(mb.PartialDrawsWarning), pytest.raises(mb.ArgumentError, match="memory="):
+        with (
+            pytest.warns(mb.PartialDrawsWarning, match="draws of the group effects"),
+            pytest.raises(mb.ArgumentError, match="memory="),
+        ):
             thin.coef()
-        with pytest.warns(mb.PartialDrawsWarning), pytest.raises(mb.ArgumentError, match="memory="):
+        with (
+            pytest.warns(mb.PartialDrawsWarning, match="draws of the group effects"),
+            pytest.raises(mb.ArgumentError, match="memory="),
+        ):
             thin.ranef(robust=True)
 
 
@@ -385,7 +393,7 @@ def test_moments_of_nested_and_crossed_effects_are_over_all_draws(seed):
     data = mb.load_dataset("pastes")
     model = mb.model("strength ~ 1 + (1 | batch/cask)", data)
     full = model.fit(seed=seed)
-    with pytest.warns(mb.PartialDrawsWarning):
+    with pytest.warns(mb.PartialDrawsWarning, match="draws of the group effects"):
         thin = model.fit(seed=seed, memory=40 * 8 * 450 * BYTES).ranef()
     assert_moments_of_effects(thin, full)
 
@@ -398,14 +406,14 @@ def test_costly_models_draw_fewer_thetas_by_default(monkeypatch, model):
 
 
 def tie(fit):
-    """The correlation of an sd and the size of its effects over draws, by Fisher's z, and its error."""
+    """The correlation of an sd and the size of its effects over draws, by Fisher's z, its error, and this one's degrees of freedom."""
     size = np.abs(fit.posterior["r_sample"]).mean("sample_")[..., 0].to_numpy()
     sd = fit.posterior["sd_sample"][..., 0].to_numpy()
     standard = [(x - x.mean()) / x.std() for x in (size, sd)]
     r = np.mean(standard[0] * standard[1])
     # what a draw adds to r, first order
     moved = standard[0] * standard[1] - r / 2 * (standard[0] ** 2 + standard[1] ** 2)
-    return np.arctanh(r), errors(moved)[0] / (1 - r**2)
+    return np.arctanh(r), errors(moved)[0] / (1 - r**2), degrees(moved)[0]
 
 
 def test_effects_are_drawn_early_where_the_root_is_large(monkeypatch, seed):
@@ -418,8 +426,8 @@ def test_effects_are_drawn_early_where_the_root_is_large(monkeypatch, seed):
     monkeypatch.setattr(type(crossed.collapsed), "batch", 1)
     early = crossed.fit(seed=seed, draws=500)
     assert_same_posterior(early, plain)
-    ties = [tie(fit) for fit in (plain, early)]
-    assert_near(ties[0][0], ties[1][0], np.hypot(ties[0][1], ties[1][1]))
+    (one, *its), (other, *others) = (tie(fit) for fit in (plain, early))
+    assert_near(one, other, np.hypot(its[0], others[0]), df=min(its[1], others[1]))
 
 
 def test_a_density_that_cannot_be_computed_is_refused(monkeypatch, model):
@@ -451,7 +459,7 @@ def test_a_plain_regression_is_exact_too(seed):
     s2 = np.sum((y - least.intercept - least.slope * x) ** 2) / df
     scale = np.sqrt(s2 / np.sum((x - x.mean()) ** 2))
     draws = fit.posterior["b"][..., 1].to_numpy()
-    assert_near(draws.mean(), least.slope, errors(draws)[0])
+    assert_mean_near(draws, least.slope)
     assert_likely(stats.kstest((draws.ravel() - least.slope) / scale, stats.t(df).cdf).pvalue)
 
 

@@ -458,17 +458,17 @@ def test_places_are_those_of_responses_in_their_predictive_distribution():
 
 
 @pytest.mark.parametrize("family", ["poisson", "binomial"])
-def test_places_of_counts_lie_between_less_and_as_much(family):
+def test_places_of_counts_lie_between_less_and_as_much(family, seed):
     fit = flat(fit_of(family))
     mean, y = fit.predict()["estimate"].to_numpy(), fit.spec.design.response.values  # noqa: PD011
     law = stats.poisson(mean) if family == "poisson" else stats.binom(DATA["n"], mean)
     low, high = law.cdf(y - 1), law.cdf(y)
-    found = np.array([loo_places(fit, predictor_of(fit, seed=i)) for i in range(50)])
+    found = np.array([loo_places(fit, predictor_of(fit, seed=i)) for i in range(50 * seed, 50 * seed + 50)])
     assert ((low - 1e-4 <= found) & (found <= high + 1e-4)).all()
     assert_likely(stats.kstest(((found - low) / (high - low)).ravel(), "uniform").pvalue)
 
 
-def test_leaving_a_row_out_moves_the_distribution_away_from_it():
+def test_leaving_a_row_out_moves_the_distribution_away_from_it(seed):
     """The exact leave-one-out distribution of a normal mean with known variance and a flat prior."""
     rng = np.random.default_rng(4)
     data = pd.DataFrame({"y": rng.normal(0.0, 1.0, 12)})
@@ -476,7 +476,7 @@ def test_leaving_a_row_out_moves_the_distribution_away_from_it():
     tree = fit.idata.copy()
     posterior = tree["posterior"].to_dataset()
     mean, sd = data["y"].mean(), 1 / np.sqrt(12)
-    drawn = mean + sd * rng.standard_normal(posterior["b"].shape)
+    drawn = mean + sd * np.random.default_rng([4, seed]).standard_normal(posterior["b"].shape)
     tree["posterior"] = xr.DataTree(
         posterior.assign(b=posterior["b"].copy(data=drawn), sigma=posterior["sigma"] * 0 + 1)
     )
@@ -537,12 +537,14 @@ def test_calibration_of_a_binary_response_is_its_share_by_predicted_probability(
     assert share.mean() == pytest.approx((DATA["won"] == "yes").mean())
 
 
-def test_draws_of_probabilities_have_their_mean_and_are_independent():
+def test_draws_of_probabilities_have_their_mean_and_are_independent(seed):
     p = np.array([0.0, 1.0, 0.3, 0.3, 0.7123, 1e-3])
-    drawn = bernoulli_draws(p, 2000, np.random.default_rng(1))
+    drawn = bernoulli_draws(p, 2000, np.random.default_rng([1, seed]))
     np.testing.assert_allclose(drawn.mean(axis=0), p, atol=1 / 2000)
     assert_near(np.corrcoef(drawn[:, 2:5].T)[np.triu_indices(3, 1)], 0, 1 / np.sqrt(2000))
-    runs = [bernoulli_draws(np.array([0.37]), 10, np.random.default_rng(i))[0, 0] for i in range(4000)]
+    runs = [
+        bernoulli_draws(np.array([0.37]), 10, np.random.default_rng([seed, i]))[0, 0] for i in range(4000)
+    ]
     assert_near(np.mean(runs), 0.37, np.sqrt(0.37 * 0.63 / 4000))
 
 

@@ -9,7 +9,7 @@ import pymc as pm
 import pytest
 import xarray as xr
 from data import dataset
-from monte_carlo import assert_likely, assert_near, errors
+from monte_carlo import assert_likely, assert_mean_near, assert_near, degrees, errors
 from scipy import stats
 from synthetic import NoEngine, synthetic_fit
 
@@ -364,12 +364,13 @@ def test_residuals_of_successes_are_of_their_part_of_the_trials():
     )
 
 
-def test_quantile_residuals_of_counts_lie_between_the_neighbouring_places():
+def test_quantile_residuals_of_counts_lie_between_the_neighbouring_places(seed):
     fit = synthetic_fit("count ~ 1", DATA, "poisson")
     fit.idata["posterior"]["b"] = fit.idata["posterior"]["b"] * 0.1 + 1.0
     mu = fit.predict(draws=True).to_numpy().reshape(-1, N)
     low, high = (stats.poisson.cdf(DATA["count"].to_numpy() - k, mu).mean(axis=0) for k in (1, 0))
-    places = np.array([stats.norm.cdf(fit.residuals("quantile", seed=i)["estimate"]) for i in range(200)])
+    seeds = range(200 * seed, 200 * seed + 200)
+    places = np.array([stats.norm.cdf(fit.residuals("quantile", seed=i)["estimate"]) for i in seeds])
     assert (places >= low - 1e-12).all()
     assert (places <= high + 1e-12).all()
     assert_likely(stats.kstest(((places - low) / (high - low)).ravel(), "uniform").pvalue)
@@ -544,15 +545,16 @@ def test_a_balanced_one_way_model_predicts_as_quadrature_says(seed):
         for draws, (m, v) in zip(np.moveaxis(found.to_numpy(), -1, 0), expected, strict=True):
             mean = weights @ m
             sd = np.sqrt(weights @ (v + m**2) - mean**2)
-            assert_near([draws.mean(), draws.std()], [mean, sd], errors(draws))
+            assert_near([draws.mean(), draws.std()], [mean, sd], errors(draws), df=degrees(draws))
             for p in (0.025, 0.25, 0.5, 0.75, 0.975):
                 # in the exact distribution, at the quantile of the draws; of these as many are below as are effective
                 place = weights @ stats.norm.cdf((np.quantile(draws, p) - m) / np.sqrt(v))
-                assert_near(place, p, errors(draws < np.quantile(draws, p))[0])
+                below = (draws < np.quantile(draws, p)).astype(float)
+                assert_near(place, p, errors(below)[0], df=degrees(below)[0])
     # the variance of a new level is the sd squared and the uncertainty of the population's mean
     of_mean = weights @ (population[1] + population[0] ** 2) - (weights @ population[0]) ** 2
     tau = fit.posterior["sd_g"].to_numpy()[..., 0]
-    assert_near((tau**2).mean(), weights @ tau2, errors(tau**2)[0])
+    assert_mean_near(tau**2, weights @ tau2)
     new_level = weights @ (new[1] + new[0] ** 2) - (weights @ new[0]) ** 2
     assert new_level == pytest.approx(of_mean + weights @ tau2)
 
