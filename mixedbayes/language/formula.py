@@ -18,11 +18,11 @@ from mixedbayes.language.expressions import (
     functions_in,
     is_bare,
     names_in,
-    parse_expression,
     quoted,
     text_of,
     unquoted,
 )
+from mixedbayes.language.read import parse_expression
 
 INTERCEPT = Term([Factor("1", eval_method="literal")])
 

@@ -21,7 +21,6 @@ from mixedbayes.language.expressions import (
     Record,
     functions_in,
     names_in,
-    parse_expression,
     text_of,
     unquoted,
 )
@@ -37,6 +36,7 @@ from mixedbayes.language.formula import (
     term_text,
 )
 from mixedbayes.language.operators import FormulaOperators
+from mixedbayes.language.read import parse_expression
 from mixedbayes.language.spelling import plain
 
 MAX_LENGTH = 100_000
