@@ -120,6 +120,11 @@ def parse_expression(text: str, dot: Expression | None = None) -> Expression:
     return _parsed(text, dot)
 
 
+def has_dot(text: str) -> bool:
+    """Whether a `.` that is no part of a name, number or text stands in an expression."""
+    return any(found.lastgroup == "dot" for found in _PIECES.finditer(text))
+
+
 def is_number(text: str) -> bool:
     """Whether the text is that of a number: `1e7`, `1_000`, `0x1f`."""
     if not text[:1].isdigit():
