@@ -5,7 +5,8 @@ from dataclasses import fields
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from mixedbayes.designs.design import Design, build_design
+from mixedbayes.designs.build import build_design
+from mixedbayes.designs.design import Design
 from mixedbayes.designs.table import Missing
 from mixedbayes.errors import FileError
 from mixedbayes.inference.elsewhere import unknown_options

@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from mixedbayes.designs.design import build_design
+from mixedbayes.designs.build import build_design
 from mixedbayes.designs.extend import extend
 from mixedbayes.errors import DataError
 

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 import mixedbayes as mb
-from mixedbayes.designs.design import build_design
+from mixedbayes.designs.build import build_design
 from mixedbayes.designs.extend import extend
 from mixedbayes.errors import ArgumentError, DataError, FamilyError
 

@@ -179,7 +179,7 @@ def ask(
     asked = {*by, *(name for name in at if not moves or name != x), *(() if moves else (x,))}
     chosen = _groups_of(spec, asked) if isinstance(groups, str) and groups == "auto" else groups
     predictor = predictor_of(spec, idata, chosen, new_levels, seed)
-    columns = spec.design.columns_of(predictor.blocks, trials=kind == "response")
+    columns = spec.design.columns_of(predictor.blocks, additions=("trials",) if kind == "response" else ())
     fixed = {name: _one(name, values) for name, values in at.items() if name not in focal}
     for name in fixed:
         if name not in columns:

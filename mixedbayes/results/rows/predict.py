@@ -116,7 +116,8 @@ def encode(
     """
     if newdata is None:
         return spec.design.encoded
-    rows = spec.design.encode(newdata, missing, groups=tuple(predictor.blocks), trials=trials)
+    additions = ("trials",) if trials else ()
+    rows = spec.design.encode(newdata, missing, groups=tuple(predictor.blocks), additions=additions)
     predictor.check(rows)
     if rows.missing:
         warn(f"The new data lack values ({_gaps(rows)}): predictions there are NaN.", DesignWarning)
