@@ -10,20 +10,10 @@ from formulaic.parser.types import Factor, Term, Token
 from mixedbayes.errors import FormulaError
 from mixedbayes.language.expressions import Call
 from mixedbayes.language.formula import INTERCEPT, Formula, GroupTerm, Response, Side, factor_text
-from mixedbayes.language.parse import (
-    MEAN,
-    Line,
-    Prepared,
-    assemble,
-    checked,
-    evaluate,
-    formula_of,
-    kept_out,
-    lines,
-    parameter_of,
-    prepared,
-    read_response,
-)
+from mixedbayes.language.left import read_response
+from mixedbayes.language.lines import MEAN, Line, checked, lines, parameter_of
+from mixedbayes.language.parse import formula_of, kept_out
+from mixedbayes.language.right import Prepared, assemble, evaluate, prepared
 
 
 def updated(formula: Formula, change: str, columns: Sequence[str] = ()) -> Formula:
