@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
-from mixedbayes.designs.design import Design, build_design
+from mixedbayes.designs.build import build_design
+from mixedbayes.designs.design import Design
 from mixedbayes.designs.table import Missing
 from mixedbayes.errors import FileError, no_attribute
 from mixedbayes.inference.elsewhere import unknown_options

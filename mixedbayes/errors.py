@@ -32,6 +32,19 @@ class DataError(MixedBayesError):
     """Data that the formula cannot be applied to."""
 
 
+class UnknownColumns(DataError):  # noqa: N818  # the error of the data that it is
+    """Names that are no columns of the data.
+
+    Args:
+        message: Which, and what they may have meant.
+        names: The names.
+    """
+
+    def __init__(self, message: str, names: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.names = tuple(names)
+
+
 class PriorError(MixedBayesError):
     """A prior that cannot be read, or that does not fit its parameter."""
 

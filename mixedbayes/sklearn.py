@@ -21,9 +21,10 @@ except ImportError as error:
         "mixedbayes.sklearn needs scikit-learn 1.6 or later: pip install 'mixedbayes[sklearn]'."
     ) from error
 
+from mixedbayes.designs.columns import alike
 from mixedbayes.designs.design import Design
-from mixedbayes.designs.response import trials_of
-from mixedbayes.designs.table import Missing, alike, open_table, read_columns, unknown_columns
+from mixedbayes.designs.response import additions_of
+from mixedbayes.designs.table import Missing, open_table, read_columns, unknown_columns
 from mixedbayes.driver import fit
 from mixedbayes.errors import ArgumentError, DataError, listed
 from mixedbayes.inference.engine import NAMES
@@ -323,7 +324,7 @@ def observed(design: Design, table: nw.DataFrame[Any], missing: Missing) -> np.n
     values, levels = columns[name], design.response.levels
     result = np.full(rows.total, np.nan)
     if levels is None:
-        trials = trials_of(response, columns, design.env)
+        trials = additions_of(response, columns, design.env, ("trials",)).get("trials")
         with np.errstate(invalid="ignore"):  # no trial, no share
             result[rows.kept] = values.to_numpy(dtype=float) / (1.0 if trials is None else trials)
         return result

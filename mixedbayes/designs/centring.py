@@ -88,25 +88,41 @@ def centre_columns(X: np.ndarray, intercept: int | None) -> Centring:
     return Centring(to_means, to_zero)
 
 
-def centre(X: np.ndarray, moved: np.ndarray, intercept: int | None) -> Centring:
+@dataclass(frozen=True, eq=False, slots=True)
+class Moved:
+    """The columns of a matrix with predictors moved to their means.
+
+    Attributes:
+        X: Shape (n, p).
+        shares: How they add up to the columns as written, shape (p, p); None where none is moved.
+    """
+
+    X: np.ndarray
+    shares: np.ndarray | None = None
+
+    def only(self, kept: Sequence[int], X: np.ndarray) -> "Moved":
+        """Some of the columns, of those that are written as X, shape (n, len(kept))."""
+        if self.shares is None:
+            return Moved(X)
+        moved = self.X[:, kept]
+        return Moved(moved, _shares(X, moved))
+
+
+def centre(moved: Moved, intercept: int | None) -> Centring:
     """The centring of a matrix of independent columns.
 
     Args:
-        X: The columns as written, shape (n, p).
-        moved: The same with predictors moved to their means, from `at_means`.
+        moved: From `at_means`.
         intercept: The place of the intercept among the columns.
     """
-    if moved is X:
-        return centre_columns(X, intercept)
-    shares = _shares(X, moved)
-    about = centre_columns(moved, intercept)
-    return Centring(about.to_means @ shares, np.linalg.inv(shares) @ about.to_zero)
+    about = centre_columns(moved.X, intercept)
+    if moved.shares is None:
+        return about
+    return Centring(about.to_means @ moved.shares, np.linalg.inv(moved.shares) @ about.to_zero)
 
 
-def at_means(
-    terms: Sequence[Term], X: np.ndarray, columns: pd.DataFrame, env: Mapping[str, Any]
-) -> np.ndarray:
-    """The matrix of the terms with predictors moved to their means, where it spans the same; X itself where none is.
+def at_means(terms: Sequence[Term], X: np.ndarray, columns: pd.DataFrame, env: Mapping[str, Any]) -> Moved:
+    """The matrix of the terms with predictors moved to their means, where it spans the same.
 
     Only predictors that occur in products or in several terms are moved: of others a column's own mean says all,
     where there is an intercept. A factor of a product that cannot be moved by its predictor, such as `log(x)`, is itself taken about its mean.
@@ -120,20 +136,21 @@ def at_means(
     """
     names = _moving_together(terms, columns)
     if len(terms) < 2 or not (names or any(len(_varying(term)) > 1 for term in terms)):
-        return X
+        return Moved(X)
 
-    def moved(names: Sequence[str], *, factors: bool) -> np.ndarray | None:
+    def moved(names: Sequence[str], *, factors: bool) -> Moved | None:
         shifted = columns.assign(**{name: columns[name] - columns[name].mean() for name in names})
         try:
             values, _ = build_matrix(terms, shifted, env, about_means=factors)
         except MixedBayesError:  # log(x) has no mean to go to
             return None
-        return values if values.shape == X.shape and _spans(values, X) else None
+        shares = _shares_if_same(values, X) if values.shape == X.shape else None
+        return None if shares is None else Moved(values, shares)
 
     whole = moved(names, factors=True)
     if whole is not None:
         return whole
-    best, known = X, list[str]()
+    best, known = Moved(X), list[str]()
     for name in names if len(names) > 1 else ():
         tried = moved([*known, name], factors=False)
         if tried is not None:
@@ -189,15 +206,16 @@ def _moving_together(terms: Sequence[Term], columns: pd.DataFrame) -> list[str]:
     ]
 
 
-def _spans(moved: np.ndarray, X: np.ndarray) -> bool:
-    """Whether the columns of X are combinations of the moved ones, and these can be made of them."""
+def _shares_if_same(moved: np.ndarray, X: np.ndarray) -> np.ndarray | None:
+    """How the moved columns add up to X, if they do and can be made of X; None if they span something else."""
     with np.errstate(all="ignore"):  # of numbers that are too large there are no shares
         shares = _shares(X, moved)
         try:
             gap, lost = X - moved @ shares, moved - X @ np.linalg.inv(shares)
         except np.linalg.LinAlgError:
-            return False
-    return bool((peaks(gap) <= SAME * peaks(X)).all() and (peaks(lost) <= LOST * peaks(moved)).all())
+            return None
+    same = (peaks(gap) <= SAME * peaks(X)).all() and (peaks(lost) <= LOST * peaks(moved)).all()
+    return shares if same else None
 
 
 def _shares(X: np.ndarray, moved: np.ndarray) -> np.ndarray:

@@ -2,47 +2,30 @@
 
     Formula × table -> Design(response, fixed, offset, groups, rows)
 
-`build_design` is the stage; it reads as the list of its steps.
+`build.py` makes one.
 """
 
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mixedbayes.designs.centring import Centring, at_means, beyond, centre
-from mixedbayes.designs.evaluate import Scope, evaluate, unknown_function
-from mixedbayes.designs.functions import CONTRASTS, FUNCTIONS, VALUES
-from mixedbayes.designs.levels import Levels, find_levels, texts_of
-from mixedbayes.designs.matrices import Recipe, build_matrix
-from mixedbayes.designs.rank import dependent_columns
-from mixedbayes.designs.response import ResponseValues, read_response, trials_of
-from mixedbayes.designs.table import (
-    Missing,
-    Rows,
-    alike,
-    finite,
-    index_of,
-    open_table,
-    read_columns,
-    stray_notes,
-    unknown_columns,
-)
-from mixedbayes.errors import ArgumentError, DataError, DesignWarning, FormulaError, counted, listed, warn
-from mixedbayes.language.expressions import Name, functions_in, text_of
-from mixedbayes.language.formula import Formula, GroupTerm
-from mixedbayes.language.parse import parse
+from mixedbayes.designs.centring import Centring
+from mixedbayes.designs.columns import alike
+from mixedbayes.designs.levels import Levels, texts_of
+from mixedbayes.designs.matrices import Recipe
+from mixedbayes.designs.offset import build_offset
+from mixedbayes.designs.response import ResponseValues, additions_of
+from mixedbayes.designs.table import Missing, Rows, index_of, open_table, read_columns, unknown_columns
+from mixedbayes.errors import DesignWarning, counted, listed, warn
+from mixedbayes.language.formula import Formula
 
 MAIN = "mu"
 """The parameter of a family that the formula's own right side predicts."""
 
 type Covariance = Literal["full", "diagonal"]
-
-FAR = 5.0
-"""Spreads of a predictor, from which on zero lies far outside its values."""
 
 SAME = 1e-6
 """Of the size of a number, up to which two are the same but for rounding."""
@@ -225,7 +208,7 @@ class Encoded:
         X: Population level, shape (m, p).
         offset: Shape (m,).
         groups: The blocks that were asked for, by name.
-        trials: Of the response, shape (m,); None if it has none, or they were not asked for.
+        additions: Of those of the response that were asked for the numbers, shape (m,), by name.
         index: What their table calls the rows given, complete or not.
         places: Of the m rows used among the rows given, shape (m,).
         missing: For each column with gaps, how many rows it lacks.
@@ -234,10 +217,15 @@ class Encoded:
     X: np.ndarray
     offset: np.ndarray
     groups: Mapping[str, EncodedBlock]
-    trials: np.ndarray | None
+    additions: Mapping[str, np.ndarray]
     index: pd.Index
     places: np.ndarray
     missing: Mapping[str, int]
+
+    @property
+    def trials(self) -> np.ndarray | None:
+        """The number of trials of each row, shape (m,); None if the response has none, or they were not asked for."""
+        return self.additions.get("trials")
 
     def __len__(self) -> int:
         """M."""
@@ -253,7 +241,7 @@ class Encoded:
                 name: EncodedBlock(X[at], codes[at], unseen)
                 for name, (X, codes, unseen) in self.groups.items()
             },
-            trials=None if self.trials is None else self.trials[at],
+            additions={name: values[at] for name, values in self.additions.items()},
             places=self.places[at],
         )
 
@@ -269,7 +257,7 @@ class Design:
         offset: Added to the predictor with coefficient one, shape (n,).
         groups: One block a bar term, in the order written.
         rows: Which rows of the data were kept, and what the others lacked.
-        notes: Whatever was left out, or read otherwise than lme4 would, each in a sentence.
+        remarks: What of columns was left out, or read otherwise than lme4 would, each in a sentence.
         data: The columns used, over the rows kept.
         batches: Rows kept of each table that it was made of; from the first it was learned.
     """
@@ -280,7 +268,7 @@ class Design:
     offset: np.ndarray
     groups: tuple[Block, ...]
     rows: Rows
-    notes: tuple[str, ...]
+    remarks: tuple[str, ...]
     data: pd.DataFrame
     env: Mapping[str, Any]
     states: tuple[dict[str, Any], ...]
@@ -297,31 +285,43 @@ class Design:
         return {MAIN: Linear(self.fixed, self.offset)}
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Whatever was left out, rows first, or read otherwise than lme4 would, each in a sentence."""
+        return (*self.rows.notes, *self.remarks)
+
+    @property
     def encoded(self) -> Encoded:
         """The design's own rows, as `encode` returns others."""
         groups = {block.name: EncodedBlock(block.X, block.codes, ()) for block in self.groups}
-        trials = self.response.trials
-        return Encoded(self.fixed.X, self.offset, groups, trials, self.rows.index, np.arange(self.n), {})
+        return Encoded(
+            X=self.fixed.X,
+            offset=self.offset,
+            groups=groups,
+            additions=self.response.additions,
+            index=self.rows.index,
+            places=np.arange(self.n),
+            missing={},
+        )
 
     def only(self, rows: np.ndarray) -> "Design":
         """The design over some of its rows, by their places in it: columns and levels stay as they are."""
+        of_batch = np.searchsorted(np.cumsum(self.batches), rows, side="right")
         return replace(
             self,
             response=self.response.only(rows),
             fixed=replace(self.fixed, X=self.fixed.X[rows]),
             offset=self.offset[rows],
             groups=tuple(replace(block, X=block.X[rows], codes=block.codes[rows]) for block in self.groups),
-            rows=replace(self.rows, kept=self.rows.kept[rows], index=self.rows.index[rows]),
+            rows=self.rows.only(rows),
             data=self.data.iloc[rows],
+            batches=tuple(np.bincount(of_batch, minlength=len(self.batches)).tolist()),
         )
 
-    def columns_of(self, blocks: Collection[str], *, trials: bool = False) -> tuple[str, ...]:
-        """The columns that the population level and some blocks are made of, and the response's trials if asked."""
+    def columns_of(self, blocks: Collection[str], *, additions: Collection[str] = ()) -> tuple[str, ...]:
+        """The columns that the population level, some blocks and some of the response's additions are made of."""
         pairs = zip(self.formula.groups, self.groups, strict=True)
-        wanted = self.formula.only(term for term, block in pairs if block.name in blocks).names(
-            response=False
-        )
-        wanted += self.formula.response.trial_names if trials else ()
+        chosen = self.formula.only(term for term, block in pairs if block.name in blocks)
+        wanted = (*chosen.names(response=False), *self.formula.response.names_of(additions))
         return tuple(name for name in dict.fromkeys(wanted) if name in self.data)
 
     def encode(
@@ -330,7 +330,7 @@ class Design:
         missing: Missing = "drop",
         *,
         groups: Collection[str] | None = None,
-        trials: bool = False,
+        additions: Collection[str] = (),
     ) -> Encoded:
         """New data by the same recipe: the states of `poly`, `scale` and splines, and the levels, learned here.
 
@@ -338,39 +338,47 @@ class Design:
             data: A table with the predictors and groups; it needs no response, and no complete row.
             missing: As in `design`.
             groups: Names of the blocks wanted; columns of others are not asked for. None for all.
-            trials: Whether those of the response are wanted.
+            additions: Names of the response's additions wanted, as `("trials",)`; those that it has not are left out.
 
         Raises:
             DataError: A column is not there, or a population-level factor has a new level.
         """
         table = open_table(data, may_be_empty=True)
         names = [block.name for block in self.groups] if groups is None else groups
-        needed = self.columns_of(names, trials=trials)
+        needed = self.columns_of(names, additions=additions)
         absent = [name for name in needed if name not in table.columns]
         if absent:
             raise unknown_columns(absent, table.columns, ())
         columns, rows = read_columns(table, needed, missing, may_be_empty=True)
-        if not len(rows.kept):
-            nothing = self.only(np.arange(0)).encoded
-            return replace(
-                nothing,
-                groups={name: nothing.groups[name] for name in names},
-                trials=nothing.trials if trials else None,
-                index=index_of(table),
-                missing=rows.missing,
-            )
-        columns = alike(columns, self.data)
-        encoded = {
-            block.name: block.encode(columns, self.env) for block in self.groups if block.name in names
-        }
+        if len(rows.kept):
+            encoded = self.encode_columns(alike(columns, self.data), names, additions)
+        else:
+            encoded = self._nothing(names, additions)
+        return replace(encoded, index=index_of(table), places=rows.kept, missing=rows.missing)
+
+    def encode_columns(
+        self, columns: pd.DataFrame, groups: Collection[str], additions: Collection[str] = ()
+    ) -> Encoded:
+        """The same of columns that were read already, in the kinds of those learned from, with a value in every row."""
         return Encoded(
             X=self.fixed.encode(columns, self.env),
-            offset=build_offset(self.formula, columns, self.env, self.states),
-            groups=encoded,
-            trials=trials_of(self.formula.response, columns, self.env) if trials else None,
-            index=index_of(table),
-            places=rows.kept,
-            missing=rows.missing,
+            offset=build_offset(self.formula.offsets, columns, self.env, self.states),
+            groups={
+                block.name: block.encode(columns, self.env) for block in self.groups if block.name in groups
+            },
+            additions=additions_of(self.formula.response, columns, self.env, additions),
+            index=columns.index,
+            places=np.arange(len(columns)),
+            missing={},
+        )
+
+    def _nothing(self, groups: Collection[str], additions: Collection[str]) -> Encoded:
+        """Of no row, for which not even a factor can be coded."""
+        none = self.only(np.arange(0)).encoded
+        return replace(
+            none,
+            groups={name: none.groups[name] for name in groups},
+            additions={name: values for name, values in none.additions.items() if name in additions},
         )
 
     def __str__(self) -> str:
@@ -380,226 +388,3 @@ class Design:
         return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
 
     __repr__ = __str__
-
-
-def build_design(
-    formula: str | Formula, data: Any, *, missing: Missing = "drop", env: Mapping[str, Any] | None = None
-) -> Design:
-    """Apply a formula to data.
-
-    Args:
-        formula: Text, as in lme4, or a parsed formula.
-        data: A pandas, polars or Arrow table, or a mapping of columns; it is only read.
-        missing: `"drop"` leaves out, once, every row with a gap in a column used; `"error"` refuses.
-        env: Functions and values by name that the formula may use beside its own.
-
-    Returns:
-        The design IR.
-
-    Raises:
-        FormulaError: The formula cannot be read.
-        DataError: It cannot be applied to these data.
-    """
-    if env is not None and not isinstance(env, Mapping):
-        raise ArgumentError(f"env is a mapping from names to functions and values, not {type(env).__name__}.")
-    if isinstance(data, str | Formula) and not isinstance(formula, str | Formula):
-        raise ArgumentError("The formula comes first and the data second, as in fit('y ~ x', data).")
-    env = dict(env or {})
-    table = open_table(data)
-    parsed = formula if isinstance(formula, Formula) else parse(formula, table.columns)
-    check_functions(parsed, env)
-    columns, rows = read_columns(table, column_names(parsed, table.columns, env), missing)
-    response = read_response(parsed.response, columns, env)
-    fixed = build_fixed(parsed, columns, env)
-    groups = build_blocks(parsed.groups, columns, env)
-    states: tuple[dict[str, Any], ...] = tuple({} for _ in parsed.offsets)
-    offset = build_offset(parsed, columns, env, states)
-    plain = [each.name for each in parsed.expressions(response=False) if isinstance(each, Name)]
-    notes = (
-        *row_notes(rows),
-        *stray_notes(columns, plain),
-        *column_notes([name for name in fixed.dropped if name not in fixed.nearly]),
-        *near_notes(fixed.nearly),
-        *(note for block in groups for note in column_notes(block.recipe.empty, f" of {block.name}")),
-        *(note for block in groups for note in zero_notes(block)),
-        *(note for term, block in zip(parsed.groups, groups, strict=True) for note in bar_notes(term, block)),
-        *independence_notes(groups),
-    )
-    batches = (len(rows.kept),)
-    return Design(parsed, response, fixed, offset, groups, rows, notes, columns, env, states, batches)
-
-
-def check_functions(formula: Formula, env: Mapping[str, Any]) -> None:
-    """Refuse a formula that calls what nobody provided."""
-    from_response = {"cbind"} & set(functions_in(formula.response.expression))
-    for name in formula.functions():
-        if name not in FUNCTIONS and name not in from_response and not callable(env.get(name)):
-            raise unknown_function(name, env)
-
-
-def column_names(formula: Formula, columns: Sequence[str], env: Mapping[str, Any]) -> list[str]:
-    """The columns that the formula uses; every name that is nothing else must be one."""
-    names = formula.names()
-    grouping = {name for group in formula.groups for name in group.group}
-    alone = {part.name for part in formula.expressions(response=True) if isinstance(part, Name)}
-    unknown = [
-        name
-        for name in names
-        if name not in columns
-        and (name in grouping or (name not in env and (name in alone or name not in VALUES)))
-    ]
-    numbers = [name for name in unknown if re.fullmatch(r"\d+(\.\d*)?[eE]\d+", name)]
-    if numbers:
-        raise FormulaError(
-            f"{numbers[0]} is a number, which is no term; multiply and add in I(...), as I(2 * x)."
-        )
-    if unknown:
-        raise unknown_columns(unknown, columns, (*env, *CONTRASTS))
-    used = [name for name in names if name in columns]
-    if not used:
-        raise DataError("The formula uses no column of the data.")
-    return used
-
-
-def build_fixed(formula: Formula, columns: pd.DataFrame, env: Mapping[str, Any]) -> Fixed:
-    """The population-level matrix, without columns that earlier ones add up to."""
-    X, recipe = build_matrix(formula.terms, columns, env)
-    moved = at_means(formula.terms, X, columns, env)
-    dependent = dependent_columns(moved)
-    kept = [j for j in range(X.shape[1]) if j not in dependent]
-    combination, slack = np.zeros((len(kept), 0)), np.zeros(0)
-    if dependent:
-        combination = np.linalg.lstsq(X[:, kept], X[:, dependent], rcond=None)[0]
-        slack = np.abs(X[:, dependent] - X[:, kept] @ combination).max(axis=0)
-        as_written, X = X, X[:, kept]
-        moved = X if moved is as_written else moved[:, kept]
-        X.flags.writeable = False
-    names = recipe.columns
-    dropped = (*recipe.empty, *(names[j] for j in dependent))
-    centring = centre(X, moved, None if recipe.intercept is None else kept.index(recipe.intercept))
-    return Fixed(tuple(names[j] for j in kept), X, dropped, recipe, centring, combination, slack)
-
-
-def build_blocks(
-    groups: Sequence[GroupTerm], columns: pd.DataFrame, env: Mapping[str, Any]
-) -> tuple[Block, ...]:
-    """One block a bar term; each grouping factor's levels are found once."""
-    found: dict[tuple[str, ...], tuple[Levels, np.ndarray]] = {}
-    named = {":".join(term.group) for term in groups}
-    blocks: list[Block] = []
-    for term in groups:
-        if term.group not in found:
-            found[term.group] = find_levels(term.group, columns)
-        levels, codes = found[term.group]
-        X, recipe = build_matrix(term.terms, columns, env, of_group=True)
-        group = ":".join(term.group)
-        if any(block.group == group and block.factor.columns != term.group for block in blocks):
-            raise DataError(f"Two groups would both be named {group!r}; rename a column.")
-        name, number = group, sum(block.group == group for block in blocks)
-        while number and (name == group or name in named):  # another group may be called g.2
-            number += 1
-            name = f"{group}.{number}"
-        named.add(name)
-        covariance: Covariance = "full" if term.correlated else "diagonal"
-        kept = np.flatnonzero(X.any(axis=0)).tolist()
-        if not kept:
-            zero = f"{listed(recipe.columns)} {'is' if len(recipe.columns) == 1 else 'are'} zero in every row"
-            raise DataError(f"{term!r}: {zero}, so that nothing varies by {group}; leave the term out.")
-        moved = at_means(term.terms, X, columns, env)
-        if len(kept) < X.shape[1]:
-            X, moved = X[:, kept], moved[:, kept]
-            X.flags.writeable = False
-        place = None if recipe.intercept is None else kept.index(recipe.intercept)
-        if moved is not X and dependent_columns(moved):
-            moved = X
-        centring = centre(X, moved, place)
-        names = tuple(recipe.columns[j] for j in kept)
-        blocks.append(
-            Block(name, group, names, X, levels.labels, codes, covariance, centring, recipe, levels)
-        )
-    return tuple(blocks)
-
-
-def build_offset(
-    formula: Formula, columns: pd.DataFrame, env: Mapping[str, Any], states: Sequence[dict[str, Any]]
-) -> np.ndarray:
-    """The sum of the offsets, shape (n,)."""
-    total = np.zeros(len(columns))
-    for expression, state in zip(formula.offsets, states, strict=True):
-        value = evaluate(expression, Scope(columns, env, state))
-        try:
-            values = np.broadcast_to(np.asarray(value, dtype=float), total.shape)
-        except (TypeError, ValueError):
-            raise DataError(f"offset({text_of(expression)}) is not a number for each row.") from None
-        total += finite(values, columns.index, f"offset({text_of(expression)})")
-    total.flags.writeable = False
-    return total
-
-
-def row_notes(rows: Rows) -> tuple[str, ...]:
-    """What to say of rows left out."""
-    return (str(rows)[0].upper() + str(rows)[1:] + ".",) if rows.dropped else ()
-
-
-def column_notes(dropped: Sequence[str], where: str = "") -> tuple[str, ...]:
-    """What to say of columns left out."""
-    if not dropped:
-        return ()
-    these, are = ("Column", "is a linear combination")
-    if len(dropped) > 1:
-        these, are = ("Columns", "are linear combinations")
-    return (f"{these} {listed(dropped)}{where} {are} of the others and left out.",)
-
-
-def near_notes(columns: Sequence[str]) -> tuple[str, ...]:
-    """What to say of columns left out because they vary too little for their size."""
-    return tuple(
-        f"Column {name} differs from a linear combination of the others by less than a ten-millionth of its size and is left "
-        "out, as in R; less that combination it stays."
-        for name in columns
-    )
-
-
-def zero_notes(block: Block) -> tuple[str, ...]:
-    """What to say of effects left out."""
-    if not block.dropped:
-        return ()
-    these, are = ("Column", "is") if len(block.dropped) == 1 else ("Columns", "are")
-    return (f"{these} {listed(block.dropped)} of {block.name} {are} zero in every row and left out.",)
-
-
-def bar_notes(term: GroupTerm, block: Block) -> tuple[str, ...]:
-    """What to say where lme4 reads `||` otherwise: it leaves the effects of a factor correlated."""
-    factors = block.recipe.factors
-    if term.correlated or not factors:
-        return ()
-    return (
-        f"{term!r}: all effects are independent, those of the factor {listed(factors)} too; lme4 would leave these correlated.",
-    )
-
-
-def independence_notes(groups: Sequence[Block]) -> tuple[str, ...]:
-    """What to say where a group's intercept and slopes are independent at a zero that is far from the data."""
-    notes = []
-    for block in groups:
-        if block.intercept is None:
-            continue
-        for name, x in independent_of(block, groups):
-            if beyond(x) > FAR:
-                notes.append(
-                    f"In {block.group}, the intercept and the effect of {name} are independent where {name} is 0, far from its values "
-                    f"({x.min():.6g} to {x.max():.6g}): write (1 + {name} | {block.group}), or take the mean {x.mean():.6g} off {name} first."
-                )
-    return tuple(notes)
-
-
-def independent_of(block: Block, groups: Sequence[Block]) -> list[tuple[str, np.ndarray]]:
-    """The effects that are declared independent of a block's intercept: its own by `||`, and those of `(0 + x | g)` beside it."""
-    return [
-        (name, x)
-        for other in groups
-        if other.group == block.group
-        and ((other is block and block.covariance == "diagonal") or other.intercept is None)
-        for j, (name, x) in enumerate(zip(other.columns, other.X.T, strict=True))
-        if j != other.intercept
-    ]

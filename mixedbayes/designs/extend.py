@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mixedbayes.designs.design import Block, Design, row_notes
+from mixedbayes.designs.columns import alike
+from mixedbayes.designs.design import Block, Design
 from mixedbayes.designs.functions import FUNCTIONS
 from mixedbayes.designs.levels import Levels, find_all_levels
 from mixedbayes.designs.response import ResponseValues, read_response
-from mixedbayes.designs.table import Missing, Rows, alike, open_table, read_columns, unknown_columns
+from mixedbayes.designs.table import Missing, Rows, open_table, read_columns, unknown_columns
 from mixedbayes.errors import DataError, listed
 from mixedbayes.language.expressions import functions_in
 
@@ -38,8 +39,8 @@ def extend(design: Design, data: Any, missing: Missing = "drop") -> Design:
     if absent:
         raise unknown_columns(absent, table.columns, ())
     columns, rows = read_columns(table, needed, missing)
-    encoded = design.encode(columns)
     columns = alike(columns, design.data)
+    encoded = design.encode_columns(columns, [block.name for block in design.groups])
     whole = _joined(design.data[needed], columns)
     levels = {block.group: _more_levels(block.factor, columns) for block in reversed(design.groups)}
     groups = tuple(
@@ -50,6 +51,7 @@ def extend(design: Design, data: Any, missing: Missing = "drop") -> Design:
         np.concatenate([design.rows.kept, design.rows.total + rows.kept]),
         _added(design.rows.missing, rows.missing, needed),
         design.rows.index.append(rows.index),
+        design.rows.spared,
     )
     return replace(
         design,
@@ -58,7 +60,6 @@ def extend(design: Design, data: Any, missing: Missing = "drop") -> Design:
         offset=np.concatenate([design.offset, encoded.offset]),
         groups=groups,
         rows=together,
-        notes=(*row_notes(together), *(note for note in design.notes if note not in row_notes(design.rows))),
         data=whole.set_axis(together.kept, axis=0),
         batches=(*design.batches, len(rows.kept)),
     )

@@ -21,8 +21,8 @@ from formulaic.materializers.types import FactorValues, ScopedFactor, ScopedTerm
 from formulaic.parser.types import Factor, Term
 from interface_meta import override
 
+from mixedbayes.designs.columns import finite
 from mixedbayes.designs.evaluate import Scope, evaluate
-from mixedbayes.designs.table import finite
 from mixedbayes.errors import DataError, counted, listed
 from mixedbayes.language.formula import INTERCEPT, expression_of, term_text
 

@@ -1,15 +1,16 @@
 """The response of a formula on data: numbers, with what they count or which level they stand for."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mixedbayes.designs.columns import finite, strays
 from mixedbayes.designs.evaluate import Scope, evaluate
-from mixedbayes.designs.table import finite, strays
 from mixedbayes.errors import DataError, listed
+from mixedbayes.language.additions import ADDITIONS, NumbersKind
 from mixedbayes.language.expressions import Call, Expression, text_of
 from mixedbayes.language.formula import Response
 
@@ -23,18 +24,23 @@ class ResponseValues:
         values: Shape (n,): the numbers, or places in `levels`.
         levels: For text, booleans and categories their values in order (the last is the modelled one
             of two); None for numbers.
-        trials: Number of trials of each row, shape (n,); None where there are none.
+        additions: What stands right of the bar, as numbers, shape (n,), by name; `cbind()` has `trials` too.
     """
 
     name: str
     values: np.ndarray
     levels: tuple[Any, ...] | None = None
-    trials: np.ndarray | None = None
+    additions: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def trials(self) -> np.ndarray | None:
+        """The number of trials of each row, shape (n,); None where there are none."""
+        return self.additions.get("trials")
 
     def only(self, rows: np.ndarray) -> "ResponseValues":
         """Some of the rows, by their places."""
-        trials = None if self.trials is None else self.trials[rows]
-        return replace(self, values=self.values[rows], trials=trials)
+        additions = {name: numbers[rows] for name, numbers in self.additions.items()}
+        return replace(self, values=self.values[rows], additions=additions)
 
     @property
     def modelled(self) -> str | None:
@@ -61,26 +67,62 @@ class ResponseValues:
         return f"{self.name}, {total}"
 
 
-def trials_of(response: Response, columns: pd.DataFrame, env: Mapping[str, Any]) -> np.ndarray | None:
-    """The number of trials of each row of new data, shape (n,); None for a response that has none.
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What the numbers of an addition must be.
+
+    Attributes:
+        wanted: In words.
+        holds: Of numbers, shape (n,), which are.
+    """
+
+    wanted: str
+    holds: Callable[[np.ndarray], np.ndarray]
+
+
+RULES: Mapping[NumbersKind, Rule] = {
+    "count": Rule("whole numbers from 0", lambda x: (x >= 0) & (x % 1 == 0)),
+    "weight": Rule("numbers from 0", lambda x: x >= 0),
+    "deviation": Rule("numbers above 0", lambda x: x > 0),
+}
+
+
+def additions_of(
+    response: Response, columns: pd.DataFrame, env: Mapping[str, Any], wanted: Collection[str]
+) -> dict[str, np.ndarray]:
+    """The numbers of the additions wanted that a response has, shape (n,), by name.
+
+    Args:
+        response: The left side of a formula.
+        columns: Of the data.
+        env: Functions and values by name.
+        wanted: Names of additions.
 
     Raises:
-        DataError: They are no whole numbers from 0.
+        DataError: They are no finite numbers, or not what the addition takes.
     """
     scope = Scope(columns, env)
+    numbers = {
+        name: _numbers(addition.argument, scope, scalar=True)
+        for name, addition in response.additions.items()
+        if name in wanted
+    }
     match response.expression:
-        case Call("cbind", (successes, failures), ()):
-            trials = _numbers(successes, scope) + _numbers(failures, scope, scalar=True)
-        case _ if response.trials is None:
-            return None
-        case _:
-            trials = _numbers(response.trials, scope, scalar=True)
-    wrong = np.flatnonzero((trials < 0) | (trials % 1 != 0))
+        case Call("cbind", (successes, failures), ()) if "trials" in wanted:
+            numbers["trials"] = _numbers(successes, scope) + _numbers(failures, scope, scalar=True)
+    for name, values in numbers.items():
+        _check_addition(name, values, columns.index)
+    return {name: _frozen(values) for name, values in numbers.items()}
+
+
+def _check_addition(name: str, values: np.ndarray, index: pd.Index) -> None:
+    kind = ADDITIONS[name]
+    rule = RULES[kind.numbers]
+    wrong = np.flatnonzero(~rule.holds(values))
     if len(wrong):
         raise DataError(
-            f"Trials are whole numbers from 0, not {trials[wrong[0]]:g} as in row {columns.index[wrong[0]]} (from 0)."
+            f"{kind.noun.capitalize()} are {rule.wanted}, not {values[wrong[0]]:g} as in row {index[wrong[0]]} (from 0)."
         )
-    return trials
 
 
 class Others(str):
@@ -93,14 +135,31 @@ def read_response(response: Response, columns: pd.DataFrame, env: Mapping[str, A
     """The response's values over the rows.
 
     Raises:
-        DataError: It is no column of numbers or levels, or its level does not occur.
+        DataError: It is no column of numbers or levels, its level does not occur, or its additions are not what they
+            must be: of weights one must be above zero.
     """
-    scope = Scope(columns, env)
+    if response.level is not None and response.trials is not None:
+        raise DataError(
+            f"{text_of(response.expression)} is one level against others, and not a number of successes: leave out trials()."
+        )
+    values = _modelled(response, Scope(columns, env))
+    additions = additions_of(response, columns, env, ("trials", *response.additions))
+    if values.levels is not None and "trials" in additions:
+        raise DataError(
+            f"The response {values.name} holds levels, not numbers of successes; trials() goes with counts."
+        )
+    for name, numbers in additions.items():
+        if ADDITIONS[name].numbers == "weight" and not numbers.any():
+            raise DataError(f"{ADDITIONS[name].noun.capitalize()} are 0 in every row, so that none counts.")
+    return replace(values, additions=additions)
+
+
+def _modelled(response: Response, scope: Scope) -> ResponseValues:
+    """What is modelled, without its additions."""
     name = text_of(response.expression)
     match response.expression:
-        case Call("cbind", (successes, failures), ()):
-            s, f = _numbers(successes, scope), _numbers(failures, scope, scalar=True)
-            return ResponseValues(text_of(successes), _frozen(s), None, _frozen(s + f))
+        case Call("cbind", (successes, _), ()):
+            return ResponseValues(text_of(successes), _frozen(_numbers(successes, scope)))
         case Call("cbind"):
             raise DataError("cbind() in a response takes two columns: cbind(successes, failures) ~ x.")
         case Call("C" | "factor", (inside,), ()):
@@ -110,26 +169,17 @@ def read_response(response: Response, columns: pd.DataFrame, env: Mapping[str, A
             raise DataError(f"{name}: in a response C() takes one column; order its levels in the data.")
         case expression:
             value = evaluate(expression, scope)
-    if response.level is not None and response.trials is not None:
-        raise DataError(
-            f"{name} is one level against others, and not a number of successes: leave out trials()."
-        )
-    trials = None if response.trials is None else _frozen(_numbers(response.trials, scope, scalar=True))
     if isinstance(value, pd.Series) and isinstance(value.dtype, pd.CategoricalDtype):
         levels = tuple(value.cat.categories.tolist())
         codes = value.cat.codes.to_numpy().astype(float)
         if response.level is not None:
             return _one_level(name, codes, levels, response.level)
-        if trials is not None:
-            raise DataError(
-                f"The response {name} holds levels, not numbers of successes; trials() goes with counts."
-            )
         return ResponseValues(name, _frozen(codes), levels)
     values = _numbers(response.expression, scope)
     if response.level is not None:
         found, codes = np.unique(np.asarray(value), return_inverse=True)
         return _one_level(name, codes.astype(float), tuple(found.tolist()), response.level)
-    return ResponseValues(name, _frozen(values), None, trials)
+    return ResponseValues(name, _frozen(values))
 
 
 def _one_level(name: str, codes: np.ndarray, levels: tuple[Any, ...], level: Any) -> ResponseValues:

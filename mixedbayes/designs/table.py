@@ -1,13 +1,11 @@
 """Any table -> the columns that a formula uses, in a few plain pandas dtypes, rows with gaps left out.
 
-pandas, polars and Arrow tables come in through narwhals; the caller's table is only read. What leaves
-is a pandas frame of int64 (uint64 where numbers are beyond it), float64, datetime64 and categorical columns
-(texts, booleans, periods and intervals become categorical: False before True, texts sorted by code point).
+pandas, polars and Arrow tables come in through narwhals; the caller's table is only read. What leaves is a pandas
+frame, whose dtypes `columns.py` has.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any, Literal
 
@@ -16,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from mixedbayes.arguments import is_one_of
-from mixedbayes.errors import ArgumentError, DataError, counted, listed, nearest, shown
+from mixedbayes.designs.columns import plain_column, tidied
+from mixedbayes.errors import ArgumentError, DataError, UnknownColumns, counted, listed, nearest, shown
 
 type Missing = Literal["drop", "error"]
 
@@ -30,25 +29,37 @@ class Rows:
         kept: Positions of the rows used, ascending, shape (n,).
         missing: For each column with gaps, how many rows it lacks.
         index: What the caller's table calls the rows used: a pandas index, else their positions.
+        spared: How many complete rows are not used, because others were chosen.
     """
 
     total: int
     kept: np.ndarray
     missing: Mapping[str, int]
     index: pd.Index
+    spared: int = 0
 
     @property
     def dropped(self) -> int:
-        """How many rows were left out."""
-        return self.total - len(self.kept)
+        """How many rows were left out for what they lack."""
+        return self.total - len(self.kept) - self.spared
+
+    def only(self, rows: np.ndarray) -> "Rows":
+        """Some of the rows used, by their places among them."""
+        spared = self.spared + len(self.kept) - len(rows)
+        return replace(self, kept=self.kept[rows], index=self.index[rows], spared=spared)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence on rows left out, if any were."""
+        return (f"{self}.",) if self.dropped else ()
 
     def __str__(self) -> str:
+        used = len(self.kept)
+        of = f"{used:,} of {self.total:,} rows" if used < self.total else f"{self.total:,} rows"
         if not self.dropped:
-            return f"{self.total:,} rows"
+            return of
         gaps = listed(f"{name} {count:,}" for name, count in self.missing.items())
-        return (
-            f"{len(self.kept):,} of {self.total:,} rows; {self.dropped:,} dropped for missing values ({gaps})"
-        )
+        return f"{of}; {self.dropped:,} dropped for missing values ({gaps})"
 
 
 def open_table(data: Any, *, may_be_empty: bool = False) -> nw.DataFrame[Any]:
@@ -145,7 +156,7 @@ def read_columns(
     """
     if not is_one_of(missing, ("drop", "error")):
         raise ArgumentError(f"missing={shown(missing)} is not known; choose 'drop' or 'error'.")
-    columns = {name: _series(table[name]) for name in names}
+    columns = {name: plain_column(table[name]) for name in names}
     gaps = {name: column.isna().to_numpy(dtype=bool) for name, column in columns.items()}
     counts = {name: int(gap.sum()) for name, gap in gaps.items() if gap.any()}
     keep = np.ones(len(table), dtype=bool)
@@ -163,7 +174,7 @@ def read_columns(
             f"No row is complete: each of the {len(table):,} lacks a value (column {worst!r} lacks {counts[worst]:,})."
         )
     whole = not rows.dropped
-    tidy = {name: _tidied(column if whole else column[keep], name) for name, column in columns.items()}
+    tidy = {name: tidied(column if whole else column[keep], name) for name, column in columns.items()}
     index = pd.RangeIndex(len(table)) if whole else pd.Index(rows.kept)
     return pd.DataFrame(tidy, index=index), rows
 
@@ -174,112 +185,15 @@ def index_of(table: nw.DataFrame[Any]) -> pd.Index:
     return pd.RangeIndex(len(table)) if index is None else index
 
 
-def alike(columns: pd.DataFrame, learned: pd.DataFrame) -> pd.DataFrame:
-    """New columns in the kinds of the columns that a model learned from.
-
-    Raises:
-        DataError: One is of another kind, as text where there were numbers.
-    """
-    return columns.assign(**{name: _alike(columns[name], learned[name]) for name in columns})
-
-
-def _alike(column: pd.Series, learned: pd.Series) -> pd.Series:
-    here, there = _kind(column), _kind(learned)
-    if here != there:
-        raise DataError(f"{column.name} holds {here}, where the model has learned {there}.")
-    if isinstance(learned.dtype, pd.CategoricalDtype):
-        return _with_categories(column.astype("category"), learned.cat.categories)
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
-    if here == AWARE:
-        return column.dt.tz_convert(learned.dt.tz)
-    if learned.dtype.kind in "iu" and column.dtype.kind == "f":
-        is_whole = (column % 1 == 0).all() and (column.abs() <= EXACT).all()
-        return column.astype(np.int64) if is_whole else column  # whole numbers beside gaps arrive as floats
-    return column
-
-
-def _with_categories(column: pd.Series, known: pd.Index) -> pd.Series:
-    """A categorical column with the categories known first, and then its own others."""
-    if isinstance(known, pd.DatetimeIndex) and known.tz is not None:
-        column = column.cat.rename_categories(column.cat.categories.tz_convert(known.tz))
-    new = column.cat.categories.difference(known, sort=False)
-    if known.dtype != new.dtype and {known.dtype.kind, new.dtype.kind} <= set("iuf"):
-        known, new = known.astype(object), new.astype(object)  # appended they would be floats
-    return column.cat.set_categories(known.append(new))
-
-
-def _kind(column: pd.Series) -> str:
-    """What a column from `read_columns` holds, in words."""
-    is_categorical = isinstance(column.dtype, pd.CategoricalDtype)
-    dtype = column.cat.categories.dtype if is_categorical else column.dtype
-    if isinstance(dtype, pd.DatetimeTZDtype):
-        return AWARE
-    return {"b": "booleans", "M": "dates", **dict.fromkeys("iuf", "numbers")}.get(
-        dtype.kind, "text or categories"
-    )
-
-
-AWARE = "dates with a time zone"
-
-EXACT = 2**53
-"""Up to here floats tell whole numbers apart."""
-
-
-def finite(values: np.ndarray, index: pd.Index, name: str) -> np.ndarray:
-    """The values, rows first, if all are finite numbers.
-
-    Raises:
-        DataError: Some are not; the message has the first row, by its place in the caller's table.
-    """
-    bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
-    if len(bad):
-        raise DataError(
-            f"{name} is not finite in {counted(len(bad), 'row')}, the first being row {index[bad[0]]} (from 0)."
-        )
-    return values
-
-
-STRAYS = 10
-"""A column has strays if it has so many times as many numbers."""
-
-
-def strays(levels: Sequence[Any]) -> list[str]:
-    """Texts that are no numbers among very many that are, as '?' or '1,5'; none where levels are texts of any kind."""
-    odd = [level for level in levels if isinstance(level, str) and not _is_number_text(level)]
-    return odd if len(odd) * STRAYS <= len(levels) - len(odd) else []
-
-
-def _is_number_text(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def stray_notes(columns: pd.DataFrame, names: Sequence[str]) -> tuple[str, ...]:
-    """What to say of predictors that would be numbers but for a few texts among them: they are factors."""
-    factors = {
-        name: columns[name].cat.categories
-        for name in names
-        if name in columns and isinstance(columns[name].dtype, pd.CategoricalDtype)
-    }
-    return tuple(
-        f"{name} holds {listed(map(repr, odd), 4)} beside numbers and is a factor of {len(levels):,} levels; make it a gap to have numbers."
-        for name, levels in factors.items()
-        if (odd := strays(list(levels)))
-    )
-
-
-def unknown_columns(names: Sequence[str], columns: Sequence[str], known: Sequence[str]) -> DataError:
+def unknown_columns(names: Sequence[str], columns: Sequence[str], known: Sequence[str]) -> UnknownColumns:
     """The error for names that are neither columns nor anything else that is known."""
     if len(names) == 1:
         name = names[0]
         head, dot, _ = name.partition(".")
         if dot and head in columns:
-            return DataError(
-                f"There is no column {name!r}, and a formula cannot reach into the column {head!r}: it has no attributes there."
+            return UnknownColumns(
+                f"There is no column {name!r}, and a formula cannot reach into the column {head!r}: it has no attributes there.",
+                names,
             )
         said = f"There is no column {name!r} in the data.{nearest(name, [*columns, *known])}"
     else:
@@ -288,266 +202,7 @@ def unknown_columns(names: Sequence[str], columns: Sequence[str], known: Sequenc
             for name in names
             if (hint := nearest(name, [*columns, *known]))
         )
-    return DataError(f"{said} The columns are {listed(columns, 20)}.")
-
-
-def _series(column: nw.Series[Any]) -> pd.Series:
-    """One column in a plain dtype; gaps are NaN, NaT or an absent category."""
-    dtype, name = column.dtype, column.name
-    if isinstance(dtype, nw.Decimal | nw.Int128 | nw.UInt128):
-        return _objects(column.to_list(), name)
-    if dtype.is_numeric():
-        return pd.Series(_numbers(column))
-    if isinstance(dtype, nw.Boolean):
-        pairs = zip(column.to_list(), column.is_null().to_list(), strict=True)
-        values = [None if lost else bool(value) for value, lost in pairs]
-        return pd.Series(pd.Categorical(values, categories=[False, True]))
-    if isinstance(dtype, nw.Categorical | nw.Enum):
-        return _categorical(column)
-    if isinstance(dtype, nw.String):
-        native = column.to_native()
-        return _texts(native if isinstance(native, pd.Series) else column.to_list(), name)
-    if isinstance(dtype, nw.Date | nw.Datetime):
-        return _dates(column)
-    if isinstance(dtype, nw.Unknown):
-        return _uncommon(column)
-    if isinstance(dtype, nw.Object):
-        return _objects(column.to_list(), name)
-    held = getattr(column.to_native(), "dtype", dtype)
-    raise _unusable(name, str(held), next((key for key in REMEDIES if key in str(dtype).lower()), ""))
-
-
-REMEDIES = {
-    "duration": "make it a number, such as its hours",
-    "timedelta": "make it a number, such as its hours",
-    "time": "make it a number, such as hours since midnight",
-    "binary": "decode it to text",
-    "dict": "give each value a column of its own",
-    "tuple": "give each value a row or a column of its own",
-    "bytes": "decode it to text",
-    "complex": "take its real and imaginary parts, or its size, as columns",
-    "list": "give each value a row or a column of its own",
-    "array": "give each value a row or a column of its own",
-    "struct": "give each value a column of its own",
-    "mixed": "make it of one kind, such as text",
-}
-"""What to do with a column that no model can use, by what it holds."""
-
-
-def _unusable(name: str, held: str, kind: str) -> DataError:
-    """The error for a column that no model can use."""
-    remedy = f": {REMEDIES[kind]}" if kind in REMEDIES else ""
-    return DataError(
-        f"Column {name!r} holds {held}; a model can use one kind of number, text, boolean, category or date{remedy}."
-    )
-
-
-def _remedy_kind(kind: str, types: str) -> str:
-    """The key into REMEDIES, by pandas' word for some objects and the names of their types."""
-    return next((key for key in REMEDIES if key in f"{kind} {types}".lower()), "")
-
-
-def _numbers(column: nw.Series[Any]) -> Any:
-    """int64 where every value is a whole number, uint64 where one is beyond it (Int64, UInt64 where some are gaps), else float64."""
-    lost = column.is_null().to_numpy().astype(bool)
-    if not column.dtype.is_integer():
-        floats = column.fill_null(np.nan) if lost.any() else column
-        return floats.cast(nw.Float64).to_numpy().astype(float)
-    values = (column.fill_null(0) if lost.any() else column).to_numpy()
-    dtype = "UInt64" if values.dtype == np.uint64 and values.max(initial=0) >= 2**63 else "Int64"
-    if not lost.any():
-        return values.astype(dtype.lower())
-    return pd.arrays.IntegerArray(values.astype(dtype.lower()), lost)
-
-
-def _dates(column: nw.Series[Any]) -> pd.Series:
-    """Dates of any year: by way of NumPy, for Python knows only the years 1 to 9999, and no nanoseconds."""
-    native = _unwrapped(column)
-    if isinstance(native, pd.Series):
-        return pd.Series(pd.to_datetime(native, utc=False)).reset_index(drop=True)
-    values = native.to_numpy()
-    if values.dtype == "M8[D]":
-        values = values.astype("M8[s]")
-    zone = getattr(column.dtype, "time_zone", None)
-    dates = pd.Series(values)
-    return dates if zone is None else dates.dt.tz_localize("UTC").dt.tz_convert(zone)
-
-
-def _unwrapped(column: nw.Series[Any]) -> Any:
-    """The column as its library has it; Arrow's also where pandas keeps it."""
-    native = column.to_native()
-    if (
-        isinstance(native, pd.Series)
-        and hasattr(native.array, "__arrow_array__")
-        and hasattr(native.dtype, "pyarrow_dtype")
-    ):
-        return native.array.__arrow_array__()
-    return native
-
-
-def _uncommon(column: nw.Series[Any]) -> pd.Series:
-    """A column of a type that narwhals has no word for: pandas' own ones, and rare ones of Arrow's."""
-    native, name = column.to_native(), column.name
-    dtype = getattr(native, "dtype", None)
-    if column.is_null().all():
-        return pd.Series(np.full(len(column), np.nan))
-    if isinstance(dtype, pd.SparseDtype):
-        return _series(nw.from_native(native.sparse.to_dense().rename(name), series_only=True))
-    if isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype):
-        return _spans(native, name)
-    if isinstance(dtype, np.dtype) and dtype.kind == "f":
-        return pd.Series(_told_apart(native.to_numpy(), native.to_numpy().astype(float), name))
-    if isinstance(dtype, np.dtype):
-        raise _unusable(name, str(dtype), {"c": "complex", "m": "timedelta"}.get(dtype.kind, ""))
-    if str(getattr(_unwrapped(column), "type", "")).startswith("date"):
-        return _dates(column)
-    return _objects(column.to_list(), name)
-
-
-def _spans(column: pd.Series, name: str) -> pd.Series:
-    """Periods and intervals, which name what lies in them: categories in their order."""
-    try:
-        return _labelled(column.astype("category"), name)
-    except TypeError:
-        raise _unusable(name, str(column.dtype), "mixed") from None
-
-
-def _categorical(column: nw.Series[Any]) -> pd.Series:
-    native, name = column.to_native(), column.name
-    if isinstance(column.dtype, nw.Enum) and column.implementation.is_polars():
-        return pd.Series(pd.Categorical(column.cast(nw.String).to_list(), categories=column.dtype.categories))
-    if column.implementation.is_polars():  # its categories are in order of appearance
-        return _texts(column.cast(nw.String).to_list(), name)
-    if isinstance(native, pd.Series) and isinstance(native.dtype, pd.CategoricalDtype):
-        return _labelled(native, name)
-    arrow = _unwrapped(column)
-    try:
-        return _labelled(arrow.unify_dictionaries().to_pandas(), name)
-    except (ValueError, NotImplementedError):  # a dictionary with gaps, or with a value twice
-        values = arrow.cast(arrow.type.value_type)
-        return _series(nw.from_native(values, series_only=True).alias(name))
-
-
-def _labelled(column: pd.Series, name: str) -> pd.Series:
-    """A categorical column whose categories are of one plain kind, so that no two read alike."""
-    categories = column.cat.categories
-    kind = pd.api.types.infer_dtype(categories, skipna=False)
-    if isinstance(categories, pd.IntervalIndex | pd.PeriodIndex):
-        plain = pd.Index([str(category) for category in categories], dtype=object)
-    elif kind not in ("string", "boolean", "integer", "floating", "datetime64", "datetime", "date", "empty"):
-        types = listed(sorted({type(category).__name__ for category in categories}))
-        raise _unusable(name, f"categories of {types}", _remedy_kind(kind, types))
-    elif kind in ("datetime", "date"):
-        plain = pd.DatetimeIndex(pd.to_datetime(categories))
-    elif isinstance(categories.dtype, np.dtype | pd.StringDtype | pd.DatetimeTZDtype):
-        plain = categories
-    else:
-        plain = pd.Index(categories.tolist())
-    if kind == "string":
-        _check_unicode(plain, name)
-    return column.cat.rename_categories(plain).cat.as_unordered().reset_index(drop=True)
-
-
-def _texts(values: Any, name: str) -> pd.Series:
-    codes, levels = pd.factorize(np.asarray(values, dtype=object) if isinstance(values, list) else values)
-    levels = pd.Index([str(level) for level in levels], dtype=object)
-    _check_unicode(levels, name)
-    order = np.argsort(levels.to_numpy(dtype=object), kind="stable")
-    rank = np.empty(len(order) + 1, dtype=np.int64)
-    rank[order], rank[-1] = np.arange(len(order)), -1
-    return pd.Series(pd.Categorical.from_codes(rank[codes], categories=levels[order]))
-
-
-def _check_unicode(levels: pd.Index, name: str) -> None:
-    """Refuse halves of characters, which neither files nor terminals take."""
-    for level in levels:
-        try:
-            level.encode()
-        except UnicodeEncodeError:
-            raise DataError(
-                f"Column {name!r} holds {level!r}, which is no text of Unicode: read the file in its own encoding."
-            ) from None
-
-
-def _objects(values: list[Any], name: str) -> pd.Series:
-    """A column of Python objects: what pandas takes it for, if that is one plain kind."""
-    gone = pd.Series(values, dtype=object).isna().to_list()
-    clean = [None if lost else value for lost, value in zip(gone, values, strict=True)]
-    kind = pd.api.types.infer_dtype(clean, skipna=True)
-    if kind == "string":
-        return _texts(clean, name)
-    if kind == "boolean":
-        return pd.Series(pd.Categorical(clean, categories=[False, True]))
-    if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
-        return pd.Series(_number_objects(clean, name))
-    if kind in ("date", "datetime", "datetime64"):
-        try:
-            return pd.Series(pd.to_datetime(pd.Series(clean)))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"Column {name!r} holds dates that do not go together: {error}") from error
-    if kind in ("period", "interval") and (inferred := pd.Series(clean)).dtype != object:
-        return _spans(inferred, name)
-    if kind == "empty":
-        return pd.Series(np.full(len(values), np.nan))
-    types = listed(sorted({type(value).__name__ for value in clean if value is not None}))
-    raise _unusable(name, types, _remedy_kind(kind, types))
-
-
-def _number_objects(values: list[Any], name: str) -> Any:
-    """Python's numbers, None for gaps: as 64 bits, if these tell apart what is not the same."""
-    known = [value for value in values if value is not None]
-    if all(_is_whole(value) for value in known):
-        least, most = min(map(int, known)), max(map(int, known))
-        fits = {"Int64": (-(2**63), 2**63 - 1), "UInt64": (0, 2**64 - 1)}
-        for dtype, (lowest, highest) in fits.items():
-            if lowest <= least and most <= highest:
-                # not by pd.array, which takes large numbers through floats
-                whole = np.array([0 if value is None else int(value) for value in values], dtype.lower())
-                return pd.arrays.IntegerArray(whole, np.array([value is None for value in values]))
-    try:
-        floats = np.array([np.nan if value is None else float(value) for value in values])
-    except OverflowError:
-        raise DataError(f"Column {name!r} holds numbers beyond 1e308; measure it in a larger unit.") from None
-    exact = np.empty(len(known), dtype=object)
-    exact[:] = known
-    _told_apart(exact, floats[[value is not None for value in values]], name)
-    return floats
-
-
-def _is_whole(value: Any) -> bool:
-    """Whether a number is a whole one by its type, or a whole one of those that hold decimals."""
-    return hasattr(value, "__index__") or (isinstance(value, Decimal) and value == value.to_integral_value())
-
-
-def _told_apart(exact: np.ndarray, floats: np.ndarray, name: str) -> np.ndarray:
-    """The floats, if no two of them are the same that were not, and none stands for a whole number that it is not."""
-    known = ~np.isnan(floats)
-    rounded = exact[known][floats[known] != exact[known]]
-    whole = any(map(_is_whole, rounded))
-    if whole or (len(rounded) and len(np.unique(floats[known])) < len(set(exact[known].tolist()))):
-        raise DataError(
-            f"Column {name!r} holds {rounded[0]}, which 64 bits would round: make it text if it names a group, floats if it is a predictor."
-        )
-    return floats
-
-
-def _tidied(column: pd.Series, name: str) -> pd.Series:
-    """The column without levels that no longer occur; infinite numbers are refused."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.remove_unused_categories()
-    if isinstance(column.dtype, pd.Int64Dtype):
-        return column.astype(np.int64)
-    if column.dtype in ("uint64", "UInt64"):
-        return column.astype(np.int64 if not len(column) or column.max() < 2**63 else np.uint64)
-    if column.dtype.kind == "f":
-        values = column.to_numpy()
-        infinite = np.flatnonzero(np.isinf(values))
-        if len(infinite):
-            row = column.index[infinite[0]]
-            raise DataError(
-                f"Column {name!r} is infinite in {counted(len(infinite), 'row')}, the first being row {row} (from 0); remove or replace the value."
-            )
-    return column
+    return UnknownColumns(f"{said} The columns are {listed(columns, 20)}.", names)
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:

@@ -1,77 +1,64 @@
-"""A formula × a change -> the text of a new formula, as R's `update`: a dot stands for what was there.
+"""A formula × a change -> a new formula, as R's `update`: a dot stands for what was there.
 
-y ~ x + (x | g),  "log(.) ~ . - x"   ->   "log(y) ~ (x + (1 + x | g)) - x"
+y ~ x + (x | g),  "log(.) ~ . - x"   ->   log(y) ~ 1 + (1 + x | g)
 """
 
-import re
-from dataclasses import replace
+from collections.abc import Sequence
+
+from formulaic.parser.types import Factor, Term, Token
 
 from mixedbayes.errors import FormulaError
-from mixedbayes.language import spelling
-from mixedbayes.language.expressions import Operation, text_of
-from mixedbayes.language.formula import Formula, Response
-
-PIECES = re.compile(
-    r"""(?P<quoted>`(?:\\.|[^`\\])*`|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<dot>(?<![\w.])\.(?![\w.]))|(?P<other>.)""",
-    re.DOTALL,
-)
-"""What is in quotes, dots that are no part of a name or number, and single characters."""
-
-DOT = "dot"
+from mixedbayes.language.expressions import Call
+from mixedbayes.language.formula import INTERCEPT, Formula, GroupTerm, Response, Side, factor_text
+from mixedbayes.language.left import read_response
+from mixedbayes.language.lines import MEAN, Line, checked, lines, parameter_of
+from mixedbayes.language.parse import formula_of, kept_out
+from mixedbayes.language.right import Prepared, assemble, evaluate, prepared
 
 
-def updated(formula: Formula, change: str) -> str:
-    """The text of the formula that the change makes of this one.
+def updated(formula: Formula, change: str, columns: Sequence[str] = ()) -> Formula:
+    """The formula that the change makes of this one.
 
     Args:
         formula: As it was.
-        change: `"~ . - x"`, `"log(.) ~ ."`; nothing left of `~` keeps the response.
+        change: `"~ . - x"`, `"log(.) ~ ."`; nothing left of `~` keeps the response. On lines of their own stand
+            changes of further parameters, as `"~ .; sigma ~ . + x"`; those that are not named stay as they are.
+        columns: Names of the data's columns.
 
     Raises:
-        FormulaError: The change has no `~`.
+        FormulaError: The change has no `~`, or what it makes is no formula.
     """
-    found = PIECES.finditer(spelling.plain(change)) if isinstance(change, str) else ()
-    pieces = [DOT if piece.lastgroup == "dot" else piece.group() for piece in found]
-    if "~" not in pieces:
+    if not isinstance(change, str) or "~" not in checked(change):
         raise FormulaError(
             f"A change of a formula reads as '~ . - x', with a dot for what was there, not {change!r}."
         )
-    tilde = pieces.index("~")
-    response = str(formula.response)
-    terms = str(formula)[len(response) + len(" ~ ") :]
-    removed = terms == "0" or terms.startswith("0 + ")
-    plain = terms.removeprefix("0 + ").removeprefix("1 + ")
-    within = f"0 + {plain}" if removed else plain  # left of a bar, where an intercept is implied anew
-    right, outside = "", False
-    for i, piece in enumerate(pieces[tilde + 1 :], tilde + 1):
-        in_bar = piece is DOT and _left_of_bar(pieces, i)
-        outside |= piece is DOT and not in_bar
-        right += (within if in_bar else f"({plain})") if piece is DOT else piece
-    left = _left(formula.response, pieces[:tilde])
-    return f"{left} ~ {'0 + ' if removed and outside else ''}{right.strip()}"
+    first, *others = lines(checked(change), is_change=True)
+    response = _response(formula.response, first)
+    changes = {MEAN: prepared(first, columns)}
+    for line in others:
+        changes[parameter_of(line, changes)] = prepared(line, columns)
+    spared = kept_out(response, changes.values())
+    sides = {MEAN: formula.side, **formula.predictors}
+    for name, side in changes.items():
+        sides[name] = _changed(sides.get(name, Side()), side, response, spared)
+    made = formula_of(response, sides, "")
+    return formula_of(response, sides, str(made))
 
 
-def _left(response: Response, pieces: list[str]) -> str:
-    """The new left side; trials that the change does not name stay as they are."""
-    if not any(piece is not DOT and piece.strip() for piece in pieces):
-        return str(response)
-    computed = isinstance(response.expression, Operation)
-    dot = f"({text_of(response.expression)})" if computed else str(replace(response, trials=None))
-    left = "".join(dot if piece is DOT else piece for piece in pieces).strip()
-    if response.trials is None or DOT not in pieces or "|" in pieces:
-        return left
-    return f"{left} | trials({text_of(response.trials)})"
+def _response(was: Response, line: Line) -> Response:
+    """The new left side; additions that the change does not name stay as they are where a dot does."""
+    return read_response(line, was) if line.left else was
 
 
-def _left_of_bar(pieces: list[str], place: int) -> bool:
-    """Whether a place is in brackets, with a bar after it in the same ones."""
-    depth = 0
-    for piece in pieces[place + 1 :]:
-        depth += (piece == "(") - (piece == ")")
-        if depth < -1:
-            return False
-        if piece == "|" and depth == 0:
-            return any(before == "(" for before in pieces[:place])
-        if depth == -1:
-            return False
-    return False
+def _changed(was: Side, side: Prepared, response: Response, spared: set[str]) -> Side:
+    dot = None if side.dot is None else _terms(was, side.dot)
+    terms = evaluate(side, dot, spared, dot_has_none=INTERCEPT not in was.terms)
+    return assemble(response, side, terms)
+
+
+def _terms(was: Side, token: Token) -> list[Term]:
+    """All terms of a right side but the intercept, which is implied; bars stand where the dot does."""
+    offsets = (Factor(factor_text(Call("offset", (each,))), eval_method="python") for each in was.offsets)
+    groups: list[GroupTerm] = [group.at(token) for group in was.groups]
+    plain = (Term([Factor(f.expr, eval_method=f.eval_method) for f in term.factors]) for term in was.terms)
+    return [*(t for t in plain if t != INTERCEPT), *(Term([offset]) for offset in offsets), *groups]

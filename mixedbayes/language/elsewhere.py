@@ -19,8 +19,8 @@ _CONDITION = "write a condition, I(x > 0), or make the column first, in the data
 _INTERVALS = "make the intervals a column first, as pd.cut(data['x'], 4); I(x > 0) is a step"
 _STANDARD = "scale(x) is centred and divided by its sd, center(x) is centred alone"
 _POWER = "write a power in I(...), as I(x^2)"
-_ADDITION = "it stands in a response alone, right of a bar, and of those there is only y | trials(n) ~ ..."
-_FORMULA = "a formula is a text by itself, 'y ~ x + (1 | g)'; formulas for sigma and other parameters are not supported yet"
+_ADDITION = "it stands in a response alone, right of a bar, as y | trials(n) ~ ..."
+_FORMULA = "a formula is a text by itself, 'y ~ x + (1 | g)'; that of another parameter is a line of its own: y ~ x; sigma ~ z"
 _STRUCTURE = "this structure of group effects is not supported yet; (x | g) estimates all correlations, (x || g) has none"
 _KNOWN_COVARIANCE = (
     "known covariances, by= and dist= are not supported yet; the levels of (1 | g) are independent and normal"
@@ -92,14 +92,12 @@ STRUCTURES: Mapping[str, str] = {
 """The same where a bar stands in the brackets, as `cs(1 + x | g)`; `cs(x)` alone is a spline."""
 
 ADDITIONS: Mapping[str, str] = {
-    "weights": "weights of rows are not supported yet; for shares write the counts, successes | trials(n)",
-    "se": "known standard errors (meta-analysis) are not supported yet",
-    "sigma": "known standard errors (meta-analysis) are not supported yet",
+    "sigma": "known standard errors are y | se(s) ~ ...; the formula of sigma is a line of its own: y ~ x; sigma ~ z",
     "cens": "censored responses are not supported yet",
     "trunc": "truncated responses are not supported yet",
-    "mi": "gaps in the response are not imputed: rows with them are left out, and predict() answers for them",
-    "subset": "leave the other rows out of the data",
-    "rate": "a rate is an offset among the terms: y ~ x + offset(log(exposure))",
+    "mi": "not supported yet: gaps in the response are not imputed; rows with them are left out, and predict() answers for them",
+    "subset": "not supported yet; leave the other rows out of the data",
+    "rate": "not supported yet; a rate is an offset among the terms: y ~ x + offset(log(exposure))",
     **dict.fromkeys(("thres", "cat"), "ordinal responses are not supported yet"),
     **dict.fromkeys(("dec", "vint", "vreal", "index"), "the families that take it are not supported yet"),
 }
@@ -111,7 +109,7 @@ OPERATORS: Mapping[str, str] = {
     "$": "Columns are named alone, without their table: y and not d$y.",
     ",": "A comma has no place between terms: they are added with +, and a group term has a bar, (1 | g). Options such as "
     "family= stand outside the formula's quotes.",
-    ";": "A formula ends with its last term; one formula makes one model.",
+    ";": "After ';' stands the formula of another parameter: y ~ x; sigma ~ z. One model has one response.",
     "@": "'@' has no meaning among terms: interactions are a:b, groups (1 | g).",
 }
 """Signs that are no operators among terms."""

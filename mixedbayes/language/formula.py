@@ -3,12 +3,13 @@
 y ~ x + (x | g)   ->   Formula(response=y, terms=(1, x), groups=((1 + x | g),), offsets=())
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from formulaic.parser.types import Factor, Term, Token
 
 from mixedbayes.errors import FormulaError
+from mixedbayes.language.additions import Addition, additions_text
 from mixedbayes.language.expressions import (
     Call,
     Expression,
@@ -18,11 +19,11 @@ from mixedbayes.language.expressions import (
     functions_in,
     is_bare,
     names_in,
-    parse_expression,
     quoted,
     text_of,
     unquoted,
 )
+from mixedbayes.language.read import parse_expression
 
 INTERCEPT = Term([Factor("1", eval_method="literal")])
 
@@ -40,16 +41,29 @@ class GroupTerm(Term):  # type: ignore[misc]  # formulaic is typed loosely
         group: The columns whose observed combinations are the levels: `("batch", "cask")`.
         correlated: False for `||`.
         token: The bar's place in the text.
+        label: The `p` of `(1 | p | g)`: terms on one group that share it are correlated; None for most.
     """
 
-    def __init__(self, terms: Iterable[Term], group: tuple[str, ...], correlated: bool, token: Token) -> None:
+    def __init__(
+        self,
+        terms: Iterable[Term],
+        group: tuple[str, ...],
+        correlated: bool,
+        token: Token,
+        label: str | None = None,
+    ) -> None:
         self.terms = ordered(terms)
         self.group = group
         self.correlated = correlated
         self.token = token
-        bar = "|" if correlated else "||"
+        self.label = label
+        bar = "||" if not correlated else "|" if label is None else f"| {quoted(label)} |"
         text = f"({_sum_text(self.terms)} {bar} {':'.join(quoted(name) for name in group)})"
         super().__init__([Factor(text, eval_method="lookup", token=token)])
+
+    def at(self, token: Token) -> "GroupTerm":
+        """The same bar term, with another place in the text."""
+        return GroupTerm(self.terms, self.group, self.correlated, token, self.label)
 
     def __repr__(self) -> str:
         return self.factors[0].expr
@@ -57,24 +71,47 @@ class GroupTerm(Term):  # type: ignore[misc]  # formulaic is typed loosely
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The left side: `log(y)`, `y['Y']`, `y | trials(n)`, `cbind(s, f)`.
+    """The left side: `log(y)`, `y['Y']`, `y | trials(n) + weights(w)`, `cbind(s, f)`.
 
     Attributes:
         expression: What is modelled.
         level: The level of a two-valued response that counts as success; None: the last in order.
-        trials: The number of trials of each row; None where the response says it all.
+        additions: What stands right of the bar, by name.
     """
 
     expression: Expression
     level: str | float | bool | None = None
-    trials: Expression | None = None
+    additions: Mapping[str, Addition] = field(default_factory=dict, hash=False)
+
+    @property
+    def trials(self) -> Expression | None:
+        """The number of trials of each row; None where the response says it all."""
+        return self.additions["trials"].argument if "trials" in self.additions else None
 
     @property
     def trial_names(self) -> tuple[str, ...]:
         """Names that the number of trials is made of."""
-        if isinstance(self.expression, Call) and self.expression.function == "cbind":
-            return names_in(self.expression)
-        return names_in(self.trials) if self.trials is not None else ()
+        return self.names_of(("trials",))
+
+    def names_of(self, additions: Collection[str]) -> tuple[str, ...]:
+        """Names that some of the additions are made of; `cbind(s, f)` says the trials itself."""
+        match self.expression:
+            case Call("cbind") if "trials" in additions:
+                own = names_in(self.expression)
+            case _:
+                own = ()
+        others = (
+            name
+            for key, addition in self.additions.items()
+            if key in additions
+            for name in names_in(addition.argument)
+        )
+        return tuple(dict.fromkeys([*own, *others]))
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """The expression and those of the additions."""
+        return (self.expression, *(addition.argument for addition in self.additions.values()))
 
     @property
     def text(self) -> str:
@@ -86,7 +123,45 @@ class Response:
         text = self.text
         if self.level is not None:
             text = f"{text}[{self.level!r}]"
-        return text if self.trials is None else f"{text} | trials({text_of(self.trials)})"
+        return f"{text} | {additions_text(self.additions)}" if self.additions else text
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What stands right of a `~`: the linear predictor of one parameter.
+
+    Attributes:
+        terms: Population-level terms by degree; the first is `INTERCEPT` where there is one.
+        groups: Bar terms in the order written, `a/b` taken apart.
+        offsets: What is added to the predictor with coefficient one.
+    """
+
+    terms: tuple[Term, ...] = (INTERCEPT,)
+    groups: tuple[GroupTerm, ...] = ()
+    offsets: tuple[Expression, ...] = ()
+
+    def __str__(self) -> str:
+        offsets = [f"offset({text_of(offset)})" for offset in self.offsets]
+        groups = [repr(group) for group in self.groups]
+        return " + ".join([_sum_text(self.terms), *offsets, *groups])
+
+    @property
+    def expressions(self) -> list[Expression]:
+        """Every expression, in order of appearance."""
+        terms = [*self.terms, *(term for group in self.groups for term in group.terms)]
+        factors = (
+            factor
+            for term in terms
+            for factor in term.factors
+            if factor.eval_method is not Factor.EvalMethod.LITERAL
+        )
+        return [*map(expression_of, factors), *self.offsets]
+
+    @property
+    def names(self) -> list[str]:
+        """Every name that stands for a value, in order of appearance; those of groups last."""
+        names = [name for expression in self.expressions for name in names_in(expression)]
+        return [*names, *(name for group in self.groups for name in group.group)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +174,7 @@ class Formula:
         groups: Bar terms in the order written, `a/b` taken apart.
         offsets: What is added to the predictor with coefficient one.
         text: The formula as the user wrote it.
+        predictors: Right sides of further parameters by name, as of `sigma ~ x`; the formula's own is that of the mean.
     """
 
     response: Response
@@ -106,6 +182,17 @@ class Formula:
     groups: tuple[GroupTerm, ...]
     offsets: tuple[Expression, ...]
     text: str = field(compare=False)
+    predictors: Mapping[str, Side] = field(default_factory=dict, hash=False)
+
+    @property
+    def side(self) -> Side:
+        """The formula's own right side, the predictor of the mean."""
+        return Side(self.terms, self.groups, self.offsets)
+
+    @property
+    def sides(self) -> list[Side]:
+        """Its own right side and those of further parameters."""
+        return [self.side, *self.predictors.values()]
 
     @property
     def has_intercept(self) -> bool:
@@ -113,9 +200,8 @@ class Formula:
         return INTERCEPT in self.terms
 
     def __str__(self) -> str:
-        offsets = [f"offset({text_of(offset)})" for offset in self.offsets]
-        groups = [repr(group) for group in self.groups]
-        return f"{self.response} ~ {' + '.join([_sum_text(self.terms), *offsets, *groups])}"
+        others = (f"{quoted(name)} ~ {side}" for name, side in sorted(self.predictors.items()))
+        return "; ".join([f"{self.response} ~ {self.side}", *others])
 
     def only(self, groups: Iterable[GroupTerm]) -> "Formula":
         """The formula with no other bar terms than these."""
@@ -123,9 +209,9 @@ class Formula:
 
     def names(self, response: bool = True) -> tuple[str, ...]:
         """Every name that stands for a value, in order of appearance, each once; the response's if asked."""
-        names = [name for expression in self.expressions(response) for name in names_in(expression)]
-        names += [name for group in self.groups for name in group.group]
-        return tuple(dict.fromkeys(names))
+        left = self.response.expressions if response else ()
+        names = [name for expression in left for name in names_in(expression)]
+        return tuple(dict.fromkeys([*names, *(name for side in self.sides for name in side.names)]))
 
     def functions(self) -> tuple[str, ...]:
         """Every function called anywhere, each once."""
@@ -137,18 +223,8 @@ class Formula:
 
     def expressions(self, response: bool) -> list[Expression]:
         """Every expression, in order of appearance; the response's if asked."""
-        left = [
-            self.response.expression,
-            *([self.response.trials] if self.response.trials is not None else []),
-        ]
-        terms = [*self.terms, *(term for group in self.groups for term in group.terms)]
-        factors = [
-            factor
-            for term in terms
-            for factor in term.factors
-            if factor.eval_method is not Factor.EvalMethod.LITERAL
-        ]
-        return [*(left if response else []), *map(expression_of, factors), *self.offsets]
+        left = self.response.expressions if response else ()
+        return [*left, *(expression for side in self.sides for expression in side.expressions)]
 
 
 def column_text(name: str) -> str:

@@ -5,7 +5,7 @@ meaning is R's; what changes: `b %in% a` is `b:a` (formulaic adds `a`), a bar yi
 refuses what does not stand before it, products refuse bar terms, and no operator may yield more than `MAX_TERMS` terms.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -15,7 +15,7 @@ from formulaic.parser.types import Factor, Operator, OrderedSet, Term, Token
 from mixedbayes.errors import FormulaError, listed
 from mixedbayes.language import elsewhere
 from mixedbayes.language.expressions import Call, Name
-from mixedbayes.language.formula import INTERCEPT, GroupTerm, calls, column_text, expression_of, term_text
+from mixedbayes.language.formula import INTERCEPT, GroupTerm, calls, expression_of, term_text
 
 type Terms = OrderedSet[Term]
 
@@ -25,6 +25,9 @@ MAX_TERMS = 2_000
 MAX_DEGREE = 20
 """Factors of the longest product."""
 
+BAR = -50
+"""How tightly a bar binds: less than all else."""
+
 _NO_PRODUCT = "{symbol} cannot have a group term (...|...) on either side; group terms are added with +."
 
 
@@ -33,22 +36,33 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
 
     Args:
         text: The formula, for messages.
-        columns: What `.` stands for; None where no data are at hand.
-        spared: What it never stands for, and may yet be taken away from it: the response's and grouping columns.
+        dot: The terms that `.` stands for; None where no data are at hand.
+        dot_token: The first `.` of the formula, if it has one.
+        spared: Columns that it never stands for, and that may yet be taken away from it: the response's and grouping ones.
+        labels: The `p` of each `(1 | p | g)`, by the place of the bar that is left of it.
     """
 
-    def __init__(self, text: str, columns: tuple[str, ...] | None, spared: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        text: str,
+        dot: Sequence[Term] | None,
+        dot_token: Token | None,
+        spared: Collection[str],
+        labels: Mapping[int, str],
+    ) -> None:
         super().__init__()
         self.text = text
-        self.columns = columns
+        self.dot = dot
+        self.dot_token = dot_token
         self.spared = spared
+        self.labels = labels
 
     @property
     def operators(self) -> list[Operator]:
         """The table: what each sign does to sets of terms, and how tightly it binds."""
         return [
-            _infix("|", -50, self.bar(correlated=True), None, accepts_context=_inside_brackets),
-            _infix("||", -50, self.bar(correlated=False), None, accepts_context=_inside_brackets),
+            _infix("|", BAR, self.bar(correlated=True), None, accepts_context=_inside_brackets),
+            _infix("||", BAR, self.bar(correlated=False), None, accepts_context=_inside_brackets),
             _infix("+", 100, self.add),
             _infix("-", 100, self.subtract),
             Operator(
@@ -81,9 +95,10 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
     def refuse(self, message: str, terms: Terms) -> FormulaError:
         """The error for terms that an operator cannot take, pointing at the first."""
         places = (factor.token.source_start for term in terms for factor in term.factors if factor.token)
-        return FormulaError(message, self.text, next((place for place in places if place is not None), 0))
+        dot = self.dot_token.source_start if self.dot_token else 0
+        return FormulaError(message, self.text, next((place for place in places if place is not None), dot))
 
-    def bar(self, correlated: bool) -> Callable[[Terms, Terms], Terms]:
+    def bar(self, correlated: bool, label: str | None = None) -> Callable[[Terms, Terms], Terms]:
         """`left | group`: one `GroupTerm` for each term of the group side."""
 
         def to_terms(left: Terms, right: Terms) -> Terms:
@@ -104,8 +119,8 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
                 raise self.refuse(
                     "offset() cannot stand in a group term: it has no coefficient that could vary.", offsets
                 )
-            token = next(factor.token for term in right for factor in term.factors)
-            return OrderedSet(GroupTerm(left, self.group(term), correlated, token) for term in right)
+            token = next((factor.token for term in right for factor in term.factors), None) or self.dot_token
+            return OrderedSet(GroupTerm(left, self.group(term), correlated, token, label) for term in right)
 
         return to_terms
 
@@ -201,14 +216,12 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
         return result
 
     def everything(self) -> Terms:
-        """`.`: every column but the response and the grouping columns."""
-        if self.columns is None:
-            raise FormulaError(
-                "'.' stands for columns of the data: pass the data, or name the columns.",
-                self.text,
-                self.text.find("."),
+        """`.`: every column but the response and the grouping columns; in a change of a formula what was there."""
+        if self.dot is None:
+            raise self.refuse(
+                "'.' stands for columns of the data: pass the data, or name the columns.", OrderedSet()
             )
-        return OrderedSet(Term([Factor(column_text(name), eval_method="lookup")]) for name in self.columns)
+        return OrderedSet(self.dot)
 
     def product(
         self, symbol: str, operation: Callable[[Terms, Terms], Terms]
@@ -245,7 +258,22 @@ class FormulaOperators(DefaultOperatorResolver):  # type: ignore[misc]  # formul
             raise FormulaError(
                 f"Unknown operator {token.token!r}; known: {known}.", self.text, token.source_start
             )
-        yield token, self.operator_table[token.token]
+        label = self.labels.get(token.source_start) if token.token == "|" else None
+        if label is not None:
+            yield (
+                token,
+                [
+                    _infix(
+                        "|",
+                        BAR,
+                        self.bar(correlated=True, label=label),
+                        None,
+                        accepts_context=_inside_brackets,
+                    )
+                ],
+            )
+        else:
+            yield token, self.operator_table[token.token]
 
 
 def _infix(

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mixedbayes.designs.design import MAIN, build_design
+from mixedbayes.designs.build import build_design
+from mixedbayes.designs.design import MAIN
 from mixedbayes.designs.table import Missing
 from mixedbayes.errors import DesignWarning, warn
 from mixedbayes.language.formula import Formula

@@ -6,7 +6,8 @@ from math import isfinite
 
 from mixedbayes.arguments import is_number
 from mixedbayes.errors import FormulaError, PriorError, listed, nearest
-from mixedbayes.language.expressions import Call, Expression, Literal, Name, Operation, parse_expression
+from mixedbayes.language.expressions import Call, Expression, Literal, Name, Operation
+from mixedbayes.language.read import parse_expression
 from mixedbayes.models.distributions import DISTRIBUTIONS, Interval
 
 type Argument = float | Prior | Reference

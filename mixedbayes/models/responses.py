@@ -20,7 +20,18 @@ def check_response(design: Design, family: Family) -> None:
         raise FamilyError(
             f"The family {family.name!r} takes responses of the kind {family.response!r}, which there is not; kinds: {listed(RESPONSES)}."
         )
+    _refuse_additions(design.response, family)
     RESPONSES[family.response](design.response, family, design.rows.kept)
+
+
+def _refuse_additions(y: ResponseValues, family: Family) -> None:
+    """Refuse what stands right of the bar and the family does not take: it would be ignored."""
+    others = [f"{name}()" for name in y.additions if name != "trials" and name not in family.additions]
+    if others:
+        raise FamilyError(
+            f"{listed(others)} beside the response {y.name}: not supported yet by the {family.name} family, which would leave it "
+            "out; for shares write the counts, successes | trials(n)."
+        )
 
 
 def _real(y: ResponseValues, family: Family, _rows: np.ndarray) -> None:
@@ -111,8 +122,6 @@ def _successes(y: ResponseValues, _family: Family, rows: np.ndarray) -> None:
             + (" Zeros and ones go with family='bernoulli'." if np.isin(y.values, (0.0, 1.0)).all() else "")
         )
     _refuse_rows(y, rows, (y.values < 0) | (y.values % 1 != 0), "successes are whole numbers from 0", "")
-    trials = ResponseValues(f"trials of {y.name}", y.trials)
-    _refuse_rows(trials, rows, (y.trials < 0) | (y.trials % 1 != 0), "trials are whole numbers from 0", "")
     above = np.flatnonzero(y.values > y.trials)
     if len(above):
         i = above[0]

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mixedbayes.designs.design import Design, build_design, row_notes
+from mixedbayes.designs.build import build_design
+from mixedbayes.designs.design import Design
 from mixedbayes.designs.extend import extend
-from mixedbayes.designs.table import Missing, Rows
-from mixedbayes.errors import ArgumentError, DataError, DesignWarning, listed, warn
+from mixedbayes.designs.table import Missing, Rows, open_table
+from mixedbayes.errors import ArgumentError, DesignWarning, UnknownColumns, listed, warn
 from mixedbayes.language.change import updated
+from mixedbayes.language.formula import Formula
 from mixedbayes.models.addresses import addresses
 from mixedbayes.models.build import build_spec
 from mixedbayes.models.families import find_family
@@ -33,17 +35,17 @@ def changed_spec(
         FormulaError, DataError, PriorError: What was passed does not make a model.
     """
     design = spec.design
-    text = str(design.formula) if formula is None else updated(design.formula, formula)
     own = data is None
-    table = design.data.set_axis(design.rows.index, axis=0) if own else data
+    table = open_table(design.data.set_axis(design.rows.index, axis=0) if own else data)
+    new = str(design.formula) if formula is None else updated(design.formula, formula, table.columns)
     try:
-        kept = _applicable(spec, text, table) if priors is None else priors
+        kept = _applicable(spec, new, table) if priors is None else priors
         made = build_spec(
-            text, table, spec.family, link=spec.link.name, priors=kept, missing=missing, env=design.env
+            new, table, spec.family, link=spec.link.name, priors=kept, missing=missing, env=design.env
         )
-    except DataError as error:
-        if own and str(error).startswith(("There is no column", "There are no columns")):
-            raise DataError(f"{error}{HINT}") from None
+    except UnknownColumns as error:
+        if own:
+            raise UnknownColumns(f"{error}{HINT}", error.names) from None
         raise
     return replace(made, design=_among_all(made.design, design.rows)) if own else made
 
@@ -51,17 +53,16 @@ def changed_spec(
 def _among_all(design: Design, rows: Rows) -> Design:
     """The design with its rows told by their places in the caller's table, of which it had those that were kept."""
     kept = rows.kept[design.rows.kept]
-    composed = Rows(rows.total, kept, {**rows.missing, **design.rows.missing}, design.rows.index)
-    notes = (*row_notes(composed), *(note for note in design.notes if note not in row_notes(design.rows)))
-    return replace(design, rows=composed, notes=notes, data=design.data.set_axis(kept, axis=0))
+    composed = Rows(rows.total, kept, {**rows.missing, **design.rows.missing}, design.rows.index, rows.spared)
+    return replace(design, rows=composed, data=design.data.set_axis(kept, axis=0))
 
 
-def _applicable(spec: ModelSpec, text: str, table: Any) -> dict[str, Prior]:
+def _applicable(spec: ModelSpec, formula: str | Formula, table: Any) -> dict[str, Prior]:
     """The user's priors that the new model has parameters for; the others are told."""
     if not spec.priors:
         return {}
     family, _ = find_family(spec.family, spec.link.name)
-    known = set(map(str, addresses(build_design(text, table, env=spec.design.env), family)))
+    known = set(map(str, addresses(build_design(formula, table, env=spec.design.env), family)))
     left = [address for address in spec.priors if address not in known]
     if left:
         warn(
@@ -80,9 +81,8 @@ def extended_spec(spec: ModelSpec, rows: Any, missing: Missing) -> ModelSpec:
     design = extend(spec.design, rows, missing)
     check_response(design, spec.family)
     new = len(design.rows.kept) - len(spec.design.rows.kept)
-    lost = sum(design.rows.missing.values()) > sum(spec.design.rows.missing.values())
-    if lost:
-        warn(f"{design.notes[0]} ({new:,} rows are new.)", DesignWarning)
+    if design.rows.dropped > spec.design.rows.dropped:
+        warn(f"{design.rows}. ({new:,} rows are new.)", DesignWarning)
     return spec.of(design)
 
 

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from mixedbayes.designs.design import build_design
+from mixedbayes.designs.build import build_design
 
 ROWS, LEVELS = 1_000_000, 100_000
 FORMULA = "y ~ x + f + (1 + x | g) + (1 | a/b)"

@@ -7,7 +7,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from mixedbayes.designs.design import build_design
+from mixedbayes.designs import table
+from mixedbayes.designs.build import build_design
 from mixedbayes.designs.extend import extend
 from mixedbayes.errors import DataError
 
@@ -159,3 +160,44 @@ def test_rows_of_another_kind_are_refused(formula, changes, message):
     new = DATA.iloc[:3].assign(**{k: v for k, v in changes.items() if v is not None}).drop(columns=gone)
     with pytest.raises(DataError, match=re.escape(message)):
         extend(design, new)
+
+
+def test_some_rows_of_a_design_are_neither_incomplete_nor_of_other_batches():
+    gaps = DATA.assign(x=DATA["x"].where(np.arange(N) % 7 != 3))
+    design = extend(build_design("y ~ x", gaps.iloc[:20]), gaps.iloc[20:])
+    rows = np.flatnonzero(design.rows.kept >= 17)
+    some = design.only(rows)
+    assert some.batches == (2, design.n - sum(design.rows.kept < 20))
+    assert sum(some.batches) == some.n == len(rows)
+    assert (some.rows.dropped, str(some.rows)) == (
+        6,
+        f"{len(rows)} of 40 rows; 6 dropped for missing values (x 6)",
+    )
+    assert some.notes == (f"{some.rows}.",)
+    whole = build_design("y ~ x", DATA)
+    assert str(whole.only(np.arange(10)).rows) == "10 of 40 rows"
+    assert whole.only(np.arange(10)).notes == ()
+    assert str(whole.only(np.arange(10)).only(np.arange(4)).rows) == "4 of 40 rows"
+    assert whole.only(np.arange(0)).batches == (0,)
+
+
+def test_notes_on_rows_are_those_of_the_rows_and_the_others_stay():
+    strange = DATA.assign(x=DATA["x"].where(np.arange(N) % 7 != 3), z=2 * DATA["x"])
+    design = build_design("y ~ x + z", strange.iloc[:20])
+    said, other = design.notes
+    assert said == "17 of 20 rows; 3 dropped for missing values (x 3)."
+    more = extend(design, strange.iloc[20:])
+    assert more.notes == ("34 of 40 rows; 6 dropped for missing values (x 6).", other)
+    assert extend(build_design("y ~ x", DATA.iloc[:20]), strange.iloc[20:].assign(z=1)).notes == (
+        "37 of 40 rows; 3 dropped for missing values (x 3).",
+    )
+
+
+def test_new_rows_are_read_once(monkeypatch):
+    read = []
+    for module in ("extend", "design"):
+        name = f"mixedbayes.designs.{module}.read_columns"
+        monkeypatch.setattr(name, lambda *a, **k: read.append(a) or table.read_columns(*a, **k))
+    design = build_design("y ~ x + (1 | g)", DATA.iloc[:20])
+    extend(design, DATA.iloc[20:])
+    assert len(read) == 1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixedbayes.designs.design import build_design
+from mixedbayes.designs.build import build_design
 from mixedbayes.errors import DataError
 
 LEVEL = st.text(st.characters(codec="utf-8"), min_size=1, max_size=3) | st.sampled_from(

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 import mixedbayes as mb
-from mixedbayes.designs.design import build_design
+from mixedbayes.designs.build import build_design
 from mixedbayes.designs.extend import extend
 from mixedbayes.errors import ArgumentError, DataError, FamilyError
 
@@ -385,6 +385,7 @@ UNUSABLE = {
     "lists": ([[1, 2]] * N, "list.*: give each value a row or a column of its own"),
     "lists of polars": (pl.Series([[1, 2]] * N), "List.*: give each value a row or a column of its own"),
     "records": (pl.Series([{"a": 1}] * N), "Struct.*: give each value a column of its own"),
+    "texts and dates": (["a", dt.datetime(2024, 1, 1, tzinfo=dt.UTC)] * 12, "datetime, str.*: make it of one kind, such as text"),
     "several kinds": ([1, "a"] * 12, "int, str.*: make it of one kind, such as text"),
     "categories of several kinds": (pd.Categorical([1, "1", 2] * 8), "categories of int, str.*: make it of one kind"),
     "categories of durations": (pd.Categorical(pd.to_timedelta(range(N), "D")), "categories of Timedelta.*: make it a number"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from data import REFERENCE, dataset
 
-from mixedbayes.designs.design import build_design
+from mixedbayes.designs.build import build_design
 
 CASES = json.loads((REFERENCE / "grammar_lme4.json").read_text(encoding="utf-8"))
 

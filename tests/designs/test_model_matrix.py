@@ -9,7 +9,7 @@ from data import REFERENCE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixedbayes.designs.design import build_design
+from mixedbayes.designs.build import build_design
 
 ORACLE = json.loads((REFERENCE / "model_matrix_r.json").read_text(encoding="utf-8"))
 CASES = ORACLE["cases"]

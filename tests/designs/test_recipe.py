@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixedbayes.designs.design import build_design
+from mixedbayes.designs.build import build_design
 from mixedbayes.errors import DataError, DesignWarning
 
 N = 40
@@ -160,7 +160,7 @@ def test_trials_of_new_data_are_whole_numbers():
     design = build_design("s | trials(n) ~ x", counts)
     for wrong in (-3, 10.9):
         with pytest.raises(DataError, match=f"Trials are whole numbers from 0, not {wrong}"):
-            design.encode(counts.assign(n=wrong), trials=True)
+            design.encode(counts.assign(n=wrong), additions=("trials",))
 
 
 def test_trials_are_needed_where_they_are_asked_for():
@@ -168,10 +168,10 @@ def test_trials_are_needed_where_they_are_asked_for():
     for formula in ("s | trials(n) ~ x", "cbind(s, f2) ~ x", "s | trials(s + 4) ~ x"):
         design = build_design(formula, counts)
         assert design.encode(counts[["x"]]).trials is None
-        np.testing.assert_array_equal(design.encode(counts, trials=True).trials, counts["n"])
+        np.testing.assert_array_equal(design.encode(counts, additions=("trials",)).trials, counts["n"])
         with pytest.raises(DataError, match=r"There (is|are) no column"):
-            design.encode(counts[["x"]], trials=True)
-    assert build_design("y ~ x", DATA).encode(DATA[["x"]], trials=True).trials is None
+            design.encode(counts[["x"]], additions=("trials",))
+    assert build_design("y ~ x", DATA).encode(DATA[["x"]], additions=("trials",)).trials is None
 
 
 def test_the_callers_index_is_kept():

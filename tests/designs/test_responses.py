@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mixedbayes.designs.design import build_design
-from mixedbayes.errors import DataError
+import mixedbayes as mb
+from mixedbayes.designs.build import build_design
+from mixedbayes.designs.extend import extend
+from mixedbayes.errors import DataError, FamilyError, FormulaError
 
 DATA = pd.DataFrame(
     {
@@ -107,3 +109,149 @@ def test_what_is_no_response_is_refused(left, message):
 def test_cbind_is_for_responses_alone():
     with pytest.raises(DataError, match=r"no function cbind\(\)"):
         build_design("y ~ cbind(s, n)", DATA)
+
+
+WEIGHED = DATA.assign(w=[1.0, 0.5, 0.0, 2.0], e=[0.1, 0.2, 0.3, 0.4])
+
+
+@pytest.mark.parametrize(
+    ("left", "additions"),
+    [
+        ("y | weights(w)", {"weights": [1.0, 0.5, 0.0, 2.0]}),
+        ("y | weights(2)", {"weights": [2.0] * 4}),
+        ("y | weights(1 / e)", {"weights": [10.0, 5.0, 10 / 3, 2.5]}),
+        ("y | se(e)", {"se": [0.1, 0.2, 0.3, 0.4]}),
+        ("y | se(sqrt(y), sigma=TRUE) + weights(n)", {"se": np.sqrt(DATA["y"]), "weights": [4, 4, 5, 3]}),
+        ("s | trials(n) + weights(w)", {"trials": [4, 4, 5, 3], "weights": [1.0, 0.5, 0.0, 2.0]}),
+        ("cbind(s, 5) | weights(w)", {"trials": [6, 7, 5, 8], "weights": [1.0, 0.5, 0.0, 2.0]}),
+        ("r | weights(w)", {"weights": [1.0, 0.5, 0.0, 2.0]}),
+        ("c['mid'] | weights(w)", {"weights": [1.0, 0.5, 0.0, 2.0]}),
+    ],
+)
+def test_additions_are_numbers_by_name(left, additions):
+    design = build_design(f"{left} ~ x", WEIGHED)
+    rows = np.array([2, 0])
+    encoded = design.encode(WEIGHED.iloc[::-1], additions=tuple(additions))
+    for found, order in (
+        (design.response.additions, slice(None)),
+        (design.encoded.additions, slice(None)),
+        (design.response.only(rows).additions, rows),
+        (design.only(rows).encoded.additions, rows),
+        (encoded.additions, slice(None, None, -1)),
+    ):
+        assert found.keys() == additions.keys()
+        for name, numbers in additions.items():
+            np.testing.assert_allclose(found[name], np.asarray(numbers, dtype=float)[order])
+    assert design.encode(WEIGHED[["x"]]).additions == {}
+    assert design.encode(WEIGHED.iloc[:0], additions=("weights",)).additions.keys() == {"weights"} & {
+        *additions
+    }
+
+
+def test_options_of_additions_are_plain_values():
+    response = build_design("y | se(e, sigma=TRUE) ~ x", WEIGHED).formula.response
+    assert response.additions["se"].options == {"sigma": True}
+    assert build_design(str(response) + " ~ x", WEIGHED).formula.response == response
+
+
+def test_additions_not_wanted_are_not_read():
+    design = build_design("s | trials(n) + weights(w) ~ x", WEIGHED)
+    assert design.columns_of(()) == ("x",)
+    assert design.columns_of((), additions=("weights", "se")) == ("x", "w")
+    encoded = design.encode(WEIGHED[["x", "w"]], additions=("weights", "se"))
+    assert encoded.additions.keys() == {"weights"}
+    assert encoded.trials is None
+    with pytest.raises(DataError, match="There is no column 'n'"):
+        design.encode(WEIGHED[["x", "w"]], additions=("trials",))
+
+
+def test_gaps_in_additions_drop_rows():
+    data = WEIGHED.assign(w=[1.0, None, 0.0, 2.0])
+    design = build_design("y | weights(w) ~ x", data)
+    np.testing.assert_array_equal(design.rows.kept, [0, 2, 3])
+    assert design.rows.missing == {"w": 1}
+    np.testing.assert_array_equal(design.response.additions["weights"], [1.0, 0.0, 2.0])
+    new = design.encode(data, additions=("weights",))
+    np.testing.assert_array_equal(new.places, [0, 2, 3])
+    np.testing.assert_array_equal(new.additions["weights"], [1.0, 0.0, 2.0])
+
+
+def test_more_rows_have_additions_too():
+    design = build_design("y | weights(w) + se(e) ~ x", WEIGHED.iloc[:2])
+    more = extend(design, WEIGHED.iloc[2:])
+    whole = build_design("y | weights(w) + se(e) ~ x", WEIGHED)
+    for name in ("weights", "se"):
+        np.testing.assert_array_equal(more.response.additions[name], whole.response.additions[name])
+    with pytest.raises(DataError, match="There is no column 'w'"):
+        extend(design, WEIGHED.iloc[2:].drop(columns="w"))
+    with pytest.raises(DataError, match="Standard errors are numbers above 0, not 0"):
+        extend(design, WEIGHED.iloc[2:].assign(e=0.0))
+
+
+@pytest.mark.parametrize(
+    ("left", "changes", "message"),
+    [
+        (
+            "y | weights(w)",
+            {"w": [1, -0.5, 0, 1]},
+            "Weights are numbers from 0, not -0.5 as in row 1 (from 0)",
+        ),
+        ("y | weights(w)", {"w": 0.0}, "Weights are 0 in every row, so that none counts"),
+        ("y | weights(0)", {}, "Weights are 0 in every row, so that none counts"),
+        (
+            "y | weights(w)",
+            {"w": [1, 2, np.inf, 1]},
+            "Column 'w' is infinite in 1 row, the first being row 2",
+        ),
+        ("y | weights(1 / w)", {}, "1 / w is not finite in 1 row, the first being row 2"),
+        ("y | weights(r)", {}, "r holds text or categories where numbers are needed"),
+        ("y | weights(d)", {}, "d holds dates"),
+        ("y | weights(v)", {}, "There is no column 'v' in the data"),
+        ("y | weights(poly(x, 2))", {}, "poly(x, 2) is not one number for each row"),
+        ("y | weights(f(w))", {}, "A formula has no function f()"),
+        ("y | se(e)", {"e": [0.1, 0.0, 0.3, 0.4]}, "Standard errors are numbers above 0, not 0 as in row 1"),
+        ("y | se(-e)", {}, "Standard errors are numbers above 0, not -0.1 as in row 0"),
+        ("s | trials(n)", {"n": [4, 4, 5.5, 3]}, "Trials are whole numbers from 0, not 5.5 as in row 2"),
+        ("s | trials(n)", {"n": [4, -4, 5, 3]}, "Trials are whole numbers from 0, not -4 as in row 1"),
+        ("s | trials(n)", {"n": [None, -4, 5, 3]}, "Trials are whole numbers from 0, not -4 as in row 1"),
+        ("cbind(s, f)", {"f": [1, 1.5, 2, 1]}, "Trials are whole numbers from 0, not 3.5 as in row 1"),
+        ("r['Y'] | trials(n)", {}, "r is one level against others"),
+    ],
+)
+def test_numbers_that_an_addition_does_not_take_are_refused(left, changes, message):
+    with pytest.raises(DataError, match=re.escape(message)):
+        build_design(f"{left} ~ x", WEIGHED.assign(**changes))
+
+
+def test_new_rows_may_all_have_no_weight():
+    design = build_design("y | weights(w) ~ x", WEIGHED)
+    none = design.encode(WEIGHED.assign(w=0.0), additions=("weights",))
+    np.testing.assert_array_equal(none.additions["weights"], np.zeros(4))
+    with pytest.raises(DataError, match="Weights are numbers from 0, not -1"):
+        design.encode(WEIGHED.assign(w=-1.0), additions=("weights",))
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson", "bernoulli", "binomial"])
+@pytest.mark.parametrize("addition", ["weights(w)", "se(e)", "weights(w) + se(e, sigma=TRUE)"])
+def test_no_family_takes_weights_and_standard_errors_in_silence(family, addition):
+    left = {"binomial": "s | trials(n) +", "poisson": "s |", "bernoulli": "t |"}.get(family, "y |")
+    with pytest.raises(
+        FamilyError, match=rf"\(\) beside the response .: not supported yet by the {family} family"
+    ):
+        mb.model(f"{left} {addition} ~ x", WEIGHED, family=family)
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("y ~ x; sigma ~ x", "Formulas for sigma are not supported yet"),
+        ("y ~ x; sigma ~ 1; nu ~ x", "Formulas for sigma, nu are not supported yet"),
+        (
+            "y ~ x + (1 | p | r)",
+            "(1 | p | r): labels, which correlate effects of several group terms, are not supported yet",
+        ),
+    ],
+)
+def test_what_designs_do_not_hold_is_refused(formula, message):
+    with pytest.raises(FormulaError, match=re.escape(message)):
+        build_design(formula, DATA)

@@ -9,7 +9,7 @@ import pytest
 from formulas import assert_usually, formula
 from hypothesis import strategies as st
 
-from mixedbayes.designs.design import build_design
+from mixedbayes.designs.build import build_design
 from mixedbayes.errors import MixedBayesError
 
 N = 24

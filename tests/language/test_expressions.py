@@ -13,9 +13,9 @@ from mixedbayes.language.expressions import (
     Operation,
     functions_in,
     names_in,
-    parse_expression,
     text_of,
 )
+from mixedbayes.language.read import parse_expression
 
 
 @given(expression)

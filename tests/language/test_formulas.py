@@ -6,7 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mixedbayes.errors import FormulaError, MixedBayesError
-from mixedbayes.language.expressions import Array, Name, Operation, Record, names_in, quoted, text_of
+from mixedbayes.language.additions import ADDITIONS, Addition, AdditionKind
+from mixedbayes.language.expressions import Array, Literal, Name, Operation, Record, names_in, quoted, text_of
 from mixedbayes.language.formula import GroupTerm, Response
 from mixedbayes.language.parse import parse
 
@@ -45,7 +46,7 @@ def test_any_expression_may_be_a_response_and_its_trials():
     def check(modelled, trials):
         if not names_in(modelled) or _has_list(modelled):
             return False
-        response = Response(modelled, None, trials)
+        response = Response(modelled, None, {} if trials is None else {"trials": Addition(trials)})
         assert parse(f"{response} ~ 1").response == response
         return True
 
@@ -176,6 +177,27 @@ def test_a_star_is_both_sides_and_their_products():
         ("`my y`[TRUE] ~ x", "`my y`[True] ~ 1 + x"),
         ("y[2] ~ x", "y[2] ~ 1 + x"),
         ("y|trials( 2*z ) ~ x", "y | trials(2 * z) ~ 1 + x"),
+        ("y | weights(w)+trials(n) ~ x", "y | trials(n) + weights(w) ~ 1 + x"),
+        ("y | weights(1 / (1 + z)) ~ x", "y | weights(1 / (1 + z)) ~ 1 + x"),
+        ("y | se(s) + weights(w) ~ .", "y | weights(w) + se(s) ~ 1 + x + z + a + b + g + h"),
+        ("y | se(s, sigma=TRUE) ~ x", "y | se(s, sigma=True) ~ 1 + x"),
+        ("y | se(s, sigma=FALSE) ~ x", "y | se(s) ~ 1 + x"),
+        ("y | se(z) ~ .", "y | se(z) ~ 1 + x + a + b + g + h"),
+        ("y['a'] | weights(2) ~ x", "y['a'] | weights(2) ~ 1 + x"),
+        ("cbind(y, z) | weights(x) ~ a", "cbind(y, z) | weights(x) ~ 1 + a"),
+        ("y ~ (1 | p | g)", "y ~ 1 + (1 | p | g)"),
+        ("y ~ (x|2|g/h)", "y ~ 1 + (1 + x | `2` | g) + (1 + x | `2` | g:h)"),
+        ("y ~ (1 | `my id` | g) - (1 | `my id` | g)", "y ~ 1"),
+        ("y ~ (1|p|`g`)", "y ~ 1 + (1 | p | g)"),
+        ("y ~ x; sigma ~ z", "y ~ 1 + x; sigma ~ 1 + z"),
+        ("y ~ x\n  + z\nsigma ~ x - 1", "y ~ 1 + x + z; sigma ~ 0 + x"),
+        ("y ~ x\r\nsigma ~ z", "y ~ 1 + x; sigma ~ 1 + z"),
+        ("y ~ x  # mean\n# spread\nsigma ~ 1 + (x || g)  # not z", "y ~ 1 + x; sigma ~ 1 + (1 + x || g)"),
+        (
+            "y ~ . + (1 | p | g); phi ~ . ; sigma ~ offset(log(z)) + (0 + x | p | g)",
+            "y ~ 1 + x + z + a + b + h + (1 | p | g); phi ~ 1 + x + z + a + b + h; sigma ~ 1 + offset(log(z)) + (0 + x | p | g)",
+        ),
+        ("y ~ 1; `my par` ~ x", "y ~ 1; `my par` ~ 1 + x"),
         ("cbind(y, z - y) ~ x", "cbind(y, z - y) ~ 1 + x"),
         ("y\n~ x\n\t+ z", "y ~ 1 + x + z"),
         ("y ~ x − 1", "y ~ 0 + x"),
@@ -227,6 +249,85 @@ def test_a_parsed_formula_says_its_parts():
     assert parsed.text == "log(y) | trials(n) ~ x*a + offset(log(e)) + (x || g:h)"
 
 
+def test_a_name_that_reads_as_a_number_is_a_column_where_there_is_one():
+    parsed = parse("y ~ 1e7 + `2e-3` + (1e7 | g)", ("y", "1e7", "2e-3", "g"))
+    assert parsed.names(response=False) == ("1e7", "2e-3", "g")
+    assert parse(str(parsed)) == parsed
+    with pytest.raises(FormulaError, match="2e-3 is a number, which is no term"):
+        parse("y ~ 2e-3", ("y", "1e7", "2e-3", "g"))
+    assert parse("y ~ I(1e7 * x) + log(2e-3 + x)").names(response=False) == ("x",)
+
+
+def test_additions_are_a_mapping_of_what_stands_right_of_the_bar():
+    response = parse("y | weights(2 * w) + se(s, sigma=TRUE) + trials(n) ~ x").response
+    assert dict(response.additions) == {
+        "trials": Addition(Name("n")),
+        "weights": Addition(Operation("*", (Literal(2), Name("w")))),
+        "se": Addition(Name("s"), {"sigma": True}),
+    }
+    assert list(response.additions) == ["trials", "weights", "se"]
+    assert response.names_of(("weights", "trials")) == ("n", "w")
+    assert parse("cbind(a, b) | weights(w) ~ x").response.names_of(("weights", "trials")) == ("a", "b", "w")
+    assert parse("y | se(s) ~ x").response.additions["se"].options == {"sigma": False}
+    assert parse("y | weights(w) + se(log(s)) ~ x").names() == ("y", "w", "s", "x")
+    assert parse("y | weights(w) + se(log(s)) ~ x").functions() == ("log",)
+
+
+def test_an_addition_more_is_a_record(monkeypatch):
+    monkeypatch.setitem(ADDITIONS, "upto", AdditionKind("limits", "count", {"open": True}))
+    parsed = parse("y | trials(n) + upto(z, open=FALSE) ~ x")
+    assert parsed.response.additions["upto"] == Addition(Name("z"), {"open": False})
+    assert str(parsed) == "y | trials(n) + upto(z, open=False) ~ 1 + x"
+    assert parse(str(parsed)) == parsed
+
+
+def test_labels_are_of_bar_terms():
+    parsed = parse("y ~ (1 | p | g) + (0 + x | h); sigma ~ (1 | p | g)")
+    assert [group.label for group in parsed.groups] == ["p", None]
+    assert parsed.predictors["sigma"].groups == (parsed.groups[0],)
+    assert "p" not in parsed.names()
+    assert parse("y ~ (1 | p | g)") != parse("y ~ (1 | q | g)") != parse("y ~ (1 | g)")
+
+
+def test_right_sides_of_further_parameters_are_lines_or_named():
+    text = parse("y ~ x + (1 | g); sigma ~ log(z) + (x | p | h) + offset(b)\nphi ~ 0 + a", COLUMNS)
+    sides = {"sigma": "~ log(z) + (x | p | h) + offset(b)", "phi": " ~ 0 + a # spread"}
+    assert parse("y ~ x + (1 | g)", COLUMNS, sides) == text == parse(text.text) == parse(str(text))
+    assert text.text == "y ~ x + (1 | g); sigma ~ log(z) + (x | p | h) + offset(b); phi ~ 0 + a"
+    assert hash(parse(str(text))) == hash(text)
+    sigma = text.predictors["sigma"]
+    assert [repr(term) for term in sigma.terms] == ["1", "log(z)"]
+    assert [(group.group, group.label) for group in sigma.groups] == [(("h",), "p")]
+    assert list(map(text_of, sigma.offsets)) == ["b"]
+    assert text.names() == ("y", "x", "g", "z", "b", "h", "a")
+    assert text.functions() == ("log",)
+    assert text != parse("y ~ x + (1 | g)")
+    swapped = {"phi": sides["phi"], "sigma": sides["sigma"]}
+    assert parse("y ~ x + (1 | g)", COLUMNS, swapped) == text
+    assert str(parse("y ~ x + (1 | g)", COLUMNS, swapped)) == str(text)
+
+
+@pytest.mark.parametrize(
+    ("predictors", "message"),
+    [
+        ({"sigma": "x"}, "The formula of sigma begins with '~'"),
+        ({"sigma": "sigma ~ x"}, "The formula of sigma begins with '~'"),
+        ({"sigma": 3}, "The formula of sigma is a text such as '~ x + (1 | g)', not int"),
+        ({3: "~ x"}, "The name of a parameter is a text"),
+        ({"mu": "~ x"}, "The formula of mu is the first one"),
+        ({"sigma": "~ x; phi ~ z"}, "A formula has one '~'"),
+        ({"sigma": "~ x +"}, "insufficient arguments"),
+        ({"sigma": "~ y"}, "The response y cannot predict itself"),
+        ({"sigma": "~ " + "x" * 1_000_000}, "A formula has at most"),
+        ({"sigma": "~ x ~ z"}, "A formula has one '~'"),
+        ({"sigma": "~ log(x[1])"}, "Indexing"),
+    ],
+)
+def test_a_right_side_that_is_none_is_refused(predictors, message):
+    with pytest.raises(FormulaError, match=re.escape(message)):
+        parse("y ~ x", None, predictors)
+
+
 NO_PRODUCT = "cannot have a group term"
 NESTED = "A group term cannot stand inside another"
 
@@ -244,7 +345,12 @@ NESTED = "A group term cannot stand inside another"
         ("y ~ ((1 | g) | h)", NESTED, None),
         ("y ~ (1 | (1 | g))", NESTED, None),
         ("y ~ (x + (1 | g) | h)", NESTED, None),
-        ("y ~ (1 | g | h)", "A group term has one bar", "y ~ (1 | g "),
+        ("y ~ (1 | p | g | h)", "A group term has one bar", "y ~ (1 | p | g "),
+        ("y ~ (1 | p + q | g)", "A group term has one bar", "y ~ (1 | p + q "),
+        ("y ~ (1 | p || g)", "A label says with which effects others are correlated", "y ~ (1 "),
+        ("y ~ (1 || p | g)", "A label says with which effects others are correlated", "y ~ (1 "),
+        ("y ~ (1 | p | g) + (1 | g)", "(1 | g) and (1 | p | g) both hold the effect 1", None),
+        ("y ~ (1 | p | )", "A bar stands between effects", None),
         ("y ~ (1 | g) + (1 | g)", "(1 | g) stands twice in the formula", None),
         ("y ~ (x | g) + (1 + x | g)", "(1 + x | g) stands twice", None),
         ("y ~ (x | g) + (1 | g)", "(1 | g) and (1 + x | g) both hold the effect 1", None),
@@ -301,8 +407,20 @@ NESTED = "A group term cannot stand inside another"
         ("y ~ x - mean(x)", "mean(x) cannot be taken away", None),
         ("(y ~ x)", "The '~' of a formula stands outside brackets", "(y "),
         ("bf(y ~ x)", "The '~' of a formula stands outside brackets", ""),
-        ("bf(y ~ x, sigma ~ z)", "formulas for sigma and other parameters are not supported yet", ""),
-        ("y ~ x ~ z", "formulas for sigma and other parameters are not supported yet", None),
+        ("bf(y ~ x, sigma ~ z)", "the formula of another parameter is a line of its own", ""),
+        ("y ~ x ~ z", "the formula of another parameter is a line of its own", None),
+        ("y ~ x sigma ~ z", "A formula has one '~'", "y ~ x sigma "),
+        ("y ~ x\nlog(sigma) ~ z", "A formula has one '~'", "y ~ x\nlog(sigma) "),
+        ("y ~ x\n~ z", "A formula has one '~'", "y ~ x\n"),
+        ("y ~ x; sigma ~ z; sigma ~ x", "sigma has two formulas", "y ~ x; sigma ~ z; "),
+        ("y ~ x; mu ~ z", "The formula of mu is the first one", "y ~ x; "),
+        ("y ~ x; sigma ~ ", "Nothing stands right of '~'", None),
+        ("y ~ x; sigma ~ 0", "Nothing is left to fit", None),
+        ("y ~ x; sigma ~ y", "The response y cannot predict itself", "y ~ x; sigma ~ "),
+        ("y ~ x; sigma ~ log(x[1])", "Indexing", "y ~ x; sigma ~ log("),
+        ("y ~ x +; sigma ~ z", "insufficient arguments", None),
+        ("y ~ (x; sigma ~ z", "This bracket is never closed", "y ~ "),
+        ("y ~ x;", "After ';' stands the formula of another parameter", "y ~ x"),
         ("y = x", "Between a response and its terms stands '~', not '='", "y "),
         ("y == x", "stands '~', not '=='", "y "),
         ("y <- x", "stands '~', not '<-'", "y "),
@@ -315,20 +433,30 @@ NESTED = "A group term cannot stand inside another"
         ("y ~ !x", "A condition stands in I(...)", "y ~ "),
         ("y ~ x, z", "A comma has no place between terms", "y ~ x"),
         ("y ~ (1, g)", "a group term has a bar, (1 | g)", "y ~ (1"),
-        ("y ~ x; z", "A formula ends with its last term", "y ~ x"),
+        ("y ~ x; z", "After ';' stands the formula of another parameter", "y ~ x"),
         ("y ~ x %% 2", "R's %% and %/% are % and // here", "y ~ x "),
         ("y ~ scale(x)[,1]", "columns as they are, without [, 1]", None),
         ("y ~ us(1 + x | g)", "A formula has no us(... | ...): (x | g) estimates all", "y ~ "),
         ("y ~ diag(1 + x | g)", "independent effects are (x || g)", "y ~ "),
         ("y ~ cs(1 + x | g)", "compound symmetry is not supported yet", "y ~ "),
         ("y ~ ar1(0 + x | g)", "this structure of group effects is not supported yet", "y ~ "),
-        ("y ~ (1 | p | g)", "brms's (1 | id | g), which links formulas, is not supported", None),
         ("y ~ (1 | gr(g, cov=A))", "gr() cannot be a grouping factor: known covariances", None),
         ("y ~ (1 | mm(g, h))", "mm() cannot be a grouping factor: groups of several members", None),
         ("y ~ (1 | interaction(g, h))", "for groups (1 | a:b)", None),
-        ("y | weights(w) ~ x", "weights() beside a response: weights of rows are not supported yet", None),
-        ("y | trials(n) + weights(w) ~ x", "weights of rows are not supported yet", None),
-        ("y | se(s, sigma=TRUE) ~ x", "known standard errors", None),
+        ("y | weights(w) + weights(v) ~ x", "weights() stands twice beside the response", None),
+        ("y | weights(w, scale=TRUE) ~ x", "weights() beside a response has no option 'scale'.", None),
+        ("y | se(s, sigm=TRUE) ~ x", "se() beside a response has no option 'sigm'; there is sigma.", None),
+        ("y | se(s, sigma=z) ~ x", "The option sigma of se() is TRUE or FALSE, not z", None),
+        ("y | se(s, sigma=1) ~ x", "The option sigma of se() is TRUE or FALSE, not 1", None),
+        ("y | se(s, z) ~ x", "se() takes one column or number", None),
+        ("y | weights() ~ x", "weights() takes one column or number", None),
+        ("y | weights(w) * se(s) ~ x", "Right of the bar in a response stands trials(n)", None),
+        ("y | resp_weights(w) ~ x", "Beside a response resp_weights() is weights()", None),
+        ("y | weights(w) + cens(c) ~ x", "censored responses are not supported yet", None),
+        ("y | subset(s) ~ x", "not supported yet; leave the other rows out", None),
+        ("y | sigma(s) ~ x", "known standard errors are y | se(s)", None),
+        ("y | thres(3) ~ x", "ordinal responses are not supported yet", None),
+        ("y ~ weights(w) + x | trials(n)", "A group term stands in brackets", None),
         ("y | cens(c) ~ x", "censored responses are not supported yet", None),
         ("y | trunc(lb = 0) ~ x", "truncated responses are not supported yet", None),
         ("y | mi() ~ x", "gaps in the response are not imputed", None),
@@ -340,6 +468,12 @@ NESTED = "A group term cannot stand inside another"
         ("y ~ x %/% z", "Unknown operator '%/%'", "y ~ x "),
         ("y ~ (1 ||| g)", "A group term has one bar", None),
         ("y ~ 2", "A number is no term", "y ~ "),
+        ("y ~ x + 1e7", "1e7 is a number, which is no term", "y ~ x + "),
+        ("y ~ x + 1e-7", "1e-7 is a number, which is no term", "y ~ x + "),
+        ("y ~ x + 2.5E+3*z", "2.5E+3 is a number, which is no term", "y ~ x + "),
+        ("y ~ x + 1_000", "1_000 is a number, which is no term", "y ~ x + "),
+        ("y ~ x:0x1f", "0x1f is a number, which is no term", "y ~ x:"),
+        ("y ~ (1 + 1e7 | g)", "1e7 is a number, which is no term", "y ~ (1 + "),
         ("y ~ {1}", "A number is no term", "y ~ "),
         ("y ~ 2:x", "A number is no term", None),
         ("y ~ 0:x", "0 removes the intercept and stands alone", "y ~ "),
@@ -362,7 +496,7 @@ NESTED = "A group term cannot stand inside another"
         ("y | trials() ~ x", "trials() takes one column or number", None),
         (
             "y | trial(n) ~ x",
-            "trial() is not known beside a response; there is trials. Did you mean 'trials'?",
+            "trial() is not known beside a response; there is trials, weights, se. Did you mean 'trials'?",
             None,
         ),
         ("cbind(a, b) | trials(n) ~ x", "cbind() says the trials itself", None),

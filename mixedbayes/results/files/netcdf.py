@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mixedbayes.designs.design import MAIN, build_design
+from mixedbayes.designs.build import build_design
+from mixedbayes.designs.design import MAIN
 from mixedbayes.designs.extend import extend
 from mixedbayes.designs.levels import texts_of
 from mixedbayes.designs.table import Rows
@@ -197,11 +198,12 @@ def _rebuilt(
     spec = specify(design, family, {MAIN: link}, parse_priors(described["priors"]))
     for start, stop in pairwise(ends):
         design = extend(design, columns.iloc[start:stop], "error")
+    rows = _rows(described["rows"], len(columns), index)
     design = replace(
         design,
         formula=replace(design.formula, text=str(described["written"])),
-        rows=_rows(described["rows"], len(columns), index),
-        notes=tuple(map(str, described["notes"])),
+        rows=rows,
+        remarks=tuple(map(str, described["notes"][len(rows.notes) :])),  # that on rows is the first
     )
     return spec.of(design)
 

@@ -21,9 +21,9 @@ from mixedbayes.language.expressions import (
     Name,
     Operation,
     names_in,
-    parse_expression,
     text_of,
 )
+from mixedbayes.language.read import parse_expression
 from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.posterior.addresses import Addresses, cut
 from mixedbayes.results.posterior.summary import estimate

@@ -145,7 +145,9 @@ class Setting:
         auto = isinstance(self.groups, str) and self.groups == "auto"
         groups = blocks_of(spec, moved) if auto else self.groups
         predictor = predictor_of(self.fit, groups, self.new_levels, self.seed)
-        columns = design.columns_of(predictor.blocks, trials=self.kind == "response")
+        columns = design.columns_of(
+            predictor.blocks, additions=("trials",) if self.kind == "response" else ()
+        )
         held = {name: one(name, values) for name, values in self.at.items() if name not in focal}
         _check_held(held, columns)
         grouping = grouping_columns(spec, predictor.blocks)

@@ -168,7 +168,9 @@ def encode(predictor: Predictor, newdata: Any, *, trials: bool, missing: Missing
     design = predictor.spec.design
     if newdata is None:
         return design.encoded
-    rows = design.encode(newdata, missing, groups=tuple(predictor.blocks), trials=trials)
+    rows = design.encode(
+        newdata, missing, groups=tuple(predictor.blocks), additions=("trials",) if trials else ()
+    )
     predictor.check(rows)
     if rows.missing:
         warn(f"The new data lack values ({_gaps(rows)}): predictions there are NaN.", DesignWarning)

@@ -1,0 +1,111 @@
+"""What to say of a design: whatever was left out, or is read otherwise than lme4 would, each in a sentence."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from mixedbayes.designs.centring import beyond
+from mixedbayes.designs.columns import strays
+from mixedbayes.designs.design import Block, Fixed
+from mixedbayes.errors import listed
+from mixedbayes.language.expressions import Name
+from mixedbayes.language.formula import Formula, GroupTerm
+
+FAR = 5.0
+"""Spreads of a predictor, from which on zero lies far outside its values."""
+
+
+def remarks_on(
+    formula: Formula, columns: pd.DataFrame, fixed: Fixed, groups: Sequence[Block]
+) -> tuple[str, ...]:
+    """All that is to be said but of rows left out, of which the rows tell."""
+    plain = [each.name for each in formula.expressions(response=False) if isinstance(each, Name)]
+    bars = zip(formula.groups, groups, strict=True)
+    return (
+        *stray_notes(columns, plain),
+        *column_notes([name for name in fixed.dropped if name not in fixed.nearly]),
+        *near_notes(fixed.nearly),
+        *(note for block in groups for note in column_notes(block.recipe.empty, f" of {block.name}")),
+        *(note for block in groups for note in zero_notes(block)),
+        *(note for term, block in bars for note in bar_notes(term, block)),
+        *independence_notes(groups),
+    )
+
+
+def stray_notes(columns: pd.DataFrame, names: Sequence[str]) -> tuple[str, ...]:
+    """What to say of predictors that would be numbers but for a few texts among them: they are factors."""
+    factors = {
+        name: columns[name].cat.categories
+        for name in names
+        if name in columns and isinstance(columns[name].dtype, pd.CategoricalDtype)
+    }
+    return tuple(
+        f"{name} holds {listed(map(repr, odd), 4)} beside numbers and is a factor of {len(levels):,} levels; make it a gap to have numbers."
+        for name, levels in factors.items()
+        if (odd := strays(list(levels)))
+    )
+
+
+def column_notes(dropped: Sequence[str], where: str = "") -> tuple[str, ...]:
+    """What to say of columns left out."""
+    if not dropped:
+        return ()
+    these, are = ("Column", "is a linear combination")
+    if len(dropped) > 1:
+        these, are = ("Columns", "are linear combinations")
+    return (f"{these} {listed(dropped)}{where} {are} of the others and left out.",)
+
+
+def near_notes(columns: Sequence[str]) -> tuple[str, ...]:
+    """What to say of columns left out because they vary too little for their size."""
+    return tuple(
+        f"Column {name} differs from a linear combination of the others by less than a ten-millionth of its size and is left "
+        "out, as in R; less that combination it stays."
+        for name in columns
+    )
+
+
+def zero_notes(block: Block) -> tuple[str, ...]:
+    """What to say of effects left out."""
+    if not block.dropped:
+        return ()
+    these, are = ("Column", "is") if len(block.dropped) == 1 else ("Columns", "are")
+    return (f"{these} {listed(block.dropped)} of {block.name} {are} zero in every row and left out.",)
+
+
+def bar_notes(term: GroupTerm, block: Block) -> tuple[str, ...]:
+    """What to say where lme4 reads `||` otherwise: it leaves the effects of a factor correlated."""
+    factors = block.recipe.factors
+    if term.correlated or not factors:
+        return ()
+    return (
+        f"{term!r}: all effects are independent, those of the factor {listed(factors)} too; lme4 would leave these correlated.",
+    )
+
+
+def independence_notes(groups: Sequence[Block]) -> tuple[str, ...]:
+    """What to say where a group's intercept and slopes are independent at a zero that is far from the data."""
+    notes = []
+    for block in groups:
+        if block.intercept is None:
+            continue
+        for name, x in independent_of(block, groups):
+            if beyond(x) > FAR:
+                notes.append(
+                    f"In {block.group}, the intercept and the effect of {name} are independent where {name} is 0, far from its values "
+                    f"({x.min():.6g} to {x.max():.6g}): write (1 + {name} | {block.group}), or take the mean {x.mean():.6g} off {name} first."
+                )
+    return tuple(notes)
+
+
+def independent_of(block: Block, groups: Sequence[Block]) -> list[tuple[str, np.ndarray]]:
+    """The effects that are declared independent of a block's intercept: its own by `||`, and those of `(0 + x | g)` beside it."""
+    return [
+        (name, x)
+        for other in groups
+        if other.group == block.group
+        and ((other is block and block.covariance == "diagonal") or other.intercept is None)
+        for j, (name, x) in enumerate(zip(other.columns, other.X.T, strict=True))
+        if j != other.intercept
+    ]
