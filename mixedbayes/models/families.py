@@ -202,8 +202,18 @@ def check_response(design: Design, family: Family) -> None:
     Raises:
         FamilyError: With the remedy.
     """
+    _refuse_predictors(design, family)
     _refuse_additions(design.response, family)
     RESPONSES[family.response](design.response, family, design.rows.kept)
+
+
+def _refuse_predictors(design: Design, family: Family) -> None:
+    """Refuse right sides of parameters beside the mean, which no family has yet: they would be ignored."""
+    if design.predictors:
+        raise FamilyError(
+            f"Formulas for {listed(design.predictors)} are not supported yet: a parameter of the {family.name} family beside the "
+            "mean is the same in every row."
+        )
 
 
 def _refuse_additions(y: ResponseValues, family: Family) -> None:
