@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from formulaic.parser.types import Term
 
 from mixedbayes.designs.centring import Moved, at_means, centre
-from mixedbayes.designs.design import Block, Covariance, Design, Fixed
+from mixedbayes.designs.design import Block, Covariance, Design, Fixed, Linear
 from mixedbayes.designs.evaluate import unknown_function
 from mixedbayes.designs.functions import CONTRASTS, FUNCTIONS, VALUES
 from mixedbayes.designs.levels import Levels, find_levels
@@ -19,7 +20,7 @@ from mixedbayes.designs.response import read_response
 from mixedbayes.designs.table import Missing, open_table, read_columns, unknown_columns
 from mixedbayes.errors import ArgumentError, DataError, FormulaError, listed
 from mixedbayes.language.expressions import Name, functions_in
-from mixedbayes.language.formula import Formula, GroupTerm
+from mixedbayes.language.formula import MEAN, Formula, GroupTerm, Side
 from mixedbayes.language.parse import parse
 
 
@@ -52,26 +53,32 @@ def build_design(
     check_functions(parsed, env)
     columns, rows = read_columns(table, column_names(parsed, table.columns, env), missing)
     response = read_response(parsed.response, columns, env)
-    fixed = build_fixed(parsed, columns, env)
-    groups = build_blocks(parsed.groups, columns, env)
-    states: tuple[dict[str, Any], ...] = tuple({} for _ in parsed.offsets)
-    offset = build_offset(parsed.offsets, columns, env, states)
-    remarks = remarks_on(parsed, columns, fixed, groups)
-    batches = (len(rows.kept),)
-    return Design(parsed, response, fixed, offset, groups, rows, remarks, columns, env, states, batches)
+    sides = {name: build_linear(side, columns, env) for name, side in parsed.sides.items()}
+    groups = build_blocks(parsed.bar_terms, columns, env)
+    own = sides.pop(MEAN)
+    return Design(
+        formula=parsed,
+        response=response,
+        fixed=own.fixed,
+        offset=own.offset,
+        groups=groups,
+        rows=rows,
+        remarks=remarks_on(parsed, columns, {MEAN: own, **sides}, groups),
+        data=columns,
+        env=env,
+        states=own.states,
+        batches=(len(rows.kept),),
+        predictors=sides,
+    )
 
 
 def check_supported(formula: Formula) -> None:
     """Refuse what the language has and designs have not.
 
     Raises:
-        FormulaError: The formula has right sides of further parameters, or labels of group terms.
+        FormulaError: The formula has labels of group terms.
     """
-    if formula.predictors:
-        raise FormulaError(
-            f"Formulas for {listed(formula.predictors)} are not supported yet: a parameter beside the mean is the same in every row."
-        )
-    labelled = [group for group in formula.groups if group.label is not None]
+    labelled = [group for _, group in formula.bar_terms if group.label is not None]
     if labelled:
         raise FormulaError(
             f"{labelled[0]!r}: labels, which correlate effects of several group terms, are not supported yet; "
@@ -90,7 +97,7 @@ def check_functions(formula: Formula, env: Mapping[str, Any]) -> None:
 def column_names(formula: Formula, columns: Sequence[str], env: Mapping[str, Any]) -> list[str]:
     """The columns that the formula uses; every name that is nothing else must be one."""
     names = formula.names()
-    grouping = {name for group in formula.groups for name in group.group}
+    grouping = {name for _, group in formula.bar_terms for name in group.group}
     alone = {part.name for part in formula.expressions(response=True) if isinstance(part, Name)}
     unknown = [
         name
@@ -106,10 +113,17 @@ def column_names(formula: Formula, columns: Sequence[str], env: Mapping[str, Any
     return used
 
 
-def build_fixed(formula: Formula, columns: pd.DataFrame, env: Mapping[str, Any]) -> Fixed:
+def build_linear(side: Side, columns: pd.DataFrame, env: Mapping[str, Any]) -> Linear:
+    """The predictor of one parameter, but for its groups."""
+    states: tuple[dict[str, Any], ...] = tuple({} for _ in side.offsets)
+    fixed = build_fixed(side.terms, columns, env)
+    return Linear(fixed, build_offset(side.offsets, columns, env, states), states)
+
+
+def build_fixed(terms: Sequence[Term], columns: pd.DataFrame, env: Mapping[str, Any]) -> Fixed:
     """The population-level matrix, without columns that earlier ones add up to."""
-    X, recipe = build_matrix(formula.terms, columns, env)
-    moved = at_means(formula.terms, X, columns, env)
+    X, recipe = build_matrix(terms, columns, env)
+    moved = at_means(terms, X, columns, env)
     dependent = dependent_columns(moved.X)
     kept = [j for j in range(X.shape[1]) if j not in dependent]
     combination, slack = np.zeros((len(kept), 0)), np.zeros(0)
@@ -126,13 +140,13 @@ def build_fixed(formula: Formula, columns: pd.DataFrame, env: Mapping[str, Any])
 
 
 def build_blocks(
-    groups: Sequence[GroupTerm], columns: pd.DataFrame, env: Mapping[str, Any]
+    groups: Sequence[tuple[str, GroupTerm]], columns: pd.DataFrame, env: Mapping[str, Any]
 ) -> tuple[Block, ...]:
-    """One block a bar term; each grouping factor's levels are found once."""
+    """One block a bar term, each with the parameter that it is of; each grouping factor's levels are found once."""
     found: dict[tuple[str, ...], tuple[Levels, np.ndarray]] = {}
-    named = {":".join(term.group) for term in groups}
+    named = {_block_name(parameter, term) for parameter, term in groups}
     blocks: list[Block] = []
-    for term in groups:
+    for parameter, term in groups:
         if term.group not in found:
             found[term.group] = find_levels(term.group, columns)
         levels, codes = found[term.group]
@@ -140,10 +154,12 @@ def build_blocks(
         group = ":".join(term.group)
         if any(block.group == group and block.factor.columns != term.group for block in blocks):
             raise DataError(f"Two groups would both be named {group!r}; rename a column.")
-        name, number = group, sum(block.group == group for block in blocks)
-        while number and (name == group or name in named):  # another group may be called g.2
+        name = first = _block_name(parameter, term)
+        number = sum((block.parameter, block.group) == (parameter, group) for block in blocks)
+        number += not number and any(block.name == first for block in blocks)  # a group may be called sigma.g
+        while number and (name == first or name in named):  # another group may be called g.2
             number += 1
-            name = f"{group}.{number}"
+            name = f"{first}.{number}"
         named.add(name)
         covariance: Covariance = "full" if term.correlated else "diagonal"
         kept = np.flatnonzero(X.any(axis=0)).tolist()
@@ -161,6 +177,25 @@ def build_blocks(
         centring = centre(moved, place)
         names = tuple(recipe.columns[j] for j in kept)
         blocks.append(
-            Block(name, group, names, X, levels.labels, codes, covariance, centring, recipe, levels)
+            Block(
+                name=name,
+                group=group,
+                columns=names,
+                X=X,
+                levels=levels.labels,
+                codes=codes,
+                covariance=covariance,
+                centring=centring,
+                recipe=recipe,
+                factor=levels,
+                label=name if parameter == MEAN else group + name[len(first) :],
+                parameter=parameter,
+            )
         )
     return tuple(blocks)
+
+
+def _block_name(parameter: str, term: GroupTerm) -> str:
+    """The name of the first block on a group."""
+    group = ":".join(term.group)
+    return group if parameter == MEAN else f"{parameter}.{group}"

@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -20,10 +20,7 @@ from mixedbayes.designs.offset import build_offset
 from mixedbayes.designs.response import ResponseValues, additions_of
 from mixedbayes.designs.table import Missing, Rows, index_of, open_table, read_columns, unknown_columns
 from mixedbayes.errors import DesignWarning, counted, listed, warn
-from mixedbayes.language.formula import Formula
-
-MAIN = "mu"
-"""The parameter of a family that the formula's own right side predicts."""
+from mixedbayes.language.formula import MEAN, Formula, Side
 
 type Covariance = Literal["full", "diagonal"]
 
@@ -102,15 +99,39 @@ class Fixed:
         return tuple(name for j, name in enumerate(self.columns) if j != self.intercept)
 
 
-class Linear(NamedTuple):
-    """The population level of one predictor.
+@dataclass(frozen=True, eq=False, slots=True)
+class Linear:
+    """The predictor of a parameter beside the mean, but for its groups.
 
     Attributes:
-        fixed: Its columns.
-        offset: Added to it with coefficient one, shape (n,).
+        fixed: The population level.
+        offset: Added to the predictor with coefficient one, shape (n,).
+        states: What stateful functions of its offsets learned.
     """
 
     fixed: Fixed
+    offset: np.ndarray
+    states: tuple[dict[str, Any], ...]
+
+    def only(self, rows: np.ndarray) -> "Linear":
+        """Over some of the rows, by their places."""
+        return replace(self, fixed=replace(self.fixed, X=self.fixed.X[rows]), offset=self.offset[rows])
+
+    def encode(self, side: Side, columns: pd.DataFrame, env: Mapping[str, Any]) -> "EncodedLinear":
+        """The same of new data; `side` is what the formula says of it."""
+        offset = build_offset(side.offsets, columns, env, self.states)
+        return EncodedLinear(self.fixed.encode(columns, env), offset)
+
+
+class EncodedLinear(NamedTuple):
+    """A predictor on new data, but for its groups.
+
+    Attributes:
+        X: Population level, shape (m, p).
+        offset: Shape (m,).
+    """
+
+    X: np.ndarray
     offset: np.ndarray
 
 
@@ -133,7 +154,8 @@ class Block:
     """One bar term: effects that vary by the levels of a group.
 
     Attributes:
-        name: Unique in the design: the group, or `Subject.2` for a second block on it.
+        name: Unique in the design: the group, or `Subject.2` for a second block on it; of another parameter than the
+            mean `sigma.Subject`.
         group: The grouping factor, `batch:cask`.
         columns: Names of the effects, q of them.
         X: What multiplies them, shape (n, q).
@@ -141,6 +163,8 @@ class Block:
         codes: Each row's place in `levels`, shape (n,).
         covariance: `"full"`, or `"diagonal"` for `||`.
         centring: What effects are at the predictors' means.
+        label: Its name in addresses, where another word says of which parameter it is.
+        parameter: Whose predictor its effects are part of, `"mu"` or `"sigma"`.
     """
 
     name: str
@@ -153,6 +177,8 @@ class Block:
     centring: Centring
     recipe: Recipe
     factor: Levels
+    label: str
+    parameter: str = MEAN
 
     @property
     def intercept(self) -> int | None:
@@ -162,13 +188,8 @@ class Block:
 
     @property
     def predictors(self) -> tuple[str, ...]:
-        """For each effect the parameter of the family whose predictor it belongs to."""
-        return (MAIN,) * len(self.columns)
-
-    @property
-    def label(self) -> str:
-        """What it is called in addresses."""
-        return self.name
+        """For each effect the parameter whose predictor it is part of."""
+        return (self.parameter,) * len(self.columns)
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -212,6 +233,7 @@ class Encoded:
         index: What their table calls the rows given, complete or not.
         places: Of the m rows used among the rows given, shape (m,).
         missing: For each column with gaps, how many rows it lacks.
+        predictors: Of the parameters beside the mean that were asked for, by name.
     """
 
     X: np.ndarray
@@ -221,14 +243,20 @@ class Encoded:
     index: pd.Index
     places: np.ndarray
     missing: Mapping[str, int]
+    predictors: Mapping[str, EncodedLinear] = field(default_factory=dict)
 
     @property
     def trials(self) -> np.ndarray | None:
         """The number of trials of each row, shape (m,); None if the response has none, or they were not asked for."""
         return self.additions.get("trials")
 
+    @property
+    def linears(self) -> Mapping[str, EncodedLinear]:
+        """Of each parameter that has a predictor what that is made of but for its groups; the mean's comes first."""
+        return {MEAN: EncodedLinear(self.X, self.offset), **self.predictors}
+
     def __len__(self) -> int:
-        """M."""
+        """The number m of rows."""
         return len(self.X)
 
     def part(self, at: slice) -> "Encoded":
@@ -243,6 +271,9 @@ class Encoded:
             },
             additions={name: values[at] for name, values in self.additions.items()},
             places=self.places[at],
+            predictors={
+                name: EncodedLinear(X[at], offset[at]) for name, (X, offset) in self.predictors.items()
+            },
         )
 
 
@@ -260,6 +291,8 @@ class Design:
         remarks: What of columns was left out, or read otherwise than lme4 would, each in a sentence.
         data: The columns used, over the rows kept.
         batches: Rows kept of each table that it was made of; from the first it was learned.
+        predictors: Of parameters beside the mean, whose own are `fixed` and `offset`, by name; their groups are blocks
+            like all others.
     """
 
     formula: Formula
@@ -273,6 +306,7 @@ class Design:
     env: Mapping[str, Any]
     states: tuple[dict[str, Any], ...]
     batches: tuple[int, ...]
+    predictors: Mapping[str, Linear] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -280,9 +314,9 @@ class Design:
         return len(self.rows.kept)
 
     @property
-    def predictors(self) -> Mapping[str, Linear]:
-        """The population level of each parameter that has a predictor, the main one first."""
-        return {MAIN: Linear(self.fixed, self.offset)}
+    def linears(self) -> Mapping[str, Linear]:
+        """Of each parameter that has a predictor what that is made of but for its groups; the mean's comes first."""
+        return {MEAN: Linear(self.fixed, self.offset, self.states), **self.predictors}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -301,6 +335,9 @@ class Design:
             index=self.rows.index,
             places=np.arange(self.n),
             missing={},
+            predictors={
+                name: EncodedLinear(linear.fixed.X, linear.offset) for name, linear in self.predictors.items()
+            },
         )
 
     def only(self, rows: np.ndarray) -> "Design":
@@ -315,13 +352,30 @@ class Design:
             rows=self.rows.only(rows),
             data=self.data.iloc[rows],
             batches=tuple(np.bincount(of_batch, minlength=len(self.batches)).tolist()),
+            predictors={name: linear.only(rows) for name, linear in self.predictors.items()},
         )
 
-    def columns_of(self, blocks: Collection[str], *, additions: Collection[str] = ()) -> tuple[str, ...]:
-        """The columns that the population level, some blocks and some of the response's additions are made of."""
-        pairs = zip(self.formula.groups, self.groups, strict=True)
-        chosen = self.formula.only(term for term, block in pairs if block.name in blocks)
-        wanted = (*chosen.names(response=False), *self.formula.response.names_of(additions))
+    def columns_of(
+        self,
+        blocks: Collection[str],
+        *,
+        additions: Collection[str] = (),
+        parameters: Collection[str] | None = None,
+    ) -> tuple[str, ...]:
+        """The columns that predictors, some blocks and some of the response's additions are made of.
+
+        Args:
+            blocks: Names of blocks.
+            additions: Names of additions.
+            parameters: Names of parameters beside the mean, whose own are always wanted; None for all.
+        """
+        bars = list(zip(self.formula.bar_terms, self.groups, strict=True))
+        wanted: list[str] = []
+        for name, side in self.formula.sides.items():
+            if name == MEAN or parameters is None or name in parameters:
+                own = (term for (of, term), block in bars if of == name and block.name in blocks)
+                wanted += side.only(own).names
+        wanted += self.formula.response.names_of(additions)
         return tuple(name for name in dict.fromkeys(wanted) if name in self.data)
 
     def encode(
@@ -331,6 +385,7 @@ class Design:
         *,
         groups: Collection[str] | None = None,
         additions: Collection[str] = (),
+        parameters: Collection[str] | None = None,
     ) -> Encoded:
         """New data by the same recipe: the states of `poly`, `scale` and splines, and the levels, learned here.
 
@@ -339,25 +394,36 @@ class Design:
             missing: As in `design`.
             groups: Names of the blocks wanted; columns of others are not asked for. None for all.
             additions: Names of the response's additions wanted, as `("trials",)`; those that it has not are left out.
+            parameters: Names of the parameters beside the mean whose predictors are wanted; None for all.
 
         Raises:
             DataError: A column is not there, or a population-level factor has a new level.
         """
         table = open_table(data, may_be_empty=True)
-        names = [block.name for block in self.groups] if groups is None else groups
-        needed = self.columns_of(names, additions=additions)
+        others = tuple(self.predictors) if parameters is None else parameters
+        names = [
+            block.name
+            for block in self.groups
+            if (block.parameter == MEAN or block.parameter in others)
+            and (groups is None or block.name in groups)
+        ]
+        needed = self.columns_of(names, additions=additions, parameters=others)
         absent = [name for name in needed if name not in table.columns]
         if absent:
             raise unknown_columns(absent, table.columns, ())
         columns, rows = read_columns(table, needed, missing, may_be_empty=True)
         if len(rows.kept):
-            encoded = self.encode_columns(alike(columns, self.data), names, additions)
+            encoded = self.encode_columns(alike(columns, self.data), names, additions, others)
         else:
-            encoded = self._nothing(names, additions)
+            encoded = self._nothing(names, additions, others)
         return replace(encoded, index=index_of(table), places=rows.kept, missing=rows.missing)
 
     def encode_columns(
-        self, columns: pd.DataFrame, groups: Collection[str], additions: Collection[str] = ()
+        self,
+        columns: pd.DataFrame,
+        groups: Collection[str],
+        additions: Collection[str],
+        parameters: Collection[str],
     ) -> Encoded:
         """The same of columns that were read already, in the kinds of those learned from, with a value in every row."""
         return Encoded(
@@ -370,20 +436,31 @@ class Design:
             index=columns.index,
             places=np.arange(len(columns)),
             missing={},
+            predictors={
+                name: linear.encode(self.formula.predictors[name], columns, self.env)
+                for name, linear in self.predictors.items()
+                if name in parameters
+            },
         )
 
-    def _nothing(self, groups: Collection[str], additions: Collection[str]) -> Encoded:
+    def _nothing(
+        self, groups: Collection[str], additions: Collection[str], parameters: Collection[str]
+    ) -> Encoded:
         """Of no row, for which not even a factor can be coded."""
         none = self.only(np.arange(0)).encoded
         return replace(
             none,
             groups={name: none.groups[name] for name in groups},
             additions={name: values for name, values in none.additions.items() if name in additions},
+            predictors={name: linear for name, linear in none.predictors.items() if name in parameters},
         )
 
     def __str__(self) -> str:
         lines = [f"Formula: {self.formula}", f"Rows: {self.rows}", f"Response: {self.response}"]
         lines += [f"Fixed: {self.n:,} x {len(self.fixed.columns)} ({listed(self.fixed.columns, 12)})"]
+        for name, linear in self.predictors.items():
+            columns = linear.fixed.columns
+            lines += [f"Fixed of {name}: {self.n:,} x {len(columns)} ({listed(columns, 12)})"]
         lines += [f"Group: {block}" for block in self.groups]
         return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
 

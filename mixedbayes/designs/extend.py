@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mixedbayes.designs.columns import alike
-from mixedbayes.designs.design import Block, Design
+from mixedbayes.designs.design import Block, Design, EncodedLinear, Linear
 from mixedbayes.designs.functions import FUNCTIONS
 from mixedbayes.designs.levels import Levels, find_all_levels
 from mixedbayes.designs.response import ResponseValues, read_response
@@ -40,7 +40,8 @@ def extend(design: Design, data: Any, missing: Missing = "drop") -> Design:
         raise unknown_columns(absent, table.columns, ())
     columns, rows = read_columns(table, needed, missing)
     columns = alike(columns, design.data)
-    encoded = design.encode_columns(columns, [block.name for block in design.groups])
+    names = [block.name for block in design.groups]
+    encoded = design.encode_columns(columns, names, (), tuple(design.predictors))
     whole = _joined(design.data[needed], columns)
     levels = {block.group: _more_levels(block.factor, columns) for block in reversed(design.groups)}
     groups = tuple(
@@ -62,6 +63,9 @@ def extend(design: Design, data: Any, missing: Missing = "drop") -> Design:
         rows=together,
         data=whole.set_axis(together.kept, axis=0),
         batches=(*design.batches, len(rows.kept)),
+        predictors={
+            name: _more_linear(linear, encoded.predictors[name]) for name, linear in design.predictors.items()
+        },
     )
 
 
@@ -124,6 +128,14 @@ def _more_rows(block: Block, X: np.ndarray, levels: Levels, codes: np.ndarray) -
         levels=levels.labels,
         codes=np.concatenate([block.codes, codes]),
         factor=levels,
+    )
+
+
+def _more_linear(linear: Linear, more: EncodedLinear) -> Linear:
+    return replace(
+        linear,
+        fixed=replace(linear.fixed, X=np.concatenate([linear.fixed.X, more.X])),
+        offset=np.concatenate([linear.offset, more.offset]),
     )
 
 

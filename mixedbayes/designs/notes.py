@@ -1,31 +1,37 @@
 """What to say of a design: whatever was left out, or is read otherwise than lme4 would, each in a sentence."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from mixedbayes.designs.centring import beyond
 from mixedbayes.designs.columns import strays
-from mixedbayes.designs.design import Block, Fixed
+from mixedbayes.designs.design import Block, Fixed, Linear
 from mixedbayes.errors import listed
 from mixedbayes.language.expressions import Name
-from mixedbayes.language.formula import Formula, GroupTerm
+from mixedbayes.language.formula import MEAN, Formula, GroupTerm
 
 FAR = 5.0
 """Spreads of a predictor, from which on zero lies far outside its values."""
 
 
 def remarks_on(
-    formula: Formula, columns: pd.DataFrame, fixed: Fixed, groups: Sequence[Block]
+    formula: Formula, columns: pd.DataFrame, linear: Mapping[str, Linear], groups: Sequence[Block]
 ) -> tuple[str, ...]:
-    """All that is to be said but of rows left out, of which the rows tell."""
+    """All that is to be said but of rows left out, of which the rows tell.
+
+    Args:
+        formula: Of the design.
+        columns: Of the data.
+        linear: Population levels of all parameters, by name.
+        groups: Of all parameters.
+    """
     plain = [each.name for each in formula.expressions(response=False) if isinstance(each, Name)]
-    bars = zip(formula.groups, groups, strict=True)
+    bars = zip((term for _, term in formula.bar_terms), groups, strict=True)
     return (
         *stray_notes(columns, plain),
-        *column_notes([name for name in fixed.dropped if name not in fixed.nearly]),
-        *near_notes(fixed.nearly),
+        *(note for name, each in linear.items() for note in fixed_notes(each.fixed, name)),
         *(note for block in groups for note in column_notes(block.recipe.empty, f" of {block.name}")),
         *(note for block in groups for note in zero_notes(block)),
         *(note for term, block in bars for note in bar_notes(term, block)),
@@ -47,6 +53,13 @@ def stray_notes(columns: pd.DataFrame, names: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def fixed_notes(fixed: Fixed, parameter: str) -> tuple[str, ...]:
+    """What to say of columns left out of a population level."""
+    where = "" if parameter == MEAN else f" of {parameter}"
+    dropped = [name for name in fixed.dropped if name not in fixed.nearly]
+    return (*column_notes(dropped, where), *near_notes(fixed.nearly, where))
+
+
 def column_notes(dropped: Sequence[str], where: str = "") -> tuple[str, ...]:
     """What to say of columns left out."""
     if not dropped:
@@ -57,10 +70,10 @@ def column_notes(dropped: Sequence[str], where: str = "") -> tuple[str, ...]:
     return (f"{these} {listed(dropped)}{where} {are} of the others and left out.",)
 
 
-def near_notes(columns: Sequence[str]) -> tuple[str, ...]:
+def near_notes(columns: Sequence[str], where: str = "") -> tuple[str, ...]:
     """What to say of columns left out because they vary too little for their size."""
     return tuple(
-        f"Column {name} differs from a linear combination of the others by less than a ten-millionth of its size and is left "
+        f"Column {name}{where} differs from a linear combination of the others by less than a ten-millionth of its size and is left "
         "out, as in R; less that combination it stays."
         for name in columns
     )
@@ -104,7 +117,7 @@ def independent_of(block: Block, groups: Sequence[Block]) -> list[tuple[str, np.
     return [
         (name, x)
         for other in groups
-        if other.group == block.group
+        if (other.parameter, other.group) == (block.parameter, block.group)
         and ((other is block and block.covariance == "diagonal") or other.intercept is None)
         for j, (name, x) in enumerate(zip(other.columns, other.X.T, strict=True))
         if j != other.intercept

@@ -9,9 +9,9 @@ from formulaic.parser.types import Factor, Term, Token
 
 from mixedbayes.errors import FormulaError
 from mixedbayes.language.expressions import Call
-from mixedbayes.language.formula import INTERCEPT, Formula, GroupTerm, Response, Side, factor_text
+from mixedbayes.language.formula import INTERCEPT, MEAN, Formula, GroupTerm, Response, Side, factor_text
 from mixedbayes.language.left import read_response
-from mixedbayes.language.lines import MEAN, Line, checked, lines, parameter_of
+from mixedbayes.language.lines import Line, checked, lines, parameter_of
 from mixedbayes.language.parse import formula_of, kept_out
 from mixedbayes.language.right import Prepared, assemble, evaluate, prepared
 
@@ -38,7 +38,7 @@ def updated(formula: Formula, change: str, columns: Sequence[str] = ()) -> Formu
     for line in others:
         changes[parameter_of(line, changes)] = prepared(line, columns)
     spared = kept_out(response, changes.values())
-    sides = {MEAN: formula.side, **formula.predictors}
+    sides = formula.sides
     for name, side in changes.items():
         sides[name] = _changed(sides.get(name, Side()), side, response, spared)
     made = formula_of(response, sides, "")

@@ -27,6 +27,9 @@ from mixedbayes.language.read import parse_expression
 
 INTERCEPT = Term([Factor("1", eval_method="literal")])
 
+MEAN = "mu"
+"""The parameter whose predictor is a formula's own right side."""
+
 INTERCEPT_LABEL = "Intercept"
 """What formulaic calls the intercept's column; no other column has this label."""
 
@@ -157,6 +160,10 @@ class Side:
         )
         return [*map(expression_of, factors), *self.offsets]
 
+    def only(self, groups: Iterable[GroupTerm]) -> "Side":
+        """The right side with no other bar terms than these."""
+        return replace(self, groups=tuple(groups))
+
     @property
     def names(self) -> list[str]:
         """Every name that stands for a value, in order of appearance; those of groups last."""
@@ -190,9 +197,14 @@ class Formula:
         return Side(self.terms, self.groups, self.offsets)
 
     @property
-    def sides(self) -> list[Side]:
-        """Its own right side and those of further parameters."""
-        return [self.side, *self.predictors.values()]
+    def sides(self) -> dict[str, Side]:
+        """Its own right side, that of `MEAN`, and those of further parameters, by name."""
+        return {MEAN: self.side, **self.predictors}
+
+    @property
+    def bar_terms(self) -> list[tuple[str, GroupTerm]]:
+        """All bar terms in order, each with the parameter whose predictor it is part of."""
+        return [(name, group) for name, side in self.sides.items() for group in side.groups]
 
     @property
     def has_intercept(self) -> bool:
@@ -203,15 +215,11 @@ class Formula:
         others = (f"{quoted(name)} ~ {side}" for name, side in sorted(self.predictors.items()))
         return "; ".join([f"{self.response} ~ {self.side}", *others])
 
-    def only(self, groups: Iterable[GroupTerm]) -> "Formula":
-        """The formula with no other bar terms than these."""
-        return replace(self, groups=tuple(groups))
-
     def names(self, response: bool = True) -> tuple[str, ...]:
         """Every name that stands for a value, in order of appearance, each once; the response's if asked."""
         left = self.response.expressions if response else ()
         names = [name for expression in left for name in names_in(expression)]
-        return tuple(dict.fromkeys([*names, *(name for side in self.sides for name in side.names)]))
+        return tuple(dict.fromkeys([*names, *(name for side in self.sides.values() for name in side.names)]))
 
     def functions(self) -> tuple[str, ...]:
         """Every function called anywhere, each once."""
@@ -224,7 +232,7 @@ class Formula:
     def expressions(self, response: bool) -> list[Expression]:
         """Every expression, in order of appearance; the response's if asked."""
         left = self.response.expressions if response else ()
-        return [*left, *(expression for side in self.sides for expression in side.expressions)]
+        return [*left, *(expression for side in self.sides.values() for expression in side.expressions)]
 
 
 def column_text(name: str) -> str:

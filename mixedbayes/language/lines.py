@@ -8,14 +8,12 @@ from formulaic.parser.types import Token
 
 from mixedbayes.errors import FormulaError
 from mixedbayes.language.expressions import quoted
+from mixedbayes.language.formula import MEAN
 from mixedbayes.language.spelling import plain
 from mixedbayes.language.tokens import BRACKET, CODE, NAME, OPERATOR, deeper, is_sign, name_of, scan
 
 MAX_LENGTH = 100_000
 """Characters of the longest formula that is read."""
-
-MEAN = "mu"
-"""The parameter whose predictor is the formula's own right side."""
 
 TILDE_INSIDE = (
     "The '~' of a formula stands outside brackets, as in 'y ~ x + (1 | g)'; the formula of another parameter is a line of its "

@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from formulaic.parser.types import Factor, Term
 
 from mixedbayes.language.expressions import names_in
-from mixedbayes.language.formula import Formula, Response, Side, column_text
+from mixedbayes.language.formula import MEAN, Formula, Response, Side, column_text
 from mixedbayes.language.left import read_response
-from mixedbayes.language.lines import MEAN, checked, lines, one_sided, parameter_of
+from mixedbayes.language.lines import checked, lines, one_sided, parameter_of
 from mixedbayes.language.right import Prepared, assemble, evaluate, prepared
 
 

@@ -8,8 +8,9 @@ Address("sd", ("g", "Intercept"), centred=True)         centred.sd[g, Intercept]
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from mixedbayes.designs.design import MAIN, Block, Design, Fixed
+from mixedbayes.designs.design import Block, Design, Fixed
 from mixedbayes.errors import PriorError, listed, nearest_address
+from mixedbayes.language.formula import MEAN
 from mixedbayes.models.families import Family
 
 CENTRED, CENTERED = "centred.", "centered."
@@ -30,12 +31,12 @@ class Address:
 
     kind: str
     names: tuple[str, ...] = ()
-    predictor: str = MAIN
+    predictor: str = MEAN
     centred: bool = False
 
     def __str__(self) -> str:
         before = CENTRED if self.centred else ""
-        of = "" if self.predictor == MAIN else f"{self.predictor}."
+        of = "" if self.predictor == MEAN else f"{self.predictor}."
         return f"{before}{of}{self.kind}" + (f"[{', '.join(self.names)}]" if self.names else "")
 
 
@@ -53,11 +54,11 @@ def spelled(text: str) -> str:
 def addresses(design: Design, family: Family) -> tuple[Address, ...]:
     """Every address that a prior can have, in the order of tables."""
     found: list[Address] = []
-    for name, linear in design.predictors.items():
+    for name, linear in design.linears.items():
         found += of_coefficients(linear.fixed, name)
         blocks = [block for block in design.groups if block.predictors[0] == name]
         found += of_blocks(blocks, name)
-    found += [Address(p.name) for p in family.others if p.name not in design.predictors]
+    found += [Address(p.name) for p in family.others if p.name not in design.linears]
     return tuple(dict.fromkeys(found))
 
 
@@ -122,9 +123,9 @@ def by_address[T](given: dict[str, T], known: Iterable[Address]) -> dict[str, T]
         said = str(address)
         if address.kind == "Intercept":  # the intercept at the means goes by two names
             canonical[spelled(str(replace(address, kind="b", names=("Intercept",), centred=True)))] = said
-        if address.predictor == MAIN and (address.names or address.kind in ("Intercept", "b", "sd", "cor")):
+        if address.predictor == MEAN and (address.names or address.kind in ("Intercept", "b", "sd", "cor")):
             plain = str(replace(address, centred=False))
-            canonical[spelled(f"{CENTRED if address.centred else ''}{MAIN}.{plain}")] = said
+            canonical[spelled(f"{CENTRED if address.centred else ''}{MEAN}.{plain}")] = said
         canonical[spelled(said)] = said
     found: dict[str, T] = {}
     for text, value in given.items():

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from mixedbayes.designs.build import build_design
-from mixedbayes.designs.design import MAIN
 from mixedbayes.designs.table import Missing
 from mixedbayes.errors import DesignWarning, warn
-from mixedbayes.language.formula import Formula
+from mixedbayes.language.formula import MEAN, Formula
 from mixedbayes.models.families import Family, find_family
 from mixedbayes.models.priors import Prior, parse_priors
 from mixedbayes.models.spec import ModelSpec
@@ -31,7 +30,7 @@ def build_spec(
     """
     record, its_link = find_family(family, link)
     read = parse_priors(priors)
-    spec = specify(build_design(formula, data, missing=missing, env=env), record, {MAIN: its_link}, read)
+    spec = specify(build_design(formula, data, missing=missing, env=env), record, {MEAN: its_link}, read)
     for note in spec.design.notes:
         warn(note, DesignWarning)
     return spec

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedbayes.designs.centring import beyond, size, spread
-from mixedbayes.designs.design import MAIN, Block, Design, Fixed
+from mixedbayes.designs.design import Block, Design, Fixed
 from mixedbayes.designs.margins import Margins
 from mixedbayes.designs.rank import spans_constant
 from mixedbayes.errors import FamilyError
+from mixedbayes.language.formula import MEAN
 from mixedbayes.models.families import Family
 from mixedbayes.models.links import Link
 
@@ -66,14 +67,14 @@ def scaling_of(design: Design, family: Family, name: str, link: Link, y: Margins
     Raises:
         FamilyError: The link cannot take the mean.
     """
-    linear = design.predictors[name]
-    typical = y.mean if name == MAIN else family.parameter(name).typical(y)
+    linear = design.linears[name]
+    typical = y.mean if name == MEAN else family.parameter(name).typical(y)
     with np.errstate(all="ignore"):
         location = float(link.link(np.asarray(typical, dtype=float)))
     if not np.isfinite(location):
-        what = f"mean of {design.response.name}" if name == MAIN else f"typical {name}"
+        what = f"mean of {design.response.name}" if name == MEAN else f"typical {name}"
         raise FamilyError(f"The {what} is {typical:.4g}, which the {link.name} link cannot take.")
     location -= float(linear.offset.mean())
-    scale = 1.0 if link.name != "identity" else y.sd if name == MAIN else abs(typical)
+    scale = 1.0 if link.name != "identity" else y.sd if name == MEAN else abs(typical)
     constant = linear.fixed.has_intercept or spans_constant(linear.fixed.X)
     return Scaling(location, scale, float(np.hypot(scale, location)), constant)

@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 
 from mixedbayes.designs.centring import Centring
-from mixedbayes.designs.design import MAIN, Block, Design, Linear
+from mixedbayes.designs.design import Block, Design, Linear
+from mixedbayes.language.formula import MEAN
 from mixedbayes.models.distributions import Interval
 from mixedbayes.models.families import AS_IT_IS, Family
 from mixedbayes.models.links import Link
@@ -72,7 +73,7 @@ class PredictorSpec:
     @property
     def is_main(self) -> bool:
         """Whether it is the one of the formula's own right side."""
-        return self.name == MAIN
+        return self.name == MEAN
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -140,7 +141,7 @@ class ModelSpec:
             replace(spec, block=block) for spec, block in zip(self.blocks, design.groups, strict=True)
         )
         predictors = {
-            name: replace(predictor, linear=design.predictors[name])
+            name: replace(predictor, linear=design.linears[name])
             for name, predictor in self.predictors.items()
         }
         return replace(self, design=design, blocks=blocks, predictors=predictors)
@@ -156,7 +157,7 @@ class ModelSpec:
     @property
     def main(self) -> PredictorSpec:
         """The predictor of the formula's own right side."""
-        return self.predictors[MAIN]
+        return self.predictors[MEAN]
 
     @property
     def link(self) -> Link:

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from mixedbayes.designs.centring import Centring, no_centring
-from mixedbayes.designs.design import MAIN, Block, Design, Linear
+from mixedbayes.designs.design import Block, Design, Linear
 from mixedbayes.errors import DataError, DesignWarning, PriorError, listed, warn
+from mixedbayes.language.formula import MEAN
 from mixedbayes.models.addresses import Address, addresses, by_address, moved_effects, names_of
 from mixedbayes.models.defaults import Scaling, reach, scaling_of
 from mixedbayes.models.distributions import CORRELATION, DISTRIBUTIONS, POSITIVE, REAL, Interval
@@ -43,8 +44,8 @@ def specify(
         DesignWarning: A prior that no parameter takes.
     """
     check_response(design, family)
-    scalars = [p for p in family.others if p.name not in design.predictors]
-    if not (any(linear.fixed.columns for linear in design.predictors.values()) or design.groups or scalars):
+    scalars = [p for p in family.others if p.name not in design.linears]
+    if not (any(linear.fixed.columns for linear in design.linears.values()) or design.groups or scalars):
         raise DataError("The model has no parameter: nothing stands right of '~' but an offset.")
     _check_levels(design, family)
     _check_sizes(design)
@@ -53,10 +54,10 @@ def specify(
     names = Names([*RESERVED, *(p.name for p in family.others), *map(str, known)])
     chooser = Chooser(priors, names)
     y = family.margins_of(design.response)
-    scalings = {name: scaling_of(design, family, name, links[name], y) for name in design.predictors}
+    scalings = {name: scaling_of(design, family, name, links[name], y) for name in design.linears}
     predictors = {
         name: _predictor_spec(name, linear, links[name], scalings[name], chooser, names)
-        for name, linear in design.predictors.items()
+        for name, linear in design.linears.items()
     }
     for block in design.groups:
         names.of_group(block.group)
@@ -118,7 +119,7 @@ def _predictor_spec(
         )
         chosen = chooser.choose_located(keys[0], keys, where, scale)
         found.append(replace(chosen, at_means=bool(fixed.centring.moves[j]) and keys == (at_means,)))
-    main = name == MAIN
+    main = name == MEAN
     return PredictorSpec(
         name=name,
         link=link,
@@ -277,7 +278,7 @@ def _check_levels(design: Design, family: Family) -> None:
 def _check_sizes(design: Design) -> None:
     """Refuse numbers whose squares leave the range of floating point, and with them every scale."""
     columns = [(design.response.name, design.response.values)]
-    for linear in design.predictors.values():
+    for linear in design.linears.values():
         columns += zip(linear.fixed.columns, linear.fixed.X.T, strict=True)
     columns += [pair for block in design.groups for pair in zip(block.columns, block.X.T, strict=True)]
     for name, x in columns:

@@ -241,17 +241,8 @@ def test_no_family_takes_weights_and_standard_errors_in_silence(family, addition
         mb.model(f"{left} {addition} ~ x", WEIGHED, family=family)
 
 
-@pytest.mark.parametrize(
-    ("formula", "message"),
-    [
-        ("y ~ x; sigma ~ x", "Formulas for sigma are not supported yet"),
-        ("y ~ x; sigma ~ 1; nu ~ x", "Formulas for sigma, nu are not supported yet"),
-        (
-            "y ~ x + (1 | p | r)",
-            "(1 | p | r): labels, which correlate effects of several group terms, are not supported yet",
-        ),
-    ],
-)
-def test_what_designs_do_not_hold_is_refused(formula, message):
-    with pytest.raises(FormulaError, match=re.escape(message)):
-        build_design(formula, DATA)
+def test_labels_are_refused():
+    with pytest.raises(
+        FormulaError, match=r"\(1 \| p \| r\): labels, which correlate .* are not supported yet"
+    ):
+        build_design("y ~ x + (1 | p | r)", DATA)

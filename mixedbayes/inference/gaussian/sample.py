@@ -8,7 +8,6 @@ from math import ceil
 import numpy as np
 import xarray as xr
 
-from mixedbayes.designs.design import MAIN
 from mixedbayes.errors import DataError, listed
 from mixedbayes.inference.draws import as_tree
 from mixedbayes.inference.gaussian import starts
@@ -21,6 +20,7 @@ from mixedbayes.inference.gaussian.rows import chunks_of, factors_of
 from mixedbayes.inference.options import Options
 from mixedbayes.inference.proposals import importance
 from mixedbayes.inference.proposals.metropolis import sample_by_chains
+from mixedbayes.language.formula import MEAN
 from mixedbayes.models.covariances import sds_and_correlations
 from mixedbayes.models.names import CHAIN, DRAW
 from mixedbayes.models.spec import ModelSpec
@@ -64,7 +64,7 @@ def why_not(spec: ModelSpec) -> str | None:
     if spec.link.name != "identity":
         return f"with the {spec.link.name} link there is no closed form"
     if len(spec.predictors) > 1:
-        return f"where {listed(name for name in spec.predictors if name != MAIN)} differs from row to row there is no closed form"
+        return f"where {listed(name for name in spec.predictors if name != MEAN)} differs from row to row there is no closed form"
     for parameter in spec.main.parameters:
         if parameter.prior.distribution not in ("normal", "flat"):
             return f"the prior of {parameter.address} is neither normal nor flat"

@@ -62,7 +62,7 @@ def build(spec: ModelSpec, *, masked: bool = False) -> pm.Model:
 
 def _population(spec: PredictorSpec, hyper: Mapping[str, TensorVariable]) -> TensorVariable:
     """The part of a predictor that is the same for all groups; `b` on the original scale."""
-    fixed, offset = spec.linear
+    fixed, offset = spec.linear.fixed, spec.linear.offset
     eta = pt.as_tensor(offset) if offset.any() else pt.as_tensor(0.0)
     if not fixed.columns:
         return eta

@@ -27,7 +27,7 @@ def is_binary(predictor: Predictor) -> bool:
     if not (likelihood.is_discrete and np.isin(y, (0.0, 1.0)).all()):
         return False
     one = predictor.some(np.zeros(1, dtype=int))
-    return bool((likelihood.cdf(np.ones((len(y), 1)), one.arguments(one.eta(rows), rows.trials)) >= 1).all())
+    return bool((likelihood.cdf(np.ones((len(y), 1)), one.values(rows)) >= 1).all())
 
 
 def loo_places(fit: Fitted, predictor: Predictor) -> np.ndarray:
@@ -62,7 +62,7 @@ def _weighted(fit: Fitted, predictor: Predictor, of: OfWeighted) -> np.ndarray:
     def numbers(at: slice, rng: np.random.Generator) -> np.ndarray:
         nonlocal bad
         part = rows.part(at)
-        arguments = predictor.arguments(predictor.eta(part), part.trials)
+        arguments = predictor.values(part)
         observed = y[at, None]
         logs, k = leave_out_weights(predictor.likelihood.log_density(observed, arguments), efficiency)
         weights = np.exp(logs)

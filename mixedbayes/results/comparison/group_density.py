@@ -61,7 +61,7 @@ def log_predictive(
     fresh, d = _fresh(fit.spec, out)
     predictor = predictor_of(left, new_levels="population")
     many = predictor.some(np.tile(np.arange(predictor.S), REPEATS if d else 1))
-    eta = many.eta(_as_unseen(design.encoded, fresh))
+    etas = many.etas(_as_unseen(design.encoded, fresh))
     log_weights = np.zeros(many.S)
     if d:
         u, log_density = _t_draws(*_proposal(predictor_of(fit).blocks, fresh, d), many.S, rng)
@@ -72,9 +72,9 @@ def log_predictive(
             for level, start in zip(part.levels, part.at, strict=True):
                 effects = u[start : start + q]
                 at = codes == level
-                eta[at] += X[at] @ effects
+                etas[block.parameter][at] += X[at] @ effects
                 log_weights += _log_normal(effects, block.factor)
-    log_weights += many.log_density(design.encoded, design.response.values, eta).sum(axis=0)
+    log_weights += many.log_density(design.encoded, design.response.values, etas).sum(axis=0)
     log_weights = np.where(np.isnan(log_weights), -np.inf, log_weights)
     _, k = leave_out_weights(-log_weights[None], 1.0)
     return float(logsumexp(log_weights) - np.log(many.S)), float(k[0])

@@ -99,7 +99,7 @@ def waic(fit: Fitted) -> Elpd:
 def dic(fit: Fitted) -> Elpd:
     """The deviance information criterion, on the scale of log densities: -2 elpd is DIC as BUGS has it.
 
-    It is measured at the mean of the linear predictor and of the other parameters, and not over draws. Source:
+    It is measured at the means of the linear predictors and of the other parameters, and not over draws. Source:
     Spiegelhalter et al. (2002).
     """
     design, predictor = fit.spec.design, predictor_of(fit)
@@ -108,9 +108,10 @@ def dic(fit: Fitted) -> Elpd:
     elpd, p = np.empty(design.n), np.empty(design.n)
     for at in predictor.pieces(design.n):
         part = rows.part(at)
-        eta = predictor.eta(part)
-        values = predictor.log_density(part, y[at], eta)
-        at_mean = predictor.log_density(part, y[at], eta.mean(axis=1, keepdims=True), centre)[:, 0]
+        etas = predictor.etas(part)
+        values = predictor.log_density(part, y[at], etas)
+        means = {name: eta.mean(axis=1, keepdims=True) for name, eta in etas.items()}
+        at_mean = predictor.log_density(part, y[at], means, centre)[:, 0]
         p[at] = 2 * (at_mean - values.mean(axis=1))
         elpd[at] = at_mean - p[at]
     return elpd_of("dic", fit.spec, predictor.S, elpd, p=p)

@@ -15,11 +15,11 @@ import pandas as pd
 import xarray as xr
 
 from mixedbayes.designs.build import build_design
-from mixedbayes.designs.design import MAIN
 from mixedbayes.designs.extend import extend
 from mixedbayes.designs.levels import texts_of
 from mixedbayes.designs.table import Rows
 from mixedbayes.errors import DesignWarning, FileError, MixedBayesError, listed, warn
+from mixedbayes.language.formula import MEAN
 from mixedbayes.models.families import FAMILIES, find_family
 from mixedbayes.models.names import CHAIN, DRAW
 from mixedbayes.models.priors import parse_priors
@@ -195,7 +195,7 @@ def _rebuilt(
         raise FileError("its rows are not those of its data")
     family, link = find_family(described["family"], described["link"])
     design = build_design(described["formula"], columns.iloc[: ends[0]], missing="error", env=env)
-    spec = specify(design, family, {MAIN: link}, parse_priors(described["priors"]))
+    spec = specify(design, family, {MEAN: link}, parse_priors(described["priors"]))
     for start, stop in pairwise(ends):
         design = extend(design, columns.iloc[start:stop], "error")
     rows = _rows(described["rows"], len(columns), index)

@@ -15,8 +15,9 @@ import pandas as pd
 import xarray as xr
 
 from mixedbayes.arguments import names_of, one_of
-from mixedbayes.designs.design import Encoded
+from mixedbayes.designs.design import Encoded, EncodedLinear
 from mixedbayes.errors import ArgumentError, DesignWarning, counted, listed, warn
+from mixedbayes.language.formula import MEAN
 from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.posterior.summary import check_table
 from mixedbayes.results.questions.predictors import chosen, is_numeric
@@ -145,18 +146,21 @@ class Mover:
         rates = self.rates(frame, rows)
 
         def of(at: slice, _: np.random.Generator) -> np.ndarray:
-            rate = predictor.eta(rates.part(at))
-            return rate if self.question.kind == "linear" else rate * self.gain(predictor.eta(rows.part(at)))
+            if self.question.kind == "linear":
+                return predictor.eta(rates.part(at))
+            rising, etas = predictor.etas(rates.part(at)), predictor.etas(rows.part(at))
+            return np.sum([rate * self.gain(etas, name) for name, rate in rising.items()], axis=0)
 
         for _, values in RowDraws("slope", predictor, rows, of).pieces("Predicting"):
             yield values
 
-    def gain(self, eta: np.ndarray) -> np.ndarray:
-        """The derivative of the mean by the linear predictor."""
-        predictor = self.question.predictor
+    def gain(self, etas: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+        """The derivative of the mean by the linear predictor of a parameter."""
+        predictor, eta = self.question.predictor, etas[name]
         step = ETA_STEP * np.maximum(1.0, np.abs(eta))
         after, before = (
-            predictor.likelihood.mean(predictor.arguments(moved)) for moved in (eta + step, eta - step)
+            predictor.likelihood.mean(predictor.values_at({**etas, name: moved}))
+            for moved in (eta + step, eta - step)
         )
         with np.errstate(invalid="ignore"):
             return np.asarray((after - before) / (2 * step))
@@ -174,13 +178,11 @@ class Mover:
                 f"{names} has no slope at the {self.name} of {counted(int(lost.any(axis=1).sum()), 'row')}, where it jumps or is vertical: "
                 f"contrasts({self.name!r}, pairs=...) compares values of {self.name}."
             )
-        ends = np.cumsum([1, rows.X.shape[1], *(block.X.shape[1] for block in rows.groups.values())])[:-1]
-        offset, X, *blocks = np.split(found, ends, axis=1)
-        groups = {
-            name: block._replace(X=part)
-            for (name, block), part in zip(rows.groups.items(), blocks, strict=True)
-        }
-        return replace(rows, offset=offset[:, 0], X=X, groups=groups)
+        parts = iter(np.split(found, np.cumsum([each.shape[1] for each in _parts(rows)])[:-1], axis=1))
+        linears = {name: EncodedLinear(offset=next(parts)[:, 0], X=next(parts)) for name in rows.linears}
+        groups = {name: block._replace(X=next(parts)) for name, block in rows.groups.items()}
+        own = linears.pop(MEAN)
+        return replace(rows, offset=own.offset, X=own.X, groups=groups, predictors=linears)
 
     def check_steps(self) -> None:
         """Refuse what changes in steps alone, between which all slopes are zero; and say which steps slopes leave out.
@@ -220,14 +222,17 @@ class Mover:
     def names(self) -> list[str]:
         """What the columns are called."""
         design, blocks = self.question.predictor.spec.design, self.question.predictor.blocks
-        own = [name for block in design.groups if block.name in blocks for name in block.columns]
-        return ["The offset", *design.fixed.columns, *own]
+        linears = [name for each in design.linears.values() for name in ("The offset", *each.fixed.columns)]
+        return [
+            *linears,
+            *(name for block in design.groups if block.name in blocks for name in block.columns),
+        ]
 
     def columns(self, frame: pd.DataFrame) -> np.ndarray:
-        """All columns that the predictor is made of side by side: the offset, X and those of the blocks."""
+        """All columns that predictors are made of side by side: offsets, Xs and those of the blocks."""
         blocks = tuple(self.question.predictor.blocks)
         rows = self.question.predictor.spec.design.encode(frame, "error", groups=blocks)
-        return np.column_stack([rows.offset, rows.X, *(block.X for block in rows.groups.values())])
+        return np.column_stack(_parts(rows))
 
     def derivative(self, frame: pd.DataFrame) -> Slopes:
         """The derivatives of the columns at each row of a frame."""
@@ -284,3 +289,9 @@ def difference(
     one, other = columns(rows, after), columns(rows, before)
     width = np.where(after > before, after - before, np.nan)[:, None]
     return (one - other) / width, ROUNDING * np.maximum(np.abs(one), np.abs(other)) / width
+
+
+def _parts(rows: Encoded) -> list[np.ndarray]:
+    """The offset and the columns of each predictor, then those of each block, shape (m, columns) each."""
+    linears = [part for X, offset in rows.linears.values() for part in (offset[:, None], X)]
+    return [*linears, *(block.X for block in rows.groups.values())]

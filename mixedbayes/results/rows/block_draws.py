@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from mixedbayes.designs.design import EncodedBlock
+from mixedbayes.language.formula import MEAN
 from mixedbayes.models.covariances import covariance_of, factor_at_zero
 from mixedbayes.models.spec import BlockSpec
 
@@ -28,6 +29,7 @@ class BlockDraws:
         r: Of the levels seen, shape (L, q, S).
         factor: F with F F' the effects' covariance, shape (q, q, S).
         seed: Of the unseen levels' draws.
+        parameter: Of the family, whose predictor they are part of.
         drawn: Unseen levels' effects, by label.
     """
 
@@ -35,6 +37,7 @@ class BlockDraws:
     r: np.ndarray
     factor: np.ndarray
     seed: int
+    parameter: str = MEAN
     drawn: dict[str, np.ndarray] = field(default_factory=dict)
 
     def new(self, label: str) -> np.ndarray:

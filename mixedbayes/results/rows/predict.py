@@ -15,7 +15,6 @@ from mixedbayes.designs.design import Encoded
 from mixedbayes.designs.response import Others
 from mixedbayes.designs.table import Missing
 from mixedbayes.errors import ArgumentError, DesignWarning, counted, listed, warn
-from mixedbayes.models.values import Values
 from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.posterior.summary import LEVEL, check_table
 from mixedbayes.results.rows.block_draws import NewLevels
@@ -206,7 +205,7 @@ def _residuals(predictor: Predictor, kind: ResidualKind) -> RowDraws:
             return y[at, None] / trials - predictor.mean(rows.part(at))
 
     def pearson(at: slice, _: np.random.Generator) -> np.ndarray:
-        arguments = _arguments(predictor, rows.part(at))
+        arguments = predictor.values(rows.part(at))
         with np.errstate(invalid="ignore", divide="ignore"):
             return (y[at, None] - likelihood.mean(arguments)) / np.sqrt(predictor.variance(arguments))
 
@@ -223,7 +222,7 @@ def _quantile_residuals(predictor: Predictor) -> pd.DataFrame:
     likelihood = predictor.likelihood
 
     def place(at: slice, rng: np.random.Generator) -> np.ndarray:
-        arguments = _arguments(predictor, rows.part(at))
+        arguments = predictor.values(rows.part(at))
         upper = likelihood.cdf(y[at, None], arguments).mean(axis=1)
         if not likelihood.is_discrete:
             return upper
@@ -242,11 +241,6 @@ def _own_rows(predictor: Predictor) -> tuple[Encoded, np.ndarray]:
     """The fit's own rows and their responses."""
     design = predictor.spec.design
     return design.encoded, design.response.values  # noqa: PD011
-
-
-def _arguments(predictor: Predictor, rows: Encoded) -> Values:
-    """What the likelihood takes of some rows at the draws."""
-    return predictor.arguments(predictor.eta(rows), rows.trials)
 
 
 def _responses(predictor: Predictor, rows: Encoded) -> np.ndarray:

@@ -7,13 +7,14 @@ Levels that the fit has not seen are drawn from the population that each draw de
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from mixedbayes.arguments import one_of, seed_of
 from mixedbayes.designs.design import Encoded
 from mixedbayes.errors import ArgumentError, DataError, listed, nearest, shown
+from mixedbayes.language.formula import MEAN
 from mixedbayes.models.families import Family
 from mixedbayes.models.maths import ARRAYS
 from mixedbayes.models.spec import ModelSpec
@@ -34,9 +35,9 @@ class Predictor:
 
     Attributes:
         spec: The model.
-        b: Coefficients, shape (p, S).
+        b: The coefficients of each linear predictor by the parameter that it predicts, the mean's first, shape (p, S).
         blocks: Those that are not left out, by name.
-        parameters: The family's own, shape (S,) each.
+        parameters: The family's without a predictor, shape (S,) each.
         chains: Of the S draws, chain by chain.
         draws: Which draws of each chain they are.
         new_levels: What unseen levels' effects are.
@@ -44,7 +45,7 @@ class Predictor:
     """
 
     spec: ModelSpec
-    b: np.ndarray
+    b: Mapping[str, np.ndarray]
     blocks: Mapping[str, BlockDraws]
     parameters: Mapping[str, np.ndarray]
     chains: np.ndarray
@@ -83,39 +84,49 @@ class Predictor:
         step = max(1, AT_ONCE // max(self.S, 1))
         return [slice(i, min(i + step, m)) for i in range(0, m, step)]
 
-    def eta(self, rows: Encoded) -> np.ndarray:
-        """The linear predictor of some rows, shape (m, S)."""
-        eta = rows.X @ self.b
-        eta += rows.offset[:, None]
-        for name, block in self.blocks.items():
-            block.add_to(eta, rows.groups[name], self.new_levels)
+    def eta(self, rows: Encoded, name: str = MEAN) -> np.ndarray:
+        """The linear predictor of a parameter in some rows, shape (m, S)."""
+        X, offset = rows.linears[name]
+        eta = X @ self.b[name]
+        eta += offset[:, None]
+        for block in self.blocks.values():
+            if block.parameter == name:
+                block.add_to(eta, rows.groups[block.name], self.new_levels)
         return eta
 
-    def arguments(
+    def etas(self, rows: Encoded) -> dict[str, np.ndarray]:
+        """Those of all parameters that have one, by name, each of shape (m, S)."""
+        return {name: self.eta(rows, name) for name in self.b}
+
+    def values(self, rows: Encoded) -> Values:
+        """What the family's functions take of some rows, with what stands beside their responses."""
+        return self.values_at(self.etas(rows), rows.additions)
+
+    def values_at(
         self,
-        eta: np.ndarray,
-        trials: np.ndarray | None = None,
+        etas: Mapping[str, np.ndarray],
+        additions: Mapping[str, np.ndarray] | None = None,
         parameters: Mapping[str, np.ndarray] | None = None,
     ) -> Values:
-        """What the family's functions take, over rows and draws; of one trial where no number of them is given.
+        """What the family's functions take; of one trial where no number of them is given.
 
         Args:
-            eta: Shape (m, S).
-            trials: Shape (m,).
-            parameters: In place of the draws' own.
+            etas: The linear predictors by parameter, of shape (m, S) each.
+            additions: What stands beside the responses, by name, of shape (m,) each.
+            parameters: Those without a predictor, in place of the draws' own.
         """
-        spec = self.spec
-        own = self.parameters if parameters is None else parameters
-        main = {spec.main.name: FromPredictor(spec.link, eta)}
-        return Values(ARRAYS, main | dict(own), {} if trials is None else {"trials": trials[:, None]})
+        links = self.spec.predictors
+        known: dict[str, Any] = {name: FromPredictor(links[name].link, eta) for name, eta in etas.items()}
+        known |= self.parameters if parameters is None else parameters
+        return Values(ARRAYS, known, {name: each[:, None] for name, each in (additions or {}).items()})
 
-    def variance(self, arguments: Values) -> np.ndarray:
+    def variance(self, values: Values) -> np.ndarray:
         """The variance of a response.
 
         Raises:
             ArgumentError: It is infinite.
         """
-        variance = self.likelihood.variance_of(arguments)
+        variance = self.likelihood.variance_of(values)
         if np.isinf(variance).any():
             raise ArgumentError(
                 f"In {np.isinf(variance).mean():.2g} of the draws the {self.spec.family.name} response has no finite variance, and "
@@ -125,14 +136,14 @@ class Predictor:
 
     def mean(self, rows: Encoded) -> np.ndarray:
         """The mean of the response (of one trial, where it counts successes), shape (m, S)."""
-        mean = self.likelihood.mean(self.arguments(self.eta(rows)))
+        mean = self.likelihood.mean(self.values_at(self.etas(rows)))
         return np.broadcast_to(mean, (len(rows), self.S))
 
     def log_density(
         self,
         rows: Encoded,
         y: np.ndarray,
-        eta: np.ndarray | None = None,
+        etas: Mapping[str, np.ndarray] | None = None,
         parameters: Mapping[str, np.ndarray] | None = None,
     ) -> np.ndarray:
         """The log density of the response of some rows, shape (m, S).
@@ -140,16 +151,16 @@ class Predictor:
         Args:
             rows: Of which the response is.
             y: The response, shape (m,).
-            eta: The linear predictor, in place of that of the draws.
-            parameters: The family's own, in place of those of the draws.
+            etas: The linear predictors, in place of those of the draws.
+            parameters: Those without a predictor, in place of those of the draws.
         """
-        eta = self.eta(rows) if eta is None else eta
-        values = self.likelihood.log_density(y[:, None], self.arguments(eta, rows.trials, parameters))
-        return np.broadcast_to(values, eta.shape)
+        etas = self.etas(rows) if etas is None else etas
+        found = self.likelihood.log_density(y[:, None], self.values_at(etas, rows.additions, parameters))
+        return np.broadcast_to(found, etas[MEAN].shape)
 
     def response(self, rows: Encoded, rng: np.random.Generator) -> np.ndarray:
         """One random response for each row and draw, shape (m, S)."""
-        return self.likelihood.draw(rng, self.arguments(self.eta(rows), rows.trials))
+        return self.likelihood.draw(rng, self.values(rows))
 
     def generators(self, pieces: Sequence[slice]) -> Iterator[np.random.Generator]:
         """A source of randomness for each piece of rows."""
@@ -163,13 +174,19 @@ class Predictor:
             again: Another number has other draws of new levels.
         """
         blocks = {
-            name: BlockDraws(name, block.r[..., wanted], block.factor[..., wanted], block.seed ^ again)
+            name: replace(
+                block,
+                r=block.r[..., wanted],
+                factor=block.factor[..., wanted],
+                seed=block.seed ^ again,
+                drawn={},
+            )
             for name, block in self.blocks.items()
         }
         parameters = {name: values[wanted] for name, values in self.parameters.items()}
         return replace(
             self,
-            b=self.b[:, wanted],
+            b={name: b[:, wanted] for name, b in self.b.items()},
             blocks=blocks,
             parameters=parameters,
             chains=np.zeros(1, int),
@@ -210,13 +227,17 @@ def predictor_of(
     S = posterior.sizes["chain"] * posterior.sizes["draw"]
     return Predictor(
         spec=fit.spec,
-        b=flat(posterior["b"]) if "b" in posterior else np.zeros((0, S)),
+        b={
+            name: flat(posterior[p.b]) if p.b in posterior else np.zeros((0, S))
+            for name, p in fit.spec.predictors.items()
+        },
         blocks={
             block.block.name: BlockDraws(
                 block.block.name,
                 flat(effects_draws(fit.idata, block).transpose(block.level, block.effect, ...)),
                 factor_of(block, posterior),
                 entropy,
+                block.block.parameter,
             )
             for block in chosen
         },

@@ -1,12 +1,13 @@
 """Shares of variance: Bayesian R2 and the intraclass correlation, draw by draw."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mixedbayes.language.formula import MEAN
 from mixedbayes.models.links import Link
 from mixedbayes.models.spec import BlockSpec
 from mixedbayes.results.fitted import Fitted
@@ -38,10 +39,10 @@ def bayes_r2(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
     for at in predictor.pieces(len(rows)):
         part = rows.part(at)
         many = 1.0 if part.trials is None else part.trials[:, None]
-        arguments = predictor.arguments(predictor.eta(part), part.trials)
-        f = predictor.likelihood.mean(arguments) / many
+        values = predictor.values(part)
+        f = predictor.likelihood.mean(values) / many
         f0 = population.mean(part)
-        noise += np.broadcast_to(predictor.variance(arguments) / many**2, f.shape).sum(axis=0)
+        noise += np.broadcast_to(predictor.variance(values) / many**2, f.shape).sum(axis=0)
         parts = (f, f0, f - f0)
         centres = centres or [each.mean(axis=0) for each in parts]
         apart = [each - centre for each, centre in zip(parts, centres, strict=True)]
@@ -73,6 +74,8 @@ def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
     groups: dict[str, Any] = {}
     for block_spec in spec.blocks:
         block = block_spec.block
+        if block.parameter != MEAN:
+            continue
         squares = block.X.T @ block.X / len(block.X)
         covariance = _covariance(block_spec, fit.posterior.sel(draw=predictor.draws))
         variance = np.einsum("abs,ab->s", covariance, squares)
@@ -96,18 +99,36 @@ def _covariance(block: BlockSpec, posterior: xr.Dataset) -> np.ndarray:
 
 def _residual(link: Link, predictor: Predictor) -> np.ndarray:
     """The residual variance on the scale of the linear predictor, shape (S,)."""
-    family = predictor.spec.family
-    if family.residual is not None and link.name == "identity":
-        return np.square(predictor.parameters[family.residual])
-    if (latent := predictor.spec.latent_variance) is not None:
+    family, spec = predictor.spec.family, predictor.spec
+    if (latent := spec.latent_variance) is not None:
         return np.full(predictor.S, latent)
-    rows = predictor.spec.design.encoded
-    sums = [predictor.mean(rows.part(at)).sum(axis=0) for at in predictor.pieces(len(rows))]
-    mean = np.sum(sums, axis=0) / len(rows)
-    eta = link.link(mean)
+    if family.residual is not None and link.name == "identity":
+        return np.square(_means(predictor, [family.residual], squares=True)[family.residual])
+    at_mean = {
+        name: spec.predictors[name].link.link(mean)[None]
+        for name, mean in _means(predictor, list(spec.predictors)).items()
+    }
+    eta = at_mean[MEAN]
     step = 1e-5 * np.maximum(1.0, np.abs(eta))
-    slope = (link.inverse(eta + step) - link.inverse(eta - step)) / (2 * step)
-    return predictor.variance(predictor.arguments(eta[None]))[..., :].reshape(-1) / slope**2
+    after, before = (
+        family.mean(predictor.values_at({**at_mean, MEAN: moved})) for moved in (eta + step, eta - step)
+    )
+    variance = predictor.variance(predictor.values_at(at_mean))
+    return np.broadcast_to(variance / np.square((after - before) / (2 * step)), (1, predictor.S))[0]
+
+
+def _means(predictor: Predictor, names: Sequence[str], *, squares: bool = False) -> dict[str, np.ndarray]:
+    """The means over rows of parameters of the family, or the roots of their mean squares, shape (S,)."""
+    rows = predictor.spec.design.encoded
+    sums = {name: np.zeros(predictor.S) for name in names}
+    for at in predictor.pieces(len(rows)):
+        part = rows.part(at)
+        values = predictor.values(part)
+        for name in names:
+            found = np.broadcast_to(values[name], (len(part), predictor.S))
+            sums[name] += (found**2 if squares else found).sum(axis=0)
+    means = {name: total / len(rows) for name, total in sums.items()}
+    return {name: np.sqrt(mean) if squares else mean for name, mean in means.items()}
 
 
 def _at(population: Predictor, predictor: Predictor) -> Predictor:
