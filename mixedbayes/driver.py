@@ -12,11 +12,11 @@ from mixedbayes.inference.elsewhere import unknown_options
 from mixedbayes.inference.engine import NAMES, Engine, engine_of
 from mixedbayes.inference.prepared import Prepared
 from mixedbayes.models.build import build_spec
-from mixedbayes.models.families import Family
+from mixedbayes.models.families import FAMILIES, Family
 from mixedbayes.models.priors import Prior
 from mixedbayes.models.text import spec_html, spec_text
 from mixedbayes.results import elsewhere
-from mixedbayes.sampling import Sampling
+from mixedbayes.sampling import FitOptions, Sampling
 
 if TYPE_CHECKING:
     from mixedbayes.results.fit import Fit
@@ -113,11 +113,11 @@ def model(
     data: Any,
     family: str | Family = "gaussian",
     *,
-    link: str | None = None,
+    link: str | Mapping[str, str] | None = None,
     priors: Mapping[str, str | Prior] | None = None,
     missing: Missing = "drop",
     env: Mapping[str, Any] | None = None,
-    **unknown: Any,
+    **predictors: Any,
 ) -> Model:
     """A model, not fitted yet.
 
@@ -125,12 +125,14 @@ def model(
         formula: As in lme4, `y ~ x + (1 + x | g)`; `docs/formulas.md` has the grammar.
         data: A pandas, polars or Arrow table, or a mapping of columns; it is only read.
         family: `"gaussian"`, `"bernoulli"`, `"binomial"` or `"poisson"`.
-        link: Of the mean; None for the family's own (identity, logit, logit, log).
+        link: Of the mean; None for the family's own (identity, logit, logit, log). Of several parameters by name:
+            `{"mu": "log", "sigma": "identity"}`.
         priors: By address, `{"b[x]": "normal(0, 1)", "sd[g]": "exponential(1)"}`; the others are
             defaults scaled by the data, printed with the model.
         missing: `"drop"` leaves out, once, every row with a gap in a column used; `"error"` refuses.
         env: Functions and values, by name, that the formula may use beside the published ones.
-        **unknown: Anything else is refused, with what it is called here.
+        **predictors: Formulas of other parameters of the family, which else are the same in every row:
+            `sigma="~ x + (1 | g)"`. Anything else is refused, with what it is called here.
 
     Returns:
         The model; print it, look at `.pymc`, or call `.fit()`.
@@ -139,9 +141,28 @@ def model(
         FormulaError, DataError, FamilyError, PriorError: What was passed does not make a model; the
             message says what, where and what to do.
     """
+    _check_predictors(predictors, MODEL_OPTIONS)
+    return Model(
+        build_spec(
+            formula, data, family, predictors=predictors, link=link, priors=priors, missing=missing, env=env
+        )
+    )
+
+
+def _check_predictors(predictors: Mapping[str, Any], options: tuple[str, ...]) -> None:
+    """Refuse what is no formula of a parameter that some family has."""
+    unknown = {
+        name: value
+        for name, value in predictors.items()
+        if name not in _parameters() and not (isinstance(value, str) and value.lstrip().startswith("~"))
+    }
     if unknown:
-        raise unknown_options(unknown, MODEL_OPTIONS)
-    return Model(build_spec(formula, data, family, link=link, priors=priors, missing=missing, env=env))
+        raise unknown_options(unknown, options)
+
+
+def _parameters() -> set[str]:
+    """The parameters beside the mean of all families."""
+    return {parameter.name for family in FAMILIES.values() for parameter in family.others}
 
 
 def fit(
@@ -149,11 +170,11 @@ def fit(
     data: Any,
     family: str | Family = "gaussian",
     *,
-    link: str | None = None,
+    link: str | Mapping[str, str] | None = None,
     priors: Mapping[str, str | Prior] | None = None,
     missing: Missing = "drop",
     env: Mapping[str, Any] | None = None,
-    **sampling: Unpack[Sampling],
+    **options: Unpack[FitOptions],
 ) -> "Fit":
     """Fit a model: `model(...)` and then its `.fit(...)`.
 
@@ -165,8 +186,8 @@ def fit(
         priors: By address, `{"b[x]": "normal(0, 1)", "sd[g]": "exponential(1)"}`.
         missing: `"drop"` or `"error"`.
         env: Functions and values that the formula may use beside the published ones.
-        **sampling: Options of `Model.fit`: method, chains, draws, seed, cores, memory, progress, and for NUTS
-            sampler, tune, target_accept.
+        **options: Options of `Model.fit`: method, chains, draws, seed, cores, memory, progress, and for NUTS
+            sampler, tune, target_accept. And formulas of other parameters of the family: `sigma="~ x + (1 | g)"`.
 
     Returns:
         The fit: print it, or take `.tidy()`, `.fixef()`, `.ranef()`, `.coef()`, `.varcorr()`, `.idata`.
@@ -174,10 +195,11 @@ def fit(
     Raises:
         MixedBayesError: What was passed does not make a model; see `model` and `Model.fit`.
     """
-    if unknown := [name for name in sampling if name not in NAMES]:  # before the data are looked at
-        raise unknown_options(unknown, (*MODEL_OPTIONS, *NAMES))
-    unfitted = model(formula, data, family, link=link, priors=priors, missing=missing, env=env)
-    return unfitted.fit(**sampling)
+    given: dict[str, Any] = {**options}
+    predictors = {name: given.pop(name) for name in options if name not in NAMES}
+    _check_predictors(predictors, (*MODEL_OPTIONS, *NAMES))  # before the data are looked at
+    unfitted = model(formula, data, family, link=link, priors=priors, missing=missing, env=env, **predictors)
+    return unfitted.fit(**given)
 
 
 def load(path: str | PathLike[str], *, env: Mapping[str, Any] | None = None) -> "Fit":

@@ -27,3 +27,12 @@ class Sampling(TypedDict, total=False):
     cores: int | None
     memory: float | None
     progress: bool
+
+
+class FitOptions(Sampling, total=False):
+    """The same with formulas of a family's parameters beside the mean, which `mb.fit` takes under their names."""
+
+    sigma: str
+    nu: str
+    shape: str
+    phi: str

@@ -25,13 +25,19 @@ from mixedbayes.language.parse import parse
 
 
 def build_design(
-    formula: str | Formula, data: Any, *, missing: Missing = "drop", env: Mapping[str, Any] | None = None
+    formula: str | Formula,
+    data: Any,
+    *,
+    predictors: Mapping[str, str] | None = None,
+    missing: Missing = "drop",
+    env: Mapping[str, Any] | None = None,
 ) -> Design:
     """Apply a formula to data.
 
     Args:
         formula: Text, as in lme4, or a parsed formula.
         data: A pandas, polars or Arrow table, or a mapping of columns; it is only read.
+        predictors: Right sides of further parameters by name, beside those in a text: `{"sigma": "~ x"}`.
         missing: `"drop"` leaves out, once, every row with a gap in a column used; `"error"` refuses.
         env: Functions and values by name that the formula may use beside its own.
 
@@ -48,7 +54,7 @@ def build_design(
         raise ArgumentError("The formula comes first and the data second, as in fit('y ~ x', data).")
     env = dict(env or {})
     table = open_table(data)
-    parsed = formula if isinstance(formula, Formula) else parse(formula, table.columns)
+    parsed = formula if isinstance(formula, Formula) else parse(formula, table.columns, predictors)
     check_supported(parsed)
     check_functions(parsed, env)
     columns, rows = read_columns(table, column_names(parsed, table.columns, env), missing)

@@ -6,7 +6,7 @@ Its functions take y and `Values`, the parameters in numbers of any kind: log de
 for PyMC's graphs and for derivatives (`maths.py`). What happens only in arrays (moments, tails, draws) is NumPy and SciPy.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, SupportsIndex
 
@@ -17,6 +17,7 @@ from mixedbayes.arguments import is_one_of
 from mixedbayes.designs.margins import Margins, margins
 from mixedbayes.designs.response import ResponseValues
 from mixedbayes.errors import FamilyError, listed, nearest, shown
+from mixedbayes.language.formula import MEAN
 from mixedbayes.models import elsewhere
 from mixedbayes.models.distributions import POSITIVE, REAL, UNIT, Interval
 from mixedbayes.models.links import LINKS, Link
@@ -478,19 +479,45 @@ _NAMES = {*FAMILIES, *elsewhere.ALIASES}
 
 
 def find_family(family: str | Family, link: str | None = None) -> tuple[Family, Link]:
-    """The family and link by their names.
+    """The family, and the link of its mean, by their names.
 
     Raises:
         FamilyError: There is none of that name, or the family does not take that link.
     """
     if not isinstance(family, Family):
         family = _family_of(family)
-    name = family.links[0] if link is None else link
-    if not is_one_of(name, family.links):
+    return family, _link_of(family, MEAN, link)
+
+
+def links_of(family: Family, link: str | Mapping[str, str] | None, names: Collection[str]) -> dict[str, Link]:
+    """The links of the parameters that have a predictor, by name.
+
+    Args:
+        family: From `find_family`.
+        link: That of the mean by its name, or of several parameters by theirs; those left out have the default.
+        names: The parameters, the mean first.
+
+    Raises:
+        FamilyError: There is no such parameter or link, the parameter does not take it, or it has no predictor.
+    """
+    asked = link if isinstance(link, Mapping) else {MEAN: link}
+    for name in asked:
+        if family.parameter(str(name)).name not in names:
+            raise FamilyError(
+                f"The link of {name} has no use: {name} has no formula of its own, as in {name}='~ x', and is estimated as it is."
+            )
+    return {name: _link_of(family, name, asked.get(name)) for name in names}
+
+
+def _link_of(family: Family, name: str, link: str | None) -> Link:
+    parameter = family.parameter(name)
+    asked = parameter.links[0] if link is None else link
+    if not is_one_of(asked, parameter.links):
+        of = "" if name == MEAN else f" for {name}"
         raise FamilyError(
-            f"The {family.name} family has no link {shown(name)}.{nearest(shown(name), family.links)} Its links: {listed(family.links)}."
+            f"The {family.name} family has no link {shown(asked)}{of}.{nearest(shown(asked), parameter.links)} Its links: {listed(parameter.links)}."
         )
-    return family, LINKS[name]
+    return LINKS[asked]
 
 
 def _family_of(family: Any) -> Family:

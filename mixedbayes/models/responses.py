@@ -20,6 +20,8 @@ def check_response(design: Design, family: Family) -> None:
         raise FamilyError(
             f"The family {family.name!r} takes responses of the kind {family.response!r}, which there is not; kinds: {listed(RESPONSES)}."
         )
+    for name in design.linears:
+        family.parameter(name)
     _refuse_additions(design.response, family)
     RESPONSES[family.response](design.response, family, design.rows.kept)
 

@@ -165,6 +165,11 @@ class ModelSpec:
         return self.main.link
 
     @property
+    def links(self) -> dict[str, str]:
+        """The names of all links, by parameter."""
+        return {name: predictor.link.name for name, predictor in self.predictors.items()}
+
+    @property
     def latent_variance(self) -> float | None:
         """Of the latent variable of which the response is the sign; None where it is no sign."""
         return self.link.latent_variance if self.family.counts_signs else None
@@ -175,6 +180,12 @@ class ModelSpec:
         population = [p for predictor in self.predictors.values() for p in predictor.parameters]
         groups = [p for block in self.blocks for p in (*block.sds, *((block.cor,) if block.cor else ()))]
         return (*population, *groups, *self.auxiliary, *self.hyper)
+
+    @property
+    def residual(self) -> str | None:
+        """The parameter that is the standard deviation of the response about its mean; None if it varies, or there is none."""
+        own = self.family.residual
+        return own if own in [p.address for p in self.auxiliary] else None
 
     @property
     def scalars(self) -> tuple[Parameter, ...]:

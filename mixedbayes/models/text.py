@@ -9,8 +9,7 @@ from mixedbayes.models.spec import ModelSpec, Parameter
 
 def header(spec: ModelSpec) -> list[tuple[str, str]]:
     """What a table says first: family, links, formula, response, data."""
-    first, *others = spec.family.parameters
-    links = f"{first.name} = {spec.link.name}" + "".join(f"; {p.name} = identity" for p in others)
+    links = "; ".join(f"{p.name} = {spec.links.get(p.name, 'identity')}" for p in spec.family.parameters)
     said = [("Family", spec.family.name), ("Links", links), ("Formula", spec.design.formula.text)]
     if spec.design.response.modelled:
         said.append(("Response", spec.design.response.modelled))

@@ -25,7 +25,7 @@ from mixedbayes.results.rows.log_likelihood import with_log_likelihood
 from mixedbayes.results.tables import forest, shares
 from mixedbayes.results.tables import tidy as tables
 from mixedbayes.results.tables.report import Report, build_report, terminal_width
-from mixedbayes.sampling import Sampling
+from mixedbayes.sampling import FitOptions
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,7 +58,7 @@ class Fit(Fitted):
         new_rows: Any = None,
         priors: Mapping[str, str | Prior] | None = None,
         missing: Missing = "drop",
-        **sampling: Unpack[Sampling],
+        **options: Unpack[FitOptions],
     ) -> "Fit":
         """The fit of a changed model, of other data, or of more rows; this one stays as it is.
 
@@ -70,7 +70,8 @@ class Fit(Fitted):
                 are not looked at again: their moments are added to; else Markov chains begin about the old draws.
             priors: In place of this fit's; None keeps them.
             missing: `"drop"` or `"error"`.
-            **sampling: Options of `Model.fit` that are to change; the others are as they were.
+            **options: Options of `Model.fit` that are to change; the others are as they were. And changes of the formulas of
+                other parameters, `sigma="~ . + x"`.
 
         Returns:
             The new fit.
@@ -79,12 +80,17 @@ class Fit(Fitted):
             ArgumentError: Nothing is to change, or changes that do not go together.
             MixedBayesError: What was passed does not make a model.
         """
-        update.check_change(formula, data, new_rows, priors)
+        sampling: Any = {**options}
+        own = [parameter.name for parameter in self.spec.family.others]
+        predictors = {name: sampling.pop(name) for name in options if name in own}
+        update.check_change(formula, data, new_rows, priors, predictors)
         if new_rows is not None:
             spec = update.extended_spec(self.spec, new_rows, missing)
             new = np.arange(self.spec.design.n, spec.design.n)
             return checked_fit(spec, *self.engine.draw(spec, sampling, self.idata, new))
-        spec = update.changed_spec(self.spec, formula, data, priors=priors, missing=missing)
+        spec = update.changed_spec(
+            self.spec, formula, data, predictors=predictors, priors=priors, missing=missing
+        )
         return checked_fit(spec, *self.engine.draw(spec, sampling))
 
     @property

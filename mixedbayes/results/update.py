@@ -26,6 +26,7 @@ def changed_spec(
     formula: str | None,
     data: Any,
     *,
+    predictors: Mapping[str, str],
     priors: Mapping[str, str | Prior] | None,
     missing: Missing,
 ) -> ModelSpec:
@@ -37,11 +38,12 @@ def changed_spec(
     design = spec.design
     own = data is None
     table = open_table(design.data.set_axis(design.rows.index, axis=0) if own else data)
-    new = str(design.formula) if formula is None else updated(design.formula, formula, table.columns)
+    change = "; ".join([formula or "~ .", *(f"{name} {side}" for name, side in predictors.items())])
+    new = updated(design.formula, change, table.columns) if formula or predictors else str(design.formula)
     try:
         kept = _applicable(spec, new, table) if priors is None else priors
         made = build_spec(
-            new, table, spec.family, link=spec.link.name, priors=kept, missing=missing, env=design.env
+            new, table, spec.family, link=spec.links, priors=kept, missing=missing, env=design.env
         )
     except UnknownColumns as error:
         if own:
@@ -86,17 +88,17 @@ def extended_spec(spec: ModelSpec, rows: Any, missing: Missing) -> ModelSpec:
     return spec.of(design)
 
 
-def check_change(formula: Any, data: Any, new_rows: Any, priors: Any) -> None:
+def check_change(formula: Any, data: Any, new_rows: Any, priors: Any, predictors: Mapping[str, Any]) -> None:
     """Refuse changes that do not go together.
 
     Raises:
         ArgumentError: They do not.
     """
-    if formula is None and data is None and new_rows is None and priors is None:
+    if formula is None and data is None and new_rows is None and priors is None and not predictors:
         raise ArgumentError(
             "update takes what is to change: a formula ('~ . - x'), data=, new_rows= or priors=."
         )
-    if new_rows is not None and not (formula is None and data is None and priors is None):
+    if new_rows is not None and not (formula is None and data is None and priors is None and not predictors):
         raise ArgumentError(
             "new_rows are rows more for the same model; change the formula, data or priors in a call of its own."
         )

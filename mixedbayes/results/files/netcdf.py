@@ -20,7 +20,7 @@ from mixedbayes.designs.levels import texts_of
 from mixedbayes.designs.table import Rows
 from mixedbayes.errors import DesignWarning, FileError, MixedBayesError, listed, warn
 from mixedbayes.language.formula import MEAN
-from mixedbayes.models.families import FAMILIES, find_family
+from mixedbayes.models.families import FAMILIES, find_family, links_of
 from mixedbayes.models.names import CHAIN, DRAW
 from mixedbayes.models.priors import parse_priors
 from mixedbayes.models.spec import ModelSpec
@@ -133,7 +133,7 @@ def _described(spec: ModelSpec) -> dict[str, Any]:
         "formula": str(design.formula),
         "written": design.formula.text,
         "family": spec.family.name,
-        "link": spec.link.name,
+        "links": spec.links,
         "priors": {address: str(prior) for address, prior in spec.priors.items()},
         "parameters": {parameter.address: parameter.prior.text(DIGITS) for parameter in spec.parameters},
         "columns": list(map(str, design.data.columns)),
@@ -193,9 +193,10 @@ def _rebuilt(
     ends = np.cumsum(batches).tolist()
     if ends[-1] != len(columns) or min(np.diff([0, *ends])) < 1:
         raise FileError("its rows are not those of its data")
-    family, link = find_family(described["family"], described["link"])
+    family, _ = find_family(described["family"])
+    links = described["links"] if "links" in described else {MEAN: described["link"]}
     design = build_design(described["formula"], columns.iloc[: ends[0]], missing="error", env=env)
-    spec = specify(design, family, {MEAN: link}, parse_priors(described["priors"]))
+    spec = specify(design, family, links_of(family, links, design.linears), parse_priors(described["priors"]))
     for start, stop in pairwise(ends):
         design = extend(design, columns.iloc[start:stop], "error")
     rows = _rows(described["rows"], len(columns), index)

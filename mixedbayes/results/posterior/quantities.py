@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mixedbayes.models.spec import ModelSpec
+from mixedbayes.language.formula import MEAN
+from mixedbayes.models.spec import BlockSpec, ModelSpec, PredictorSpec
 from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.posterior.layout import MOMENTS, by_draw, effects_draws
 
 RESIDUAL = "Residual"
 """What tables call the residual, as they call a group; see `apart`."""
+
+CONDITIONAL = "cond"
+"""broom.mixed's word for the predictor of the mean."""
 
 PRIOR = "(prior)"
 """The same of hyperparameters."""
@@ -33,6 +37,7 @@ class Quantities:
             if all were.
         section: The title of their table in a printed fit; empty for what is not printed.
         bounds: Between which they lie, where they do by nature: correlations.
+        component: Of which linear predictor: `cond` for the mean's, else the name of the parameter.
     """
 
     effect: str
@@ -44,15 +49,38 @@ class Quantities:
     moments: np.ndarray | None = None
     section: str = ""
     bounds: tuple[float, float] | None = None
+    component: str = CONDITIONAL
 
 
 def fixed(fit: Fitted) -> Iterator[Quantities]:
-    """The coefficients."""
-    columns = fit.spec.design.fixed.columns
-    if columns:
-        draws = by_draw(fit.posterior["b"])
-        nothing = [None] * len(columns)
-        yield Quantities("fixed", None, nothing, columns, columns, draws, section="Population-level effects")
+    """The coefficients, predictor by predictor."""
+    for predictor in fit.spec.predictors.values():
+        columns = predictor.linear.fixed.columns
+        if columns:
+            yield Quantities(
+                effect="fixed",
+                group=None,
+                levels=[None] * len(columns),
+                terms=columns,
+                labels=columns,
+                draws=by_draw(fit.posterior[predictor.b]),
+                section=f"Population-level effects{_of(predictor.name)}",
+                component=component_of(predictor.name),
+            )
+
+
+def component_of(parameter: str) -> str:
+    """What tables call the predictor of a parameter."""
+    return CONDITIONAL if parameter == MEAN else parameter
+
+
+def before_terms(component: str) -> str:
+    """What stands before the terms of a predictor where those of all stand together."""
+    return "" if component == CONDITIONAL else f"{component}."
+
+
+def _of(parameter: str) -> str:
+    return "" if parameter == MEAN else f" of {parameter}"
 
 
 def ran_pars(fit: Fitted) -> Iterator[Quantities]:
@@ -73,7 +101,7 @@ def single_pars(fit: Fitted) -> Iterator[Quantities]:
     spec = fit.spec
     for parameter in spec.scalars:
         address, group, section = parameter.address, None, "Family parameters"
-        if address == spec.family.residual:
+        if address == spec.residual:
             group, section = apart(RESIDUAL, spec), "Residual"
         elif parameter.of_prior is not None:
             group, section = apart(PRIOR, spec), "Hyperparameters"
@@ -94,12 +122,21 @@ def block_pars(fit: Fitted) -> Iterator[Quantities]:
     """Standard deviations and then correlations, block by block."""
     posterior = fit.posterior
     for block in fit.spec.blocks:
-        name, columns = block.block.name, block.block.columns
-        section = f"Group-level effects, {name} ({len(block.block.levels):,} levels)"
+        of, name, columns = block.block.parameter, block.block.label, block.block.columns
+        section = f"Group-level effects{_of(of)}, {name} ({len(block.block.levels):,} levels)"
         sds = [f"sd({column})" for column in columns]
         terms = [f"sd__{column}" for column in columns]
         draws = by_draw(posterior[block.sd])
-        yield Quantities("ran_pars", name, [None] * len(terms), terms, sds, draws, section=section)
+        yield Quantities(
+            effect="ran_pars",
+            group=name,
+            levels=[None] * len(terms),
+            terms=terms,
+            labels=sds,
+            draws=draws,
+            section=section,
+            component=component_of(of),
+        )
         if block.cor:
             i, j = np.triu_indices(len(columns), 1)
             pairs = [(columns[a], columns[b]) for a, b in zip(i, j, strict=True)]
@@ -112,6 +149,7 @@ def block_pars(fit: Fitted) -> Iterator[Quantities]:
                 draws=by_draw(posterior[block.correlation])[..., i, j],
                 section=section,
                 bounds=(-1.0, 1.0),
+                component=component_of(of),
             )
 
 
@@ -127,19 +165,30 @@ def ran_vals(fit: Fitted) -> Iterator[Quantities]:
         for k, name in enumerate(block.block.columns):
             moments = None if over_all is None else over_all[..., k]
             names = [name] * len(levels)
-            yield Quantities("ran_vals", block.block.name, levels, names, levels, r[..., k], moments)
+            of = component_of(block.block.parameter)
+            yield Quantities(
+                "ran_vals", block.block.label, levels, names, levels, r[..., k], moments, component=of
+            )
 
 
 def coefs(fit: Fitted) -> Iterator[Quantities]:
-    """Population plus deviation, for each grouping factor, level and coefficient."""
-    names = fit.spec.design.fixed.columns
+    """Population plus deviation, for each predictor, grouping factor, level and coefficient."""
+    for predictor in fit.spec.predictors.values():
+        blocks = [block for block in fit.spec.blocks if block.block.parameter == predictor.name]
+        if blocks:
+            yield from _coefs(fit, predictor, blocks)
+
+
+def _coefs(fit: Fitted, predictor: PredictorSpec, blocks: Sequence[BlockSpec]) -> Iterator[Quantities]:
+    names = predictor.linear.fixed.columns
     b: dict[str, np.ndarray] = {}
-    if names and fit.spec.blocks:
-        kept = effects_draws(fit.idata, fit.spec.blocks[0])["draw"]
-        b = dict(zip(names, np.moveaxis(by_draw(fit.posterior["b"].sel(draw=kept)), -1, 0), strict=True))
+    if names:
+        kept = effects_draws(fit.idata, blocks[0])["draw"]
+        draws = by_draw(fit.posterior[predictor.b].sel(draw=kept))
+        b = dict(zip(names, np.moveaxis(draws, -1, 0), strict=True))
     groups: dict[str, dict[str, np.ndarray]] = {}
     levels: dict[str, list[Any]] = {}
-    for block in fit.spec.blocks:
+    for block in blocks:
         r = by_draw(effects_draws(fit.idata, block))
         own = groups.setdefault(block.block.group, {})
         levels[block.block.group] = list(pd.Index(block.block.levels))
@@ -150,4 +199,12 @@ def coefs(fit: Fitted) -> Iterator[Quantities]:
         for name in dict.fromkeys([*b, *own]):
             deviation = own.get(name, np.zeros((1, 1, n)))
             population = b[name][..., None] if name in b else np.zeros((1, 1, 1))
-            yield Quantities("coef", group, levels[group], [name] * n, levels[group], population + deviation)
+            yield Quantities(
+                effect="coef",
+                group=group,
+                levels=levels[group],
+                terms=[name] * n,
+                labels=levels[group],
+                draws=population + deviation,
+                component=component_of(predictor.name),
+            )

@@ -37,6 +37,7 @@ def predict(  # noqa: PLR0913, PLR0917  # options that users pass by name
     conf_level: float = 0.95,
     draws: bool = False,
     seed: int | None = None,
+    parameter: str | None = None,
 ) -> pd.DataFrame | xr.DataArray:
     """What the model predicts, for the rows it was fitted to or for new ones.
 
@@ -52,6 +53,8 @@ def predict(  # noqa: PLR0913, PLR0917  # options that users pass by name
         conf_level: Mass of the equal-tailed interval.
         draws: All draws in place of their summaries.
         seed: The same seed gives the same new levels and responses.
+        parameter: A parameter of the family, `"sigma"`: itself in place of the mean of the response, or its linear
+            predictor.
 
     Returns:
         Columns estimate (the mean), std_error, conf_low, conf_high, and the rows of `newdata` under its
@@ -63,9 +66,10 @@ def predict(  # noqa: PLR0913, PLR0917  # options that users pass by name
     """
     check_table(conf_level, draws=draws)
     one_of("kind", kind, KINDS)
+    name = _parameter(fit, parameter, kind)
     predictor = predictor_of(fit, groups, new_levels, seed)
     rows = encode(predictor, newdata, trials=kind == "response")
-    found = predictions(predictor, rows, kind)
+    found = predictions(predictor, rows, kind) if name is None else _of_parameter(predictor, rows, kind, name)
     return found.array() if draws else found.table(conf_level)
 
 
@@ -235,6 +239,36 @@ def _quantile_residuals(predictor: Predictor) -> pd.DataFrame:
     least = np.finfo(float).eps / 2  # 8 standard deviations
     scores = ndtri(np.clip(places, least, 1 - least))
     return pd.DataFrame({"estimate": scores}, index=rows.index)
+
+
+def _parameter(fit: Fitted, parameter: str | None, kind: Kind) -> str | None:
+    """The parameter asked for, checked."""
+    if parameter is None:
+        return None
+    known = [p.name for p in fit.spec.family.parameters]
+    one_of("parameter", parameter, known)
+    if kind == "response":
+        raise ArgumentError(
+            f"A response is of the whole model: parameter={parameter!r} goes with kind='mean' or 'linear'."
+        )
+    if kind == "linear" and parameter not in fit.spec.predictors:
+        raise ArgumentError(
+            f"{parameter} has no linear predictor: it is the same in every row. kind='mean' has its value."
+        )
+    return parameter
+
+
+def _of_parameter(predictor: Predictor, rows: Encoded, kind: Kind, name: str) -> RowDraws:
+    """A parameter of the family, or its linear predictor."""
+
+    def itself(at: slice, _: np.random.Generator) -> np.ndarray:
+        part = rows.part(at)
+        return np.array(np.broadcast_to(predictor.values(part)[name], (len(part), predictor.S)))
+
+    def linear(at: slice, _: np.random.Generator) -> np.ndarray:
+        return predictor.eta(rows.part(at), name)
+
+    return RowDraws(name, predictor, rows, linear if kind == "linear" else itself)
 
 
 def _own_rows(predictor: Predictor) -> tuple[Encoded, np.ndarray]:

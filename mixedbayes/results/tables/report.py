@@ -13,7 +13,7 @@ from rich.cells import cell_len, chop_cells
 
 from mixedbayes.models.text import definitions, header
 from mixedbayes.results.fitted import Fitted
-from mixedbayes.results.posterior.quantities import Quantities, printed, ran_vals
+from mixedbayes.results.posterior.quantities import Quantities, before_terms, printed, ran_vals
 from mixedbayes.results.posterior.record import describe_draws
 from mixedbayes.results.posterior.summary import STATISTICS, diagnose, summarise
 from mixedbayes.results.tables.complaints import complaints
@@ -122,12 +122,13 @@ def _named(quantities: Quantities, statistics: pd.DataFrame) -> pd.DataFrame:
     group = quantities.group
     if quantities.effect == "ran_vals":
         names = [
-            f"r[{group}, {level}, {term}]"
+            f"{before_terms(quantities.component)}r[{group}, {level}, {term}]"
             for level, term in zip(quantities.levels, quantities.terms, strict=True)
         ]
     else:
         names = [
-            f"{label} of {group}" if group and label.startswith(("sd(", "cor(")) else label
+            before_terms(quantities.component)
+            + (f"{label} of {group}" if group and label.startswith(("sd(", "cor(")) else label)
             for label in quantities.labels
         ]
     return statistics.assign(name=names)

@@ -1,6 +1,7 @@
 """Fits as data frames: broom.mixed's tidy table, a summary as printed, and what lme4 users know by name."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,9 @@ from mixedbayes.results.posterior.quantities import (
     RESIDUAL,
     Quantities,
     apart,
+    before_terms,
     coefs,
+    component_of,
     fixed,
     printed,
     ran_pars,
@@ -75,7 +78,10 @@ def summary(fit: Fitted, conf_level: float = 0.95, robust: bool = False) -> pd.D
 
 
 def fixef(fit: Fitted, conf_level: float = 0.95, robust: bool = False) -> pd.DataFrame:
-    """Population-level coefficients: estimate, std_error, conf_low, conf_high, indexed by term."""
+    """Population-level coefficients: estimate, std_error, conf_low, conf_high, indexed by term.
+
+    Those of another parameter than the mean have its name before theirs, `sigma.x`.
+    """
     return _indexed(fixed(fit), ["term"], conf_level, robust=robust)
 
 
@@ -104,7 +110,8 @@ def varcorr(fit: Fitted, conf_level: float = 0.95, robust: bool = False) -> pd.D
     rows: list[pd.DataFrame] = []
     posterior = fit.posterior
     for block in fit.spec.blocks:
-        columns = block.block.columns
+        before = before_terms(component_of(block.block.parameter))
+        columns = [f"{before}{name}" for name in block.block.columns]
         sd = by_draw(posterior[block.sd])
         pairs = [(k, k) for k in range(len(columns))]
         shown, covariance = sd, sd**2
@@ -115,9 +122,9 @@ def varcorr(fit: Fitted, conf_level: float = 0.95, robust: bool = False) -> pd.D
             shown = np.concatenate([shown, cor], axis=-1)
             covariance = np.concatenate([covariance, cor * sd[..., i] * sd[..., j]], axis=-1)
         names = [(columns[a], columns[b] if a != b else None) for a, b in pairs]
-        rows.append(_variances(block.block.name, names, covariance, shown, conf_level, robust=robust))
-    if fit.spec.family.residual is not None:
-        sigma = by_draw(posterior[fit.spec.family.residual])[..., None]
+        rows.append(_variances(block.block.label, names, covariance, shown, conf_level, robust=robust))
+    if fit.spec.residual is not None:
+        sigma = by_draw(posterior[fit.spec.residual])[..., None]
         rows.append(
             _variances(apart(RESIDUAL, fit.spec), [(None, None)], sigma**2, sigma, conf_level, robust=robust)
         )
@@ -162,7 +169,7 @@ def _labelled(quantities: Quantities, statistics: pd.DataFrame) -> pd.DataFrame:
     """The statistics with the labels of their parameters in front."""
     labels = {
         "effect": quantities.effect,
-        "component": "cond",
+        "component": quantities.component,
         "group": quantities.group,
         "level": pd.Series(list(quantities.levels), dtype=object),
         "term": list(quantities.terms),
@@ -175,7 +182,13 @@ def _labelled(quantities: Quantities, statistics: pd.DataFrame) -> pd.DataFrame:
 def _indexed(
     each: Iterable[Quantities], index: list[str], conf_level: float, *, robust: bool
 ) -> pd.DataFrame:
-    found = [_labelled(q, estimate(q.draws, conf_level, robust=robust, moments=q.moments)) for q in each]
+    found = [
+        _labelled(
+            replace(q, terms=[f"{before_terms(q.component)}{term}" for term in q.terms]),
+            estimate(q.draws, conf_level, robust=robust, moments=q.moments),
+        )
+        for q in each
+    ]
     columns = [*index, *STATISTICS[:4]]
     frame = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
     return frame[columns].set_index(index)
