@@ -582,6 +582,14 @@ def test_a_file_of_another_kind_is_not_written_over(tmp_path, fit, kind, link):
     assert other.is_symlink() == link
 
 
+def test_overwriting_is_asked_for_by_a_truth_value(tmp_path, fit):
+    other = tmp_path / "data.csv"
+    other.write_text("y,x\n1,2\n")
+    with pytest.raises(ArgumentError, match="overwrite is True or False, not 'no'"):
+        fit.to_netcdf(other, overwrite="no")
+    assert other.read_text() == "y,x\n1,2\n"
+
+
 def _truncated(path, saved):
     path.write_bytes(saved[: len(saved) // 2] + saved[-container.SIGNATURE :])
 

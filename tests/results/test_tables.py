@@ -351,3 +351,26 @@ def test_tables_do_not_depend_on_the_order_of_dimensions(fits):
 
 def test_mb_has_the_class_of_fits(fits):
     assert isinstance(fits("y ~ x"), mb.Fit)
+
+
+@pytest.mark.parametrize(
+    ("formula", "family"),
+    [*((formula, "gaussian") for formula in STRUCTURES), ("k ~ x + (1 | g)", "poisson")],
+)
+@pytest.mark.parametrize("robust", [False, True])
+def test_the_summary_is_what_is_printed_in_its_order_with_tidys_columns(fits, formula, family, robust):
+    fit = fits(formula, family)
+    summary = fit.summary(conf_level=0.8, robust=robust)
+    tidy = fit.tidy(["fixed", "ran_pars"], conf_level=0.8, robust=robust)
+    assert list(summary.columns) == list(tidy.columns)
+    key = ["effect", "group", "term"]
+    pd.testing.assert_frame_equal(
+        summary.sort_values(key).reset_index(drop=True), tidy.sort_values(key).reset_index(drop=True)
+    )
+    printed = [row[0] for section in fit.report.sections for row in section.rows]
+    assert list(summary.index) == printed
+
+
+def test_the_summary_of_a_mass_that_is_none_is_refused(fits):
+    with pytest.raises(ArgumentError, match="conf_level lies between 0 and 1, not 0"):
+        fits("y ~ x + (1 | g)").summary(conf_level=0)

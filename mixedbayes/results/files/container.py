@@ -19,6 +19,7 @@ import numpy as np
 import xarray as xr
 from xarray.coders import CFDatetimeCoder
 
+from mixedbayes.arguments import flag
 from mixedbayes.errors import ArgumentError, FileError
 
 MODEL = "mixedbayes"
@@ -70,10 +71,11 @@ def check_place(path: str | PathLike[str], *, overwrite: bool = False) -> None:
         overwrite: Whether to replace a file that holds something else than a fit.
 
     Raises:
-        ArgumentError: It is no path.
+        ArgumentError: It is no path, or overwrite is no truth value.
         FileError: There is no folder, no permission, or a file of another kind.
     """
     place = _path(path)
+    flag("overwrite", overwrite)
     try:
         if not place.parent.is_dir():
             raise FileError(f"There is no folder {place.parent} to save {place.name} in.")
