@@ -57,6 +57,10 @@ class LeaveOut:
         Args:
             out: Places of the rows left out.
         """
+        return self.log_density - self._log_density_without(out)
+
+    def _log_density_without(self, out: np.ndarray) -> np.ndarray:
+        """The log density without some rows at the draws, shape (S,)."""
         density = self.density
         rest, is_difference = self._rest(out)
         without = Collapsed(density.variances, rest, out)
@@ -64,11 +68,8 @@ class LeaveOut:
             place = density.stages[0].factor
             levels = np.flatnonzero(rest.counts[place] < density.moments.counts[place])
             if self._fits(len(levels)) and 2 * len(levels) <= len(rest.counts[place]):
-                return (
-                    self.log_density
-                    - without.finish(density.reduce_without(self._reduced, without, levels)).log_density
-                )
-        return self.log_density - _at(without, self.theta)
+                return without.finish(density.reduce_without(self._reduced, without, levels)).log_density
+        return _at(without, self.theta)
 
     def _fits(self, levels: int) -> bool:
         """Whether what is known with all rows helps without those of some levels, and fits into memory at all draws."""
