@@ -9,7 +9,7 @@ import numpy as np
 
 from mixedbayes.inference.elsewhere import unknown_options
 from mixedbayes.inference.memory import check_memory
-from mixedbayes.inference.methods import AUTO, METHODS, Choice, Method, choose, find_method
+from mixedbayes.inference.methods import METHODS, Choice, Method, choose, find_method
 from mixedbayes.inference.options import MEMORY, Options
 from mixedbayes.inference.prepared import Before, Prepared
 from mixedbayes.models.spec import ModelSpec
@@ -55,7 +55,7 @@ class Engine:
         if "method" in sampling:
             method = find_method(sampling["method"])
             given = method if method is sampling["method"] else None
-            changes["method"] = AUTO if method is None else method.name
+            changes["method"] = sampling["method"] if given is None else given.name
         return replace(self, options=replace(self.options, **changes), given=given)
 
     def draw(
