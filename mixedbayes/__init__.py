@@ -35,6 +35,7 @@ from mixedbayes.errors import (
     PictureWarning,
     PriorError,
 )
+from mixedbayes.inference.methods import METHODS, Method
 from mixedbayes.models.priors import prior
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "METHODS",
     "ArgumentError",
     "ConvergenceWarning",
     "DataError",
@@ -52,6 +54,7 @@ __all__ = [
     "FileError",
     "Fit",
     "FormulaError",
+    "Method",
     "MixedBayesError",
     "Model",
     "PartialDrawsWarning",

@@ -1,6 +1,8 @@
-"""The options of drawing from a posterior, as users pass them: one list for all that pass them on."""
+"""What those say to each other who ask for draws and who make them: options, as users pass them, and densities of rows."""
 
 from typing import Protocol, TypedDict
+
+import numpy as np
 
 
 class Named(Protocol):
@@ -36,3 +38,13 @@ class FitOptions(Sampling, total=False):
     nu: str
     shape: str
     phi: str
+
+
+class LeftOut(Protocol):
+    """The predictive densities of rows of a fit given its other rows, in closed form."""
+
+    def at_draws(self, out: np.ndarray) -> np.ndarray:
+        """Log p(y_out | theta, y_in) at the fit's own draws of theta, given the places of the rows left out."""
+
+    def exactly(self, out: np.ndarray) -> tuple[float, float]:
+        """Log p(y_out | y_in), and the Pareto k of the weights that it rests on."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from mixedbayes.errors import ArgumentError, listed, nearest
+from mixedbayes.sampling import Sampling
 
 _PRIORS = "priors={'b[x]': 'normal(0, 1)'}"
 _WEIGHTS = "weights of rows are not supported yet; for shares write the counts, y | trials(n) ~ x"
@@ -62,21 +63,7 @@ ADVICE: Mapping[str, str] = {
     **dict.fromkeys(
         ("family", "link", "priors", "env"), "it belongs to the model: model(..., family=..., priors=...)"
     ),
-    **dict.fromkeys(
-        (
-            "method",
-            "sampler",
-            "chains",
-            "draws",
-            "tune",
-            "target_accept",
-            "seed",
-            "cores",
-            "memory",
-            "progress",
-        ),
-        "it belongs to sampling: model(...).fit(draws=..., seed=...)",
-    ),
+    **dict.fromkeys(Sampling.__annotations__, "it belongs to sampling: model(...).fit(draws=..., seed=...)"),
     "stanvars": "there is no Stan; model(...).pymc is the PyMC model",
     "conf_level": "intervals are asked of the fit, as fit.tidy(conf_level=0.9)",
 }

@@ -9,16 +9,14 @@ import numpy as np
 
 from mixedbayes.inference.elsewhere import unknown_options
 from mixedbayes.inference.memory import check_memory
-from mixedbayes.inference.methods import AUTO, METHODS, Choice, Method, choose, find_method
+from mixedbayes.inference.methods import METHODS, Choice, Method, choose, find_method
 from mixedbayes.inference.options import MEMORY, Options
 from mixedbayes.inference.prepared import Before, Prepared
 from mixedbayes.models.spec import ModelSpec
-from mixedbayes.sampling import Sampling
+from mixedbayes.sampling import LeftOut, Sampling
 
 if TYPE_CHECKING:
     from xarray import DataTree
-
-    from mixedbayes.inference.gaussian.leave_out import LeaveOut
 
 METHOD, SAMPLER, OPTIONS = "mixedbayes_method", "mixedbayes_sampler", "mixedbayes_options"
 """Attributes of sample_stats: the method with its reason, what made its draws, and how to draw again."""
@@ -55,7 +53,7 @@ class Engine:
         if "method" in sampling:
             method = find_method(sampling["method"])
             given = method if method is sampling["method"] else None
-            changes["method"] = AUTO if method is None else method.name
+            changes["method"] = sampling["method"] if given is None else given.name
         return replace(self, options=replace(self.options, **changes), given=given)
 
     def draw(
@@ -102,7 +100,7 @@ class Engine:
 
         return own or again
 
-    def leave_out(self, spec: ModelSpec, idata: "DataTree") -> "LeaveOut | None":
+    def leave_out(self, spec: ModelSpec, idata: "DataTree") -> LeftOut | None:
         """The densities of rows left out of a fit in closed form; None where there is none.
 
         Args:

@@ -15,12 +15,10 @@ import numpy as np
 from mixedbayes.errors import ArgumentError, listed, nearest, shown
 from mixedbayes.inference.options import Options, check_installed
 from mixedbayes.inference.prepared import Prepared, gaussian, nuts
-from mixedbayes.sampling import Named
+from mixedbayes.sampling import LeftOut, Named
 
 if TYPE_CHECKING:
     from xarray import DataTree
-
-    from mixedbayes.inference.gaussian.leave_out import LeaveOut
 
 AUTO = "auto"
 """What stands for the first method of the table without a reason against it."""
@@ -60,7 +58,7 @@ class Method:
     without: "Callable[[Prepared, Options], Callable[[np.ndarray, int | None], DataTree] | None] | None" = (
         None
     )
-    leave_out: "Callable[[Prepared, DataTree, int | None], LeaveOut | None] | None" = None
+    leave_out: "Callable[[Prepared, DataTree, int | None], LeftOut | None] | None" = None
     keep: Callable[[Prepared], Any] = _nothing
 
 
@@ -77,7 +75,7 @@ def _doubts_collapsed(model: Prepared) -> str | None:
     return gaussian().sample.too_many(model.collapsed)
 
 
-def _leave_out_collapsed(model: Prepared, idata: "DataTree", seed: int | None) -> "LeaveOut":
+def _leave_out_collapsed(model: Prepared, idata: "DataTree", seed: int | None) -> LeftOut:
     return gaussian().leave_out.LeaveOut(model.collapsed, idata, seed)
 
 

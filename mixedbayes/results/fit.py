@@ -66,8 +66,9 @@ class Fit(Fitted):
             formula: The change, as in R: `"~ . - Days"`, `"log(.) ~ . + x"`; a dot stands for what was there.
             data: Other data. None for those of this fit, of which it keeps the columns that it used.
             new_rows: Rows more, of old groups and new. Priors, centring and what transforms learned stay as they
-                are, so that fitting in pieces is fitting at once. Where the fit was made in closed form the old rows
-                are not looked at again: their moments are added to; else Markov chains begin about the old draws.
+                are, so that fitting in pieces is fitting at once. Where the fit was made in closed form, sums over the
+                new rows are added to those over the old ones, which are not summed again (but once, if the fit was read
+                from a file); else Markov chains begin about the old draws.
             priors: In place of this fit's; None keeps them.
             missing: `"drop"` or `"error"`.
             **options: Options of `Model.fit` that are to change; the others are as they were. And changes of the formulas of

@@ -7,17 +7,7 @@ import numpy as np
 import xarray as xr
 
 from mixedbayes.models.spec import ModelSpec
-from mixedbayes.sampling import Sampling
-
-
-class LeftOut(Protocol):
-    """The predictive densities of rows of a fit given its other rows, in closed form."""
-
-    def at_draws(self, out: np.ndarray) -> np.ndarray:
-        """Log p(y_out | theta, y_in) at the fit's own draws of theta, given the places of the rows left out."""
-
-    def exactly(self, out: np.ndarray) -> tuple[float, float]:
-        """Log p(y_out | y_in), and the Pareto k of the weights that it rests on."""
+from mixedbayes.sampling import LeftOut, Sampling
 
 
 class Redraws(Protocol):

@@ -12,7 +12,7 @@ The factors in `elimination.stages_of` are eliminated level by level; what is le
 Cholesky factorisation. `docs/internals.md` derives both.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -357,57 +357,88 @@ class Collapsed:
             rng: The source of randomness.
             kept: Of which thetas the effects are wanted, shape (B,); None for all, and then no sums either.
         """
-        B, start = len(solved.log_density), self.ends[-1]
-        wanted = np.ones(B, dtype=bool) if kept is None else kept
+        wanted = np.ones(len(solved.log_density), dtype=bool) if kept is None else kept
         x = solved.root.draw(solved.point.sigma, rng)
-        effects: dict[int, np.ndarray] = {}
-        sums: dict[int, np.ndarray] = {}
-        above: dict[int, np.ndarray] = {}  # of whole stages, (q, B, L)
-        for place, i in enumerate(self.crossed):
-            L, q = self.moments.own[i].shape[:2]
-            values = x[:, self.ends[place] : self.ends[place + 1]].reshape(B, L, q)
-            values = values if _is_one(self.to_zero[i]) else values @ self.to_zero[i].T
-            effects[i] = values[wanted]
-            if kept is not None:
-                sums[i] = np.stack([*_sums(values, axis=0), np.zeros((L, q))])
-        border = np.concatenate(
-            [self.shift - x[:, start:] - solved.point.location.T, np.ones((B, 1))], axis=1
-        )
-        border = border.T[:, :, None]  # (p + 1, B, 1)
+        summed = kept is not None
+        effects, sums = self._drawn_in_root(x, wanted, summed=summed)
+        above: dict[int, np.ndarray] = {}  # of the later stages, (q, B, L)
         for place in range(len(self.stages) - 1, -1, -1):
-            constant = self.stages[place]
-            L, q = self.moments.own[constant.factor].shape[:2]
-            effects[constant.factor] = np.empty((int(wanted.sum()), L, q))
-            sums[constant.factor] = np.empty((3, L, q))
-            whole = [(slice(0, L), solved.stages[place])] if solved.stages else []
-            for levels, stage in whole or self._first(solved.factors, solved.point.sigma, conditional):
-                vectors = border if constant.parent is None else self._at_parents(place, above, border)
-                e = _contract(stage.rest, vectors)
-                if self.coupling is not None:
-                    e = e - np.moveaxis((self.coupling @ x[:, :start].T).reshape(L, q, -1), 0, -1)
-                mean = np.einsum("ab...,b...->a...", stage.V, e)
-                T = self.to_zero[constant.factor]
-                if kept is not None:
-                    variance = np.einsum("abkl,ab,k->al", _times(T, stage.V), T, solved.point.sigma**2)
-                    at_zero = _sums(_times(T, mean), axis=1)
-                    sums[constant.factor][:, levels] = np.swapaxes([*at_zero, variance], 1, 2)
-                drawn = wanted if place == 0 else np.ones(B, dtype=bool)  # what is below needs all
-                noise = rng.standard_normal((q, int(drawn.sum()), mean.shape[-1]))
-                moved = np.einsum("acbl,abl->cbl", stage.half[:, :, drawn], noise)
-                values = mean[:, drawn] + solved.point.sigma[drawn, None] * moved
-                if place:
-                    above[constant.factor], values = values, values[:, wanted]
-                effects[constant.factor][:, levels] = np.moveaxis(_times(T, values), 0, -1)
+            factor = self.stages[place].factor
+            drawn = np.ones_like(wanted) if place else wanted  # what is below needs all
+            values, sums[factor] = self._draw_stage(place, solved, x, above, drawn, rng, summed=summed)
+            if place:
+                above[factor] = values
+            at_zero = _times(self.to_zero[factor], values[:, wanted[drawn]])
+            effects[factor] = np.ascontiguousarray(np.moveaxis(at_zero, 0, -1))
         order = range(len(self.moments.groups))
         return Drawn(
-            (x[:, start:] + solved.point.location.T) @ self.moments.frame.fixed.T,
+            (x[:, self.ends[-1] :] + solved.point.location.T) @ self.moments.frame.fixed.T,
             tuple(effects[i] for i in order),
-            tuple(sums[i] for i in order) if kept is not None else (),
+            tuple(sums[i] for i in order) if summed else (),
         )
 
-    def _at_parents(self, place: int, above: dict[int, np.ndarray], border: np.ndarray) -> np.ndarray:
-        """Less the later stages' effects at each level of a stage, and the border, shape (w, B, L)."""
+    def _drawn_in_root(
+        self, x: np.ndarray, wanted: np.ndarray, *, summed: bool
+    ) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+        """The crossed factors' effects of a draw of the root, (kept, L, q), and their sums, (3, L, q), at zero."""
+        effects, sums = {}, {}
+        for place, i in enumerate(self.crossed):
+            L, q = self.moments.own[i].shape[:2]
+            values = x[:, self.ends[place] : self.ends[place + 1]].reshape(len(x), L, q)
+            values = values if _is_one(self.to_zero[i]) else values @ self.to_zero[i].T
+            effects[i] = values[wanted]
+            if summed:
+                sums[i] = np.stack([*_sums(values, axis=0), np.zeros((L, q))])
+        return effects, sums
+
+    def _draw_stage(
+        self,
+        place: int,
+        solved: Solved,
+        x: np.ndarray,
+        above: Mapping[int, np.ndarray],
+        drawn: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        summed: bool,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the effects of one stage given those above it, where priors live.
+
+        Args:
+            place: The stage's.
+            solved: At B thetas.
+            x: The draw of the root, shape (B, m).
+            above: Of later stages the effects, shape (q, B, L).
+            drawn: At which thetas, shape (B,).
+            rng: The source of randomness.
+            summed: Whether sums are wanted.
+
+        Returns:
+            The effects, shape (q, drawn, L), and the sums over all thetas at zero, shape (3, L, q).
+        """
+        constant, sigma, start = self.stages[place], solved.point.sigma, self.ends[-1]
+        (q, L), T = (constant.own.shape[0], constant.own.shape[-1]), self.to_zero[constant.factor]
+        border = np.column_stack([self.shift - x[:, start:] - solved.point.location.T, np.ones(len(x))])
+        values, sums = np.empty((q, int(drawn.sum()), L)), np.empty((3, L, q))
+        whole = [(slice(0, L), solved.stages[place])] if solved.stages else []
+        for levels, stage in whole or self._first(solved.factors, sigma, conditional):
+            e = _contract(stage.rest, self._at_parents(place, above, border.T[:, :, None]))
+            if self.coupling is not None:
+                e = e - np.moveaxis((self.coupling @ x[:, :start].T).reshape(L, q, -1), 0, -1)
+            mean = np.einsum("ab...,b...->a...", stage.V, e)
+            if summed:
+                variance = np.einsum("abkl,ab,k->al", _times(T, stage.V), T, sigma**2)
+                sums[:, levels] = np.swapaxes([*_sums(_times(T, mean), axis=1), variance], 1, 2)
+            noise = rng.standard_normal((q, values.shape[1], mean.shape[-1]))
+            moved = np.einsum("acbl,abl->cbl", stage.half[:, :, drawn], noise)
+            values[:, :, levels] = mean[:, drawn] + sigma[drawn, None] * moved
+        return values, sums
+
+    def _at_parents(self, place: int, above: Mapping[int, np.ndarray], border: np.ndarray) -> np.ndarray:
+        """Less the later stages' effects at each level of a stage, and the border, shape (w, B, L or 1)."""
         level, parts = self.stages[place].parent, []
+        if level is None:
+            return border
         for later in self.stages[place + 1 :]:
             parts.append(-above[later.factor][..., level])
             level = None if later.parent is None else later.parent[level]

@@ -1,6 +1,6 @@
 """theta, the unconstrained vector that is not integrated out <-> standard deviations, correlations, sigma.
 
-One coordinate of theta each:
+One `Coordinate` of theta each, in this order:
 
     a hyperparameter         the parameter itself, its log or its logit, by its support
     a group's sd             log sd; the logit of its place where the prior has two ends
@@ -13,6 +13,7 @@ complex arrays: the Jacobian is one complex step.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from typing import Any
 
@@ -35,7 +36,7 @@ class Point:
     """What theta stands for, at B points at once.
 
     Attributes:
-        values: Each parameter that has a number of its own, by address, shape (B,).
+        values: Of each coordinate by its name: a parameter by its address, a partial correlation's atanh; shape (B,).
         factors: For each block the Cholesky factor of its effects' covariance, shape (q, q, B), of the effects
             that have the priors: at the predictors' means where those live there.
         sigma: Shape (B,).
@@ -51,22 +52,94 @@ class Point:
     log_prior: np.ndarray
 
 
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """The coordinate of a parameter that has a number of its own.
+
+    Attributes:
+        parameter: Its prior may refer to parameters of earlier coordinates.
+    """
+
+    parameter: Parameter
+
+    @property
+    def name(self) -> str:
+        """The parameter's address."""
+        return self.parameter.address
+
+    def to_line(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The coordinate at values of the parameters by address, this one's and earlier ones', shape (S,)."""
+        lower, upper, _, _ = _frame(self.parameter, values)
+        return _all_to_line(values[self.name], lower, upper)
+
+    def from_line(self, u: np.ndarray, values: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The parameter at its coordinate, and the log prior density of the coordinate, shape (B,) each."""
+        lower, upper, arguments, mass = _frame(self.parameter, values)
+        x, log_slope = _from_line(u, lower, upper)
+        return x, log_density(self.parameter.prior.distribution, x, arguments) - mass + log_slope
+
+    def start(self, guess: float | None, values: Mapping[str, np.ndarray]) -> float:
+        """The coordinate of a guess, brought inside the ends; without one of what the prior says."""
+        lower, upper, _, _ = _frame(self.parameter, values)
+        return _to_line(_typical(self.parameter) if guess is None else guess, float(lower), float(upper))
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The coordinate of a canonical partial correlation w, u = atanh(w), which is its value too: w may round to 1.
+
+    (w + 1) / 2 of column k = 0, 1, ... is Beta(a, a), a = eta + (q - 2 - k) / 2; see `nuts/graph.py`. The density of u is
+    then 2 (x (1 - x))^a / B(a, a) with x = expit(2 u).
+
+    Attributes:
+        name: `partial[g, x, z]`.
+        prior: Of the correlation matrix.
+        shift: (q - 2 - k) / 2.
+    """
+
+    name: str
+    prior: Prior
+    shift: float
+
+    def to_line(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The value, shape (S,)."""
+        return values[self.name]
+
+    def from_line(self, u: np.ndarray, values: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The value, and the log prior density of the coordinate, shape (B,) each."""
+        a = _arguments(self.prior, values)["eta"] + self.shift
+        size = np.where(np.real(u) < 0, -u, u)
+        return u, a * (-2 * size - 2 * np.log1p(np.exp(-2 * size))) + np.log(2) - log_beta(a, a)
+
+    def start(self, guess: float | None, values: Mapping[str, np.ndarray]) -> float:  # noqa: ARG002  # as a scalar's
+        """The guess; without one no correlation."""
+        return 0.0 if guess is None else guess
+
+
+type Coordinate = Scalar | Partial
+
+
 @dataclass(frozen=True, eq=False)
 class Variances:
     """The coordinates of theta for one model.
 
     Attributes:
         spec: A Gaussian model whose coefficients have normal or flat priors.
-        names: One for each coordinate.
+        coordinates: In the order of theta; each may need values of those before it.
     """
 
     spec: ModelSpec
-    names: tuple[str, ...]
+    coordinates: tuple[Coordinate, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """One for each coordinate."""
+        return tuple(coordinate.name for coordinate in self.coordinates)
 
     @property
     def size(self) -> int:
         """The dimension d of theta."""
-        return len(self.names)
+        return len(self.coordinates)
 
     @property
     def coefficients(self) -> tuple[Parameter, ...]:
@@ -79,24 +152,17 @@ class Variances:
         Args:
             theta: Shape (B, d), real or complex.
         """
-        columns = iter(theta.T)
         values: dict[str, np.ndarray] = {}
         log_prior = np.zeros(len(theta), dtype=theta.dtype)
-        for parameter in self.spec.hyper:
-            log_prior = log_prior + _place(parameter, next(columns), values)
+        for coordinate, u in zip(self.coordinates, theta.T, strict=True):
+            values[coordinate.name], log_density_of_u = coordinate.from_line(u, values)
+            log_prior = log_prior + log_density_of_u
         factors = []
         for block in self.spec.blocks:
-            for parameter in block.sds:
-                log_prior = log_prior + _place(parameter, next(columns), values)
             sd = np.stack([values[p.address] for p in block.sds])
-            L, log_density_of_L = _correlation_factor(block, columns, values, theta)
-            factors.append(sd[:, None] * L)
-            log_prior = log_prior + log_density_of_L
-        for parameter in self.spec.auxiliary:
-            log_prior = log_prior + _place(parameter, next(columns), values)
+            factors.append(sd[:, None] * _correlation_factor(block, values, theta))
         location, scale = self._coefficient_priors(values, theta)
-        sigma = values["sigma"]
-        return Point(values, tuple(factors), sigma, location, scale, log_prior)
+        return Point(values, tuple(factors), values["sigma"], location, scale, log_prior)
 
     def steps(self, theta: np.ndarray) -> Point:
         """The point at each of B thetas moved along each coordinate by an imaginary step, (B d) points in all.
@@ -113,42 +179,23 @@ class Variances:
             draws: By the names of the specification's variables, shape (chain, draw, ...).
         """
         values = {p.address: draws[p.address].ravel() for p in (*self.spec.hyper, *self.spec.auxiliary)}
-        correlations: dict[str, np.ndarray] = {}
         for block in self.spec.blocks:
             q = len(block.sds)
             sds = draws[block.sd].reshape(-1, q)
             if block.cor:
                 covariance = covariance_of(sds, draws[block.correlation].reshape(-1, q, q))
-                sds, correlations[block.sd] = sds_and_correlations(at_means(covariance, block.centring))
+                sds, correlation = sds_and_correlations(at_means(covariance, block.centring))
+                values |= zip(partial_names(block), partials(correlation), strict=True)
             values |= {p.address: sd for p, sd in zip(block.sds, sds.T, strict=True)}
-        columns: list[np.ndarray] = []
-
-        def put(parameters: Sequence[Parameter]) -> None:
-            for parameter in parameters:
-                lower, upper, _, _ = _frame(parameter, values)
-                columns.append(_all_to_line(values[parameter.address], lower, upper))
-
-        put(self.spec.hyper)
-        for block in self.spec.blocks:
-            put(block.sds)
-            if block.cor:
-                columns.extend(partials(correlations[block.sd]))
-        put(self.spec.auxiliary)
-        return np.column_stack(columns)
+        return np.column_stack([coordinate.to_line(values) for coordinate in self.coordinates])
 
     def start(self, guesses: Mapping[str, float]) -> np.ndarray:
         """A theta to begin from, shape (d,): parameters at the guesses, hyperparameters where their priors say."""
         values: dict[str, np.ndarray] = {}
         theta: list[float] = []
-        scalars = {p.address: p for p in self.spec.parameters}
-        for name in self.names:
-            if name not in scalars:  # a partial correlation
-                theta.append(0.0)
-                continue
-            lower, upper, _, _ = _frame(scalars[name], values)
-            guess = guesses.get(name, _typical(scalars[name]))
-            theta.append(_to_line(guess, float(lower), float(upper)))
-            _place(scalars[name], np.array(theta[-1]), values)
+        for coordinate in self.coordinates:
+            theta.append(coordinate.start(guesses.get(coordinate.name), values))
+            values[coordinate.name], _ = coordinate.from_line(np.array(theta[-1]), values)
         return np.array(theta)
 
     def _coefficient_priors(
@@ -164,16 +211,23 @@ class Variances:
 
 def variances_of(spec: ModelSpec) -> Variances:
     """The coordinates of a model."""
-    names = [p.address for p in spec.hyper]
+    coordinates: list[Coordinate] = [Scalar(p) for p in spec.hyper]
     for block in spec.blocks:
-        names += [p.address for p in block.sds]
+        coordinates += [Scalar(p) for p in block.sds]
         if block.cor:
-            columns = block.block.columns
-            names += [
-                f"partial[{block.block.name}, {columns[j]}, {columns[i]}]"
-                for i, j in zip(*np.tril_indices(len(columns), -1), strict=True)
+            q, prior = len(block.sds), block.cor.prior
+            columns = [k for i in range(q) for k in range(i)]
+            coordinates += [
+                Partial(name, prior, (q - 2 - k) / 2)
+                for name, k in zip(partial_names(block), columns, strict=True)
             ]
-    return Variances(spec, (*names, *(p.address for p in spec.auxiliary)))
+    return Variances(spec, (*coordinates, *(Scalar(p) for p in spec.auxiliary)))
+
+
+def partial_names(block: BlockSpec) -> list[str]:
+    """Of a block's partial correlations, row by row."""
+    columns, name = block.block.columns, block.block.name
+    return [f"partial[{name}, {columns[k]}, {columns[i]}]" for i in range(len(columns)) for k in range(i)]
 
 
 def is_flat(parameter: Parameter) -> bool:
@@ -211,14 +265,6 @@ def _frame(parameter: Parameter, values: Mapping[str, np.ndarray]) -> tuple[Any,
     if support.lower == 0:
         lower = np.where(np.real(lower) < 0, 0.0, lower)
     return lower, upper, arguments, mass
-
-
-def _place(parameter: Parameter, u: np.ndarray, values: dict[str, np.ndarray]) -> np.ndarray:
-    """Put the parameter at its coordinate u among the values; the log prior density of u, shape (B,)."""
-    lower, upper, arguments, mass = _frame(parameter, values)
-    x, log_slope = _from_line(u, lower, upper)
-    values[parameter.address] = x
-    return log_density(parameter.prior.distribution, x, arguments) - mass + log_slope
 
 
 def _typical(parameter: Parameter) -> float:
@@ -277,35 +323,26 @@ def partials(correlation: np.ndarray) -> list[np.ndarray]:
     return found
 
 
-def _correlation_factor(
-    spec: BlockSpec, columns: Any, values: Mapping[str, np.ndarray], theta: np.ndarray
-) -> tuple[np.ndarray, Any]:
-    """The Cholesky factor of the correlation matrix, shape (q, q, B), and the log density of its coordinates.
+def _correlation_factor(spec: BlockSpec, values: Mapping[str, np.ndarray], theta: np.ndarray) -> np.ndarray:
+    """The Cholesky factor of the correlation matrix, shape (q, q, B), from the coordinates of its partial correlations.
 
-    With w = tanh(u) the canonical partial correlations, (w + 1) / 2 of column k = 0, 1, ... is
-    Beta(a, a), a = eta + (q - 2 - k) / 2; see `pymc_model`. The density of u is then
-    2 (x (1 - x))^a / B(a, a) with x = expit(2 u), and sqrt(1 - w^2) is 1 / cosh(u), which no rounding
-    takes to zero.
+    sqrt(1 - w^2) is 1 / cosh(u), which no rounding takes to zero.
     """
     q = len(spec.sds)
     L = np.zeros((q, q, len(theta)), dtype=theta.dtype)
     L[range(q), range(q)] = 1.0
     if spec.cor is None:
-        return L, 0.0
-    eta = _arguments(spec.cor.prior, values)["eta"]
-    log_density_of_u: Any = 0.0
+        return L
+    coordinates = iter(partial_names(spec))
     for i in range(1, q):
         left: Any = 1.0
         for k in range(i):
-            u = next(columns)
-            a = eta + (q - 2 - k) / 2
-            size = np.where(np.real(u) < 0, -u, u)
-            log_density_of_u += a * (-2 * size - 2 * np.log1p(np.exp(-2 * size))) + np.log(2) - log_beta(a, a)
-            fade = np.exp(-size)  # 1 / cosh(u), without overflow
+            u = values[next(coordinates)]
+            fade = np.exp(-np.where(np.real(u) < 0, -u, u))  # 1 / cosh(u), without overflow
             L[i, k] = np.tanh(u) * left
             left = left * 2 * fade / (1 + fade * fade)
         L[i, i] = left
-    return L, log_density_of_u
+    return L
 
 
 def side_by_side(factors: Sequence[np.ndarray]) -> np.ndarray:

@@ -57,9 +57,9 @@ class LeaveOut:
         Args:
             out: Places of the rows left out.
         """
-        return self.log_density - self._at_draws_without(out) + self._log_slope(out)
+        return self.log_density - self._log_density_without(out) + self._log_slope(out)
 
-    def _at_draws_without(self, out: np.ndarray) -> np.ndarray:
+    def _log_density_without(self, out: np.ndarray) -> np.ndarray:
         """The log density without some rows at the draws, shape (S,): of few levels by what is known with all rows."""
         density = self.density
         rest, is_difference = self._rest(out)

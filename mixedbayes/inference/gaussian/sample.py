@@ -94,7 +94,8 @@ def extended(known: Moments, spec: ModelSpec, new: np.ndarray) -> Collapsed:
 
 def moments_of(spec: ModelSpec, rows: np.ndarray | None = None) -> Moments:
     """The moments of a model's rows, or of those at some places, in the model's frame and among all its levels."""
-    return moments(chunks_of(spec.modelled, rows), factors_of(spec.design), frame_of(spec))
+    design = spec.modelled
+    return moments(chunks_of(design, rows), factors_of(design), frame_of(spec))
 
 
 def frame_of(spec: ModelSpec) -> Frame:

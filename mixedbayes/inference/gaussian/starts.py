@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixedbayes.inference.gaussian.collapsed import Collapsed
-from mixedbayes.inference.gaussian.coordinates import partials
+from mixedbayes.inference.gaussian.coordinates import Partial, partial_names, partials
 from mixedbayes.models.covariances import sds_and_correlations
 
 STEPS = (1, 6, 40)
@@ -65,12 +65,8 @@ def mirrored(density: Collapsed, mode: np.ndarray) -> np.ndarray:
 
     Where groups hardly tell two effects apart, as all but collinear ones, either sign of their correlation may have a mode.
     """
-    scalars = {p.address for p in density.variances.spec.parameters}
-    far = [
-        j
-        for j, name in enumerate(density.variances.names)
-        if name not in scalars and abs(mode[j]) > LEAST_MIRRORED
-    ]
+    coordinates = enumerate(density.variances.coordinates)
+    far = [j for j, each in coordinates if isinstance(each, Partial) and abs(mode[j]) > LEAST_MIRRORED]
     signs = np.ones((len(far), len(mode)))
     signs[range(len(far)), far] = -1.0
     return signs * mode
@@ -164,8 +160,7 @@ def _pattern(density: Collapsed, factor: int) -> np.ndarray:
 
 def _theta(density: Collapsed, covariances: Sequence[np.ndarray], sigma: float) -> np.ndarray:
     """The theta of such covariances of each factor's effects, sds brought inside the ends of their priors."""
-    variances = density.variances
-    guesses, correlations = {"sigma": sigma}, {}
+    variances, guesses = density.variances, {"sigma": sigma}
     for covariance, places in zip(covariances, density.blocks, strict=True):
         start = 0
         for spec in (variances.spec.blocks[i] for i in places):
@@ -173,10 +168,6 @@ def _theta(density: Collapsed, covariances: Sequence[np.ndarray], sigma: float) 
             sds, R = sds_and_correlations(covariance[start:stop, start:stop])
             guesses |= {p.address: float(sd) for p, sd in zip(spec.sds, sds, strict=True)}
             if spec.cor is not None:
-                correlations[spec.sds[-1].address] = np.concatenate(partials(R[None]))
+                guesses |= zip(partial_names(spec), np.concatenate(partials(R[None])).tolist(), strict=True)
             start = stop
-    theta = variances.start(guesses)
-    for last, values in correlations.items():
-        first = variances.names.index(last) + 1
-        theta[first : first + len(values)] = values
-    return theta
+    return variances.start(guesses)
