@@ -23,6 +23,10 @@ TILDE_INSIDE = (
 ONE_TILDE = "A formula has one '~'; the formula of another parameter is a line of its own, or stands after ';': y ~ x; sigma ~ z."
 
 
+MAX_LINES = 50
+"""Formulas of the longest text: no family has so many parameters."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One `left ~ right` among the tokens of a text.
@@ -71,6 +75,12 @@ def lines(text: str, *, is_change: bool = False) -> list[Line]:
     wrong = next((i for i in tildes[1:] if not _begins_line(tokens, i - 1, text)), None)
     if wrong is not None:
         raise FormulaError(ONE_TILDE, text, tokens[wrong].source_start)
+    if len(tildes) > MAX_LINES:
+        raise FormulaError(
+            f"A text has the formulas of at most {MAX_LINES} parameters.",
+            text,
+            tokens[tildes[MAX_LINES]].source_start,
+        )
     result = []
     starts = [0, *(i - 1 for i in tildes[1:])]
     for start, tilde, end in zip(starts, tildes, [*starts[1:], len(tokens)], strict=True):
@@ -85,6 +95,8 @@ def lines(text: str, *, is_change: bool = False) -> list[Line]:
 
 def one_sided(predictors: Mapping[str, str]) -> list[Line]:
     """The lines `parameter ~ terms` of right sides that were given by name, `{"sigma": "~ x"}`."""
+    if len(predictors) > MAX_LINES:
+        raise FormulaError(f"A model has formulas of at most {MAX_LINES} parameters.")
     result = []
     for name, written in predictors.items():
         if not (isinstance(name, str) and name.strip()):

@@ -10,11 +10,9 @@ from mixedbayes.designs.extend import extend
 from mixedbayes.designs.table import Missing, Rows, open_table
 from mixedbayes.errors import ArgumentError, DesignWarning, UnknownColumns, listed, warn
 from mixedbayes.language.change import updated
-from mixedbayes.language.formula import Formula
-from mixedbayes.models.build import build_spec
-from mixedbayes.models.families import check_response, find_family
-from mixedbayes.models.priors import Prior
-from mixedbayes.models.spec import ModelSpec, addresses
+from mixedbayes.models.families import check_response
+from mixedbayes.models.priors import Prior, parse_priors
+from mixedbayes.models.spec import ModelSpec, addresses, specify
 
 HINT = " A fit keeps only the columns that it used: pass the whole table as data=."
 
@@ -32,20 +30,21 @@ def changed_spec(
     Raises:
         FormulaError, DataError, PriorError: What was passed does not make a model.
     """
-    design = spec.design
+    was = spec.design
     own = data is None
-    table = open_table(design.data.set_axis(design.rows.index, axis=0) if own else data)
-    new = str(design.formula) if formula is None else updated(design.formula, formula, table.columns)
+    table = open_table(was.data.set_axis(was.rows.index, axis=0) if own else data)
+    new = str(was.formula) if formula is None else updated(was.formula, formula, table.columns)
     try:
-        kept = _applicable(spec, new, table) if priors is None else priors
-        made = build_spec(
-            new, table, spec.family, link=spec.link.name, priors=kept, missing=missing, env=design.env
-        )
+        design = build_design(new, table, missing=missing, env=was.env)
     except UnknownColumns as error:
         if own:
             raise UnknownColumns(f"{error}{HINT}", error.names) from None
         raise
-    return replace(made, design=_among_all(made.design, design.rows)) if own else made
+    kept = _applicable(spec, design) if priors is None else parse_priors(priors)
+    made = specify(design, spec.family, spec.link, kept)
+    for note in design.notes:
+        warn(note, DesignWarning)
+    return replace(made, design=_among_all(design, was.rows)) if own else made
 
 
 def _among_all(design: Design, rows: Rows) -> Design:
@@ -55,12 +54,11 @@ def _among_all(design: Design, rows: Rows) -> Design:
     return replace(design, rows=composed, data=design.data.set_axis(kept, axis=0))
 
 
-def _applicable(spec: ModelSpec, formula: str | Formula, table: Any) -> dict[str, Prior]:
-    """The user's priors that the new model has parameters for; the others are told."""
+def _applicable(spec: ModelSpec, design: Design) -> Mapping[str, Prior]:
+    """The user's priors that a model of another design has parameters for; the others are told."""
     if not spec.priors:
         return {}
-    family, _ = find_family(spec.family, spec.link.name)
-    known = addresses(build_design(formula, table, env=spec.design.env), family)
+    known = addresses(design, spec.family)
     left = [address for address in spec.priors if address not in known]
     if left:
         warn(
