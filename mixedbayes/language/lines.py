@@ -81,16 +81,19 @@ def lines(text: str, *, is_change: bool = False) -> list[Line]:
             text,
             tokens[tildes[MAX_LINES]].source_start,
         )
-    result = []
-    starts = [0, *(i - 1 for i in tildes[1:])]
-    for start, tilde, end in zip(starts, tildes, [*starts[1:], len(tokens)], strict=True):
-        stop = len(text) if end == len(tokens) else tokens[end].source_start or 0
-        if end < len(tokens) and is_sign(tokens[end - 1], (";",)):
-            end, stop = end - 1, tokens[end - 1].source_start or 0  # noqa: PLW2901
-        left, right = tokens[start:tilde], tokens[tilde + 1 : end]
-        result.append(Line(text, tuple(left), tokens[tilde].source_start or 0, tuple(right), stop))
-        _check_line(result[-1], is_change=is_change and not start)
+    starts = [0, *(i - 1 for i in tildes[1:]), len(tokens)]
+    result = [_line(tokens, *at, text) for at in zip(starts, tildes, starts[1:], strict=False)]
+    for i, line in enumerate(result):
+        _check_line(line, is_change=is_change and not i)
     return result
+
+
+def _line(tokens: list[Token], start: int, tilde: int, end: int, text: str) -> Line:
+    """The line of some of the tokens; a semicolon before the next one is part of none."""
+    close = end - (end < len(tokens) and is_sign(tokens[end - 1], (";",)))
+    stop = len(text) if close == len(tokens) else tokens[close].source_start or 0
+    left, right = tuple(tokens[start:tilde]), tuple(tokens[tilde + 1 : close])
+    return Line(text, left, tokens[tilde].source_start or 0, right, stop)
 
 
 def one_sided(predictors: Mapping[str, str]) -> list[Line]:
