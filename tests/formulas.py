@@ -117,6 +117,8 @@ response = st.sampled_from(
         "a['B']",
         "t",
         "n | trials(m)",
+        "n | weights(u) + trials(m + 1)",
+        "y | se(exp(u), sigma=TRUE)",
         "n + 1 | trials(m + 1)",
         "cbind(n, m)",
         "{y + u}",
