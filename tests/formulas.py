@@ -110,20 +110,22 @@ COMPUTED = (
     "a == 'B'",
     "`my col` - 1",
 )
-_response = st.sampled_from(
+response = st.sampled_from(
     [
         "y",
         "log(u)",
         "a['B']",
         "t",
         "n | trials(m)",
+        "n | weights(u) + trials(m + 1)",
+        "y | se(exp(u), sigma=TRUE)",
         "n + 1 | trials(m + 1)",
         "cbind(n, m)",
         "{y + u}",
         *COMPUTED,
     ]
 )
-formula = st.tuples(_response, terms, st.lists(_bar, max_size=2), st.sampled_from(["", "offset(x)"])).map(
+formula = st.tuples(response, terms, st.lists(_bar, max_size=2), st.sampled_from(["", "offset(x)"])).map(
     lambda parts: f"{parts[0]} ~ {' + '.join([parts[1], *parts[2], *filter(None, parts[3:])])}"
 )
 """Good formulas over the columns of `table`; a few are refused, as when a bar term stands twice."""

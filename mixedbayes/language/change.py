@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from formulaic.parser.types import Factor, Term, Token
 
-from mixedbayes.errors import FormulaError
+from mixedbayes.errors import FormulaError, shown
 from mixedbayes.language.expressions import Call
 from mixedbayes.language.formula import INTERCEPT, MEAN, Formula, GroupTerm, Response, Side, factor_text
 from mixedbayes.language.left import read_response
@@ -30,7 +30,7 @@ def updated(formula: Formula, change: str, columns: Sequence[str] = ()) -> Formu
     """
     if not isinstance(change, str) or "~" not in checked(change):
         raise FormulaError(
-            f"A change of a formula reads as '~ . - x', with a dot for what was there, not {change!r}."
+            f"A change of a formula reads as '~ . - x', with a dot for what was there, not {shown(change)}."
         )
     first, *others = lines(checked(change), is_change=True)
     response = _response(formula.response, first)

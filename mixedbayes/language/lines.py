@@ -23,6 +23,10 @@ TILDE_INSIDE = (
 ONE_TILDE = "A formula has one '~'; the formula of another parameter is a line of its own, or stands after ';': y ~ x; sigma ~ z."
 
 
+MAX_LINES = 50
+"""Formulas of the longest text: no family has so many parameters."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One `left ~ right` among the tokens of a text.
@@ -71,20 +75,31 @@ def lines(text: str, *, is_change: bool = False) -> list[Line]:
     wrong = next((i for i in tildes[1:] if not _begins_line(tokens, i - 1, text)), None)
     if wrong is not None:
         raise FormulaError(ONE_TILDE, text, tokens[wrong].source_start)
-    result = []
-    starts = [0, *(i - 1 for i in tildes[1:])]
-    for start, tilde, end in zip(starts, tildes, [*starts[1:], len(tokens)], strict=True):
-        stop = len(text) if end == len(tokens) else tokens[end].source_start or 0
-        if end < len(tokens) and is_sign(tokens[end - 1], (";",)):
-            end, stop = end - 1, tokens[end - 1].source_start or 0  # noqa: PLW2901
-        left, right = tokens[start:tilde], tokens[tilde + 1 : end]
-        result.append(Line(text, tuple(left), tokens[tilde].source_start or 0, tuple(right), stop))
-        _check_line(result[-1], is_change=is_change and not start)
+    if len(tildes) > MAX_LINES:
+        raise FormulaError(
+            f"A text has the formulas of at most {MAX_LINES} parameters.",
+            text,
+            tokens[tildes[MAX_LINES]].source_start,
+        )
+    starts = [0, *(i - 1 for i in tildes[1:]), len(tokens)]
+    result = [_line(tokens, *at, text) for at in zip(starts, tildes, starts[1:], strict=False)]
+    for i, line in enumerate(result):
+        _check_line(line, is_change=is_change and not i)
     return result
+
+
+def _line(tokens: list[Token], start: int, tilde: int, end: int, text: str) -> Line:
+    """The line of some of the tokens; a semicolon before the next one is part of none."""
+    close = end - (end < len(tokens) and is_sign(tokens[end - 1], (";",)))
+    stop = len(text) if close == len(tokens) else tokens[close].source_start or 0
+    left, right = tuple(tokens[start:tilde]), tuple(tokens[tilde + 1 : close])
+    return Line(text, left, tokens[tilde].source_start or 0, right, stop)
 
 
 def one_sided(predictors: Mapping[str, str]) -> list[Line]:
     """The lines `parameter ~ terms` of right sides that were given by name, `{"sigma": "~ x"}`."""
+    if len(predictors) > MAX_LINES:
+        raise FormulaError(f"A model has formulas of at most {MAX_LINES} parameters.")
     result = []
     for name, written in predictors.items():
         if not (isinstance(name, str) and name.strip()):

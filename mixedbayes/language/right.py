@@ -56,7 +56,7 @@ class Prepared:
 
     Attributes:
         text: That they stand in.
-        tokens: With signs joined and implied intercepts written out.
+        tokens: Without labels; implied intercepts are not written out yet.
         labels: The `p` of each `(1 | p | g)`, by the place of the bar that is left.
     """
 

@@ -10,13 +10,12 @@ from mixedbayes.designs.extend import extend
 from mixedbayes.designs.table import Missing, Rows, open_table
 from mixedbayes.errors import ArgumentError, DesignWarning, UnknownColumns, listed, warn
 from mixedbayes.language.change import updated
-from mixedbayes.language.formula import Formula
 from mixedbayes.models.addresses import addresses
-from mixedbayes.models.build import build_spec
-from mixedbayes.models.families import find_family
-from mixedbayes.models.priors import Prior
+from mixedbayes.models.families import links_of
+from mixedbayes.models.priors import Prior, parse_priors
 from mixedbayes.models.responses import check_response
 from mixedbayes.models.spec import ModelSpec
+from mixedbayes.models.specify import specify
 
 HINT = " A fit keeps only the columns that it used: pass the whole table as data=."
 
@@ -35,21 +34,23 @@ def changed_spec(
     Raises:
         FormulaError, DataError, PriorError: What was passed does not make a model.
     """
-    design = spec.design
+    was = spec.design
     own = data is None
-    table = open_table(design.data.set_axis(design.rows.index, axis=0) if own else data)
+    table = open_table(was.data.set_axis(was.rows.index, axis=0) if own else data)
     change = "; ".join([formula or "~ .", *(f"{name} {side}" for name, side in predictors.items())])
-    new = updated(design.formula, change, table.columns) if formula or predictors else str(design.formula)
+    new = updated(was.formula, change, table.columns) if formula or predictors else str(was.formula)
     try:
-        kept = _applicable(spec, new, table) if priors is None else priors
-        made = build_spec(
-            new, table, spec.family, link=spec.links, priors=kept, missing=missing, env=design.env
-        )
+        design = build_design(new, table, missing=missing, env=was.env)
     except UnknownColumns as error:
         if own:
             raise UnknownColumns(f"{error}{HINT}", error.names) from None
         raise
-    return replace(made, design=_among_all(made.design, design.rows)) if own else made
+    kept = _applicable(spec, design) if priors is None else parse_priors(priors)
+    links = {name: link for name, link in spec.links.items() if name in design.linears}
+    made = specify(design, spec.family, links_of(spec.family, links, design.linears), kept)
+    for note in design.notes:
+        warn(note, DesignWarning)
+    return replace(made, design=_among_all(design, was.rows)) if own else made
 
 
 def _among_all(design: Design, rows: Rows) -> Design:
@@ -59,12 +60,11 @@ def _among_all(design: Design, rows: Rows) -> Design:
     return replace(design, rows=composed, data=design.data.set_axis(kept, axis=0))
 
 
-def _applicable(spec: ModelSpec, formula: str | Formula, table: Any) -> dict[str, Prior]:
-    """The user's priors that the new model has parameters for; the others are told."""
+def _applicable(spec: ModelSpec, design: Design) -> Mapping[str, Prior]:
+    """The user's priors that a model of another design has parameters for; the others are told."""
     if not spec.priors:
         return {}
-    family, _ = find_family(spec.family, spec.link.name)
-    known = set(map(str, addresses(build_design(formula, table, env=spec.design.env), family)))
+    known = set(map(str, addresses(design, spec.family)))
     left = [address for address in spec.priors if address not in known]
     if left:
         warn(

@@ -8,6 +8,7 @@ import mixedbayes as mb
 from mixedbayes.designs.build import build_design
 from mixedbayes.designs.extend import extend
 from mixedbayes.errors import DataError, FamilyError, FormulaError
+from mixedbayes.language.additions import ADDITIONS, AdditionKind
 
 DATA = pd.DataFrame(
     {
@@ -221,6 +222,17 @@ def test_more_rows_have_additions_too():
 def test_numbers_that_an_addition_does_not_take_are_refused(left, changes, message):
     with pytest.raises(DataError, match=re.escape(message)):
         build_design(f"{left} ~ x", WEIGHED.assign(**changes))
+
+
+def test_an_addition_more_is_a_record(monkeypatch):
+    monkeypatch.setitem(ADDITIONS, "upto", AdditionKind("limits", "count", {"open": False}))
+    design = build_design("y | weights(w) + upto(n, open=TRUE) ~ x", WEIGHED)
+    assert list(design.response.additions) == ["weights", "upto"]
+    np.testing.assert_array_equal(design.encode(WEIGHED, additions=("upto",)).additions["upto"], DATA["n"])
+    with pytest.raises(DataError, match="Limits are whole numbers from 0, not -1 as in row 2"):
+        build_design("y | upto(n) ~ x", WEIGHED.assign(n=[1, 2, -1, 3]))
+    with pytest.raises(FamilyError, match=r"weights\(\), upto\(\) beside the response y: not supported yet"):
+        mb.model("y | weights(w) + upto(n) ~ x", WEIGHED)
 
 
 def test_new_rows_may_all_have_no_weight():

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from formulas import assert_usually, formula, terms
 
 from mixedbayes.errors import FormulaError
 from mixedbayes.language.change import updated
@@ -75,6 +76,24 @@ def test_a_dot_stands_for_what_was_there(formula, change, expected):
     changed = updated(parse(formula, COLUMNS), change)
     assert str(changed) == expected
     assert parse(changed.text) == parse(expected) == changed
+
+
+def test_a_dot_on_each_side_changes_nothing():
+    def check(text, sigma):
+        try:
+            was = parse(f"{text}; sigma ~ {sigma}")
+        except FormulaError:
+            return False
+        assert updated(was, ". ~ .") == updated(was, "~ .; sigma ~ .") == updated(was, "~ (.)") == was
+        if not (was.terms[was.has_intercept :] or was.groups or was.offsets):
+            return False
+        removed = updated(was, "~ 0 + .")
+        assert removed == updated(was, ". ~ . - 1")
+        assert removed.groups == was.groups
+        assert not removed.has_intercept
+        return True
+
+    assert_usually(check, formula, terms, least=0.1)
 
 
 @pytest.mark.parametrize("change", ["- x", "x", 3, ""])

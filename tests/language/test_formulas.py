@@ -1,7 +1,8 @@
 import re
+from dataclasses import replace
 
 import pytest
-from formulas import assert_usually, column, expression, formula, terms
+from formulas import assert_usually, column, expression, formula, response, terms
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -53,6 +54,41 @@ def test_any_expression_may_be_a_response_and_its_trials():
     symbols = st.sampled_from(["+", "-", "*", "/", "**", "%", "&", "|", "//"])
     computed = st.builds(Operation, symbols, st.tuples(st.builds(Name, column), expression))
     assert_usually(check, expression | computed, st.none() | expression, least=0.2)
+
+
+def test_any_expression_may_be_weights_and_errors_beside_any_response():
+    def check(left, weights, errors, sigma):
+        if read(f"{left} ~ 1") is None:
+            return False
+        response = parse(f"{left} ~ 1").response
+        more = {"weights": Addition(weights), "se": Addition(errors, {"sigma": sigma})}
+        whole = replace(response, additions={**response.additions, **more})
+        assert parse(f"{whole} ~ 1").response == whole
+        swapped = replace(whole, additions=dict(reversed(whole.additions.items())))
+        assert str(swapped) == str(whole)
+        return True
+
+    assert_usually(check, response, expression, expression, st.booleans(), least=0.5)
+
+
+def test_a_formula_of_several_parameters_prints_as_text_that_parses_to_it():
+    def check(text, sigma, nu, label):
+        own = read(text)
+        barred = f"{sigma} + (x | {quoted(label)} | g)"
+        whole = read(f"{text}\nsigma ~ {barred}; nu ~ {nu}")
+        if whole is None or own is None:
+            return False
+        assert replace(whole, predictors={}) == own
+        assert parse(str(whole)) == parse(whole.text) == whole
+        assert parse(text, None, {"nu": f"~ {nu}", "sigma": f"~{barred}"}) == whole
+        assert str(parse(text, None, {"nu": f"~ {nu}", "sigma": f"~{barred}"})) == str(whole)
+        assert hash(parse(str(whole))) == hash(whole)
+        assert whole.predictors["sigma"].groups[-1].label == label
+        for name, side in (("sigma", barred), ("nu", nu)):
+            assert whole.predictors[name] == parse(f"response ~ {side}").side
+        return True
+
+    assert_usually(check, formula, terms, terms, column, least=0.1)
 
 
 LOOKALIKES = {"-": "\u2212\u2010\u2011\u2012\u2013\uff0d", "~": "\u223c\u02dc\uff5e", "*": "\u2217\uff0a", "|": "\u2223\uff5c",

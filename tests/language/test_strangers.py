@@ -7,6 +7,7 @@ from formulas import assert_usually
 from hypothesis import strategies as st
 
 from mixedbayes.errors import MixedBayesError
+from mixedbayes.language.change import updated
 from mixedbayes.language.parse import parse
 
 READ = {
@@ -72,6 +73,13 @@ N = 20_000
             "a response's quotes": "y" + "'" * N * 4 + " ~ x",
             "a response's comments": "#" * N * 4 + "\ny ~ x",
             "a response's bars": "y" + "|" * N + "~ x",
+            "many lines": "y ~ x" + "".join(f"\np{i} ~ x" for i in range(N // 4)),
+            "semicolons": "y ~ x" + ";" * N,
+            "many labels": "y ~ " + "+".join(f"(0+x:c{i}|p|g)" for i in range(2_100)),
+            "labels in labels": "y ~ (1" + "|p" * N + "|g)",
+            "many additions": "y | " + "+".join(f"weights(w{i})" for i in range(140)) + " ~ x",
+            "an addition's sum": "y | weights(" + "+".join(["w"] * (N // 2)) + ") ~ x",
+            "additions in brackets": "y | " + "(" * 200 + "weights(w)" + ")" * 200 + " ~ x",
             "null": "y ~ x\0",
             "a surrogate": "y ~ \ud800",
             "right to left": "y ~ \u202ex",
@@ -85,6 +93,22 @@ N = 20_000
 def test_a_monstrous_formula_is_soon_read_or_refused(text, request):
     start = time.process_time()
     assert reads(text, V) == (request.node.callspec.id in READ)
+    assert time.process_time() - start < 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["~ " + ". + " * N + "x", "~ " + "(. | g) + " * (N // 4) + "x", "~ (.)" + "^2" * N, "." * N + "~ .", "~ (" + ". + " * N + "1 | g)",
+     "log(" * N + ".", "~ .; sigma ~ " + ".:" * N + "."],
+)  # fmt: skip
+def test_a_monstrous_change_is_soon_made_or_refused(change):
+    start = time.process_time()
+    try:
+        changed = updated(parse("y ~ 0 + x + z"), change)
+    except MixedBayesError:
+        pass
+    else:
+        assert parse(str(changed)) == changed
     assert time.process_time() - start < 3
 
 

@@ -12,8 +12,8 @@ from mixedbayes.results.comparison.folds import check_determined, seed_for
 from mixedbayes.results.comparison.group_density import log_predictive
 from mixedbayes.results.comparison.psis import good_k, leave_out_weights
 from mixedbayes.results.fitted import Fitted
-from mixedbayes.results.redraws import LeftOut
 from mixedbayes.results.rows.row_groups import group_rows
+from mixedbayes.sampling import LeftOut
 from mixedbayes.work import Work, somebody_watches
 
 type LeaveOut = Callable[[tuple[int, np.ndarray]], tuple[float, float]]
