@@ -109,9 +109,9 @@ def _binary(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
         f"the {family.name} family takes 0 and 1",
         "Counts of successes go with family='binomial': y | trials(n) ~ ...",
     )
-    counted = y.counted.values  # noqa: PD011
-    if len(np.unique(counted)) < 2:
-        only = f"{counted[0]:g}" if y.levels is None else repr(y.levels[int(counted[0])])
+    values = y.counted.values  # noqa: PD011
+    if len(np.unique(values)) < 2:
+        only = f"{values[0]:g}" if y.levels is None else repr(y.levels[int(values[0])])
         raise FamilyError(f"The response {y.name} is {only} in every row; there is nothing to model.")
 
 
@@ -149,8 +149,8 @@ def _successes(y: ResponseValues, _family: Family, rows: np.ndarray) -> None:
         raise FamilyError(
             f"{y.name} has more successes than trials in {counted(len(above), 'row')}, the first row {rows[i]} (from 0): {y.values[i]:g} of {y.trials[i]:g}."
         )
-    counted = y.counted
-    if counted.values.sum() in (0, counted.additions["trials"].sum()):
+    rest = y.counted
+    if rest.values.sum() in (0, rest.additions["trials"].sum()):
         raise FamilyError(f"Every trial of {y.name} came out the same; there is nothing to model.")
 
 
