@@ -20,29 +20,30 @@ from mixedbayes.language.additions import ADDITIONS, AdditionKind
 from mixedbayes.models.families import FAMILIES
 from mixedbayes.models.maths import ARRAYS
 from mixedbayes.models.values import FromPredictor, Values
-from mixedbayes.results.checks.pp_check import KINDS
 from mixedbayes.results.rows.predictor import predictor_of
 
 RNG = np.random.default_rng(11)
 N = 24
 G = np.repeat(np.arange(6), 4)
 ETA = 0.5 + RNG.normal(0, 0.4, 6)[G]
-DATA = pd.DataFrame({
-    "g": [f"g{i}" for i in G],
-    "id": np.arange(N),
-    "x": np.tile([-1.0, 0.0, 1.0, 2.0], 6),
-    "w": np.resize([0.5, 1.0, 2.0, 3.25, 0.0], N),
-    "two": 2.0,
-    "s": np.resize([0.3, 0.6, 1.1], N),
-    "y": ETA + RNG.normal(0, 0.7, N),
-    "share": 1 / (1 + np.exp(-ETA - RNG.normal(0, 0.5, N))),
-    "size": np.exp(ETA + RNG.normal(0, 0.3, N)),
-    "count": RNG.poisson(np.exp(ETA)),
-    "n": np.resize([3, 5, 8], N),
-    "wins": RNG.binomial(np.resize([3, 5, 8], N), 0.6),
-    "yes": np.resize([0, 1, 1], N),
-    "t": np.linspace(0.5, 4.0, N),
-})
+DATA = pd.DataFrame(
+    {
+        "g": [f"g{i}" for i in G],
+        "id": np.arange(N),
+        "x": np.tile([-1.0, 0.0, 1.0, 2.0], 6),
+        "w": np.resize([0.5, 1.0, 2.0, 3.25, 0.0], N),
+        "two": 2.0,
+        "s": np.resize([0.3, 0.6, 1.1], N),
+        "y": ETA + RNG.normal(0, 0.7, N),
+        "share": 1 / (1 + np.exp(-ETA - RNG.normal(0, 0.5, N))),
+        "size": np.exp(ETA + RNG.normal(0, 0.3, N)),
+        "count": RNG.poisson(np.exp(ETA)),
+        "n": np.resize([3, 5, 8], N),
+        "wins": RNG.binomial(np.resize([3, 5, 8], N), 0.6),
+        "yes": np.resize([0, 1, 1], N),
+        "t": np.linspace(0.5, 4.0, N),
+    }
+)
 PRIORS = {"Intercept": "normal(0.5, 2)", "sd": "exponential(1)"}
 GAUSSIAN = PRIORS | {"sigma": "exponential(1)"}
 RESPONSES = {
@@ -94,7 +95,7 @@ def test_weights_multiply_the_log_densities_of_any_family(family):
 def test_a_row_of_weight_zero_adds_nothing_however_unlikely_it_is(family):
     response = RESPONSES[family]
     data = DATA.assign(one=(DATA["w"] > 0).astype(float))
-    data["y"] = np.where(data["one"] > 0, data["y"], 1e200)
+    data["y"] = np.where(data["one"] > 0, data["y"], 1e90)
     found = [
         rows_density(mb.model(f"{beside(response, f'weights({w})')} ~ 1 + (1 | g)", data, family))[0]
         for w in ("w", "one")
@@ -180,7 +181,9 @@ def test_a_weight_of_two_is_a_row_written_twice_after_the_fit():
     groups = [fit.loo(groups="g", seed=1).pointwise["elpd"] for fit in (weighted, twice)]
     np.testing.assert_allclose(*groups, rtol=1e-8)
     with pytest.raises(mb.DataError, match="not of the same response in the same rows"):
-        unweighted = type(weighted)(same_priors("y ~ x + (1 | g)", DATA).spec, weighted.idata, weighted.engine)
+        unweighted = type(weighted)(
+            same_priors("y ~ x + (1 | g)", DATA).spec, weighted.idata, weighted.engine
+        )
         mb.compare({"one": weighted, "other": unweighted}, by="dic")
 
 
@@ -303,7 +306,9 @@ def test_eight_schools(seed):
     """In closed form, as posteriordb's reference draws have them: 10,000 of them."""
     cases = json.loads((Path(__file__).parent / "reference" / "posteriors.json").read_text())
     case = next(case for case in cases if case["dataset"] == "eight_schools")
-    fit = mb.fit(case["formula"], mb.load_dataset("eight_schools"), priors=case["priors"], seed=seed, draws=2500)
+    fit = mb.fit(
+        case["formula"], mb.load_dataset("eight_schools"), priors=case["priors"], seed=seed, draws=2500
+    )
     assert fit.idata["sample_stats"].attrs["mixedbayes_sampler"] == "collapsed"
     draws = draws_by_address(fit)
     expected = {}
@@ -337,7 +342,7 @@ def test_a_fit_says_what_stands_beside_its_response(fit):
 def test_tables_have_no_residual_that_is_known(fit):
     assert "sigma" not in set(fit.tidy("ran_pars")["term"])
     assert fit.tidy("ran_pars")["group"].unique().tolist() == ["g"]
-    with pytest.raises(mb.ArgumentError, match="parameter is 'mu', not 'sigma'"):
+    with pytest.raises(mb.ArgumentError, match="parameter is one of 'mu', not 'sigma'"):
         fit.predict(parameter="sigma")
     icc = fit.icc()["estimate"]
     posterior = fit.posterior["sd_g"].to_numpy()[..., 0].ravel() ** 2
@@ -346,7 +351,7 @@ def test_tables_have_no_residual_that_is_known(fit):
     predictor = predictor_of(fit)
     f = predictor.mean(fit.spec.design.encoded)
     r2 = np.mean(f.var(axis=0, ddof=1) / (f.var(axis=0, ddof=1) + residual))
-    assert fit.r2()["estimate"]["conditional"] == pytest.approx(r2, rel=1e-9)
+    assert fit.bayes_r2()["estimate"]["conditional"] == pytest.approx(r2, rel=1e-9)
 
 
 @pytest.mark.parametrize("formula", [BOTH, "y | se(s, sigma=TRUE) ~ x"])
@@ -359,7 +364,9 @@ def test_a_file_has_what_stands_beside_the_response(fit, formula, tmp_path):
         np.testing.assert_array_equal(again.spec.design.response.additions[name], numbers)
     pd.testing.assert_frame_equal(again.tidy(), made.tidy())
     assert again.dic().elpd == made.dic().elpd
-    pd.testing.assert_frame_equal(again.predict(kind="response", seed=1), made.predict(kind="response", seed=1))
+    pd.testing.assert_frame_equal(
+        again.predict(kind="response", seed=1), made.predict(kind="response", seed=1)
+    )
 
 
 def test_more_rows_bring_their_own_weights_and_errors(fit):
@@ -410,8 +417,8 @@ def test_replicates_and_residuals_have_the_known_errors_and_no_weights(fit):
 
 @pytest.mark.filterwarnings("ignore::mixedbayes.ConvergenceWarning")
 def test_fits_with_additions_can_be_looked_at(fit):
-    for kind in KINDS:
-        fit.pp_check(kind)
+    for kind in ("density", "stat", "grouped", "calibration"):
+        fit.pp_check(kind, by="g" if kind == "grouped" else None)
     fit.plot()
 
 
@@ -447,7 +454,9 @@ def test_groups_left_out_by_refits_are_those_in_closed_form(fit):
 
 def test_an_addition_from_outside_goes_everywhere(monkeypatch, tmp_path):
     """Times of exposure: a record in each of two tables."""
-    monkeypatch.setitem(ADDITIONS, "during", AdditionKind("times", "deviation", does="is how long was counted"))
+    monkeypatch.setitem(
+        ADDITIONS, "during", AdditionKind("times", "deviation", does="is how long was counted")
+    )
     poisson, many = FAMILIES["poisson"], lambda p: p["mu"] * p.addition("during", 1.0)
     events = replace(
         poisson,

@@ -25,7 +25,10 @@ def check_response(design: Design, family: Family) -> None:
         family.parameter(name)
     _check_additions(design, family)
     RESPONSES[family.response](design.response, family, design.rows.kept)
-    if family.response in CONTINUOUS and family.estimated(design.formula.response.additions) == family.parameters:
+    if (
+        family.response in CONTINUOUS
+        and family.estimated(design.formula.response.additions) == family.parameters
+    ):
         _check_varies(design.response.counted)
 
 

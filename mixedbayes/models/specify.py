@@ -278,7 +278,7 @@ def _check_levels(design: Design, family: Family) -> None:
 
 def _check_sizes(design: Design) -> None:
     """Refuse numbers whose squares leave the range of floating point, and with them every scale."""
-    columns = [(design.response.name, design.response.values)]
+    columns = [(design.response.name, design.response.values), *design.response.additions.items()]
     for linear in design.linears.values():
         columns += zip(linear.fixed.columns, linear.fixed.X.T, strict=True)
     columns += [pair for block in design.groups for pair in zip(block.columns, block.X.T, strict=True)]

@@ -231,7 +231,9 @@ def test_an_addition_more_is_a_record(monkeypatch):
     np.testing.assert_array_equal(design.encode(WEIGHED, additions=("upto",)).additions["upto"], DATA["n"])
     with pytest.raises(DataError, match="Limits are whole numbers from 0, not -1 as in row 2"):
         build_design("y | upto(n) ~ x", WEIGHED.assign(n=[1, 2, -1, 3]))
-    with pytest.raises(FamilyError, match=r"^upto\(\) beside the response y: the gaussian family does not take it\.$"):
+    with pytest.raises(
+        FamilyError, match=r"^upto\(\) beside the response y: the gaussian family does not take it\.$"
+    ):
         mb.model("y | weights(w) + upto(n) ~ x", WEIGHED)
 
 

@@ -1,6 +1,5 @@
 """Moments are the dense cross-products, and add over rows."""
 
-
 import numpy as np
 import pandas as pd
 import pytest

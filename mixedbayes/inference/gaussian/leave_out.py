@@ -111,7 +111,9 @@ class LeaveOut:
         """Of the scale on which the rows left out are normal, in all: from densities there to those of the response."""
         spec = self.density.variances.spec
         y = spec.design.response.only(out)
-        return float((spec.family.scale.log_slope(y.values) * (1.0 if y.weights is None else y.weights)).sum())
+        return float(
+            (spec.family.scale.log_slope(y.values) * (1.0 if y.weights is None else y.weights)).sum()
+        )
 
     def _without(self, out: np.ndarray) -> Collapsed:
         return Collapsed(self.density.variances, self._rest(out)[0], out)

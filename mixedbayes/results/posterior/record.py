@@ -66,7 +66,9 @@ class Draws:
         if self.pareto_k is not None:
             how = f"of {self.proposals:,} proposals by weight, Pareto k {self.pareto_k:.2f}"
             how = how if isfinite(self.pareto_k) else "each from the posterior itself"
-            return f"{self.chains:,} chains x {self.draws:,} draws, {self.chains * self.draws:,} in all ({how})"
+            return (
+                f"{self.chains:,} chains x {self.draws:,} draws, {self.chains * self.draws:,} in all ({how})"
+            )
         tuned = f" after {self.tune:,} tuning steps" if self.tune is not None else ""
         return f"{self.chains:,} chains x {self.draws:,} draws{tuned}, {self.chains * self.draws:,} in all ({self.sampler})"
 
