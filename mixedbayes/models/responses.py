@@ -112,7 +112,7 @@ def _binary(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
         f"the {family.name} family takes 0 and 1",
         "Counts of successes go with family='binomial': y | trials(n) ~ ...",
     )
-    values = y.counted.values  # noqa: PD011
+    values = y.counted.values
     if len(np.unique(values)) < 2:
         only = f"{values[0]:g}" if y.levels is None else repr(y.levels[int(values[0])])
         raise FamilyError(f"The response {y.name} is {only} in every row; there is nothing to model.")
