@@ -479,3 +479,17 @@ def test_an_addition_from_outside_goes_everywhere(monkeypatch, tmp_path):
         again.predict(DATA[["x"]], kind="response")
     long = again.predict(DATA[["x"]].assign(t=1e4), kind="response", seed=1)["estimate"]
     np.testing.assert_allclose(long, 1e4 * fit.predict()["estimate"], rtol=0.05)
+
+
+def test_without_the_only_group_that_counts_the_prior_predicts():
+    """The other rows have weight zero: what they leave is the density of the group by itself."""
+    data = DATA.assign(w=np.where(DATA["g"] == "g1", 1.0, 0.0))
+    spec = same_priors("y | weights(w) ~ x + (1 | g)", data).spec
+    theta = points(spec)
+    left = LeaveOut(collapse(spec), None, 1)
+    vars(left)["theta"] = theta
+    out = np.flatnonzero(data["w"])
+    alone = collapse(spec.only(out)).log_posterior(theta)
+    prior = collapse(spec).variances.at(theta).log_prior
+    np.testing.assert_allclose(left.at_draws(out), alone - prior, rtol=1e-8)
+    assert np.isfinite(left.exactly(out)[0])

@@ -38,7 +38,7 @@ def starts(density: Collapsed) -> np.ndarray:
     units, size = [_of_factor(density, i) for i in range(len(density.blocks))], density.size
     plain = [np.diag((0.4 * unit) ** 2) for unit in units]
     found = [_theta(density, plain, 0.7 * size)]
-    if not units:
+    if not units or not density.moments.n:  # no groups, or no row that counts
         return np.array(found)
     for part in PARTS:
         fitted = [_by_moments(density, i, unit, part) for i, unit in enumerate(units)]
@@ -93,7 +93,7 @@ def units_of(density: Collapsed) -> dict[str, float]:
     residual = density.variances.spec.residual
     units = {} if residual is None else {residual: density.size}
     for own, places in zip(sums.own, density.blocks, strict=True):
-        squares = np.einsum("laa->a", own) / sums.n
+        squares = np.einsum("laa->a", own) / density.n
         addresses = [p.address for i in places for p in specs[i].sds]
         for address, square in zip(addresses, squares, strict=True):
             units[address] = density.size / float(np.sqrt(square)) if square > 0 else float(known[address][0])
@@ -120,7 +120,7 @@ def _by_moments(
     are the next covariance, those of the residual the next sigma^2. The first covariance is as wide as y in every
     direction that columns span: of a predictor far from zero, intercept and slope are then as good as one.
     """
-    sums, n = density.moments, density.moments.n
+    sums, n = density.moments, density.n
     b = np.linalg.lstsq(sums.total[:-1, :-1], sums.total[:-1, -1], rcond=None)[0]
     a = np.append(-b, 1.0)
     left = float(a @ sums.total @ a)
