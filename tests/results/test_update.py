@@ -59,7 +59,7 @@ def test_moments_of_new_rows_are_added_to_those_of_the_old(name):
 def test_more_rows_are_exact_and_without_the_old_ones(monkeypatch, seed):
     first = mb.fit(FORMULA, OLD, seed=seed)
     seen = []
-    moments = mb.inference.exact.moments
+    moments = mb.inference.gaussian.sample.moments
     monkeypatch.setattr(
         "mixedbayes.inference.gaussian.sample.moments",
         lambda design, *others: seen.append(design.n) or moments(design, *others),
@@ -225,7 +225,7 @@ def test_more_rows_of_counts_are_sampled_about_the_old_draws(monkeypatch, seed):
     how = {"draws": 300, "tune": 300, "chains": 2}
     fit = mb.fit("count ~ zAge + (1 | patient)", old, "poisson", seed=seed, **how)
     seen = {}
-    sample = mb.inference.nuts.pm.sample
+    sample = mb.inference.nuts.sample.pm.sample
     monkeypatch.setattr(
         "mixedbayes.inference.nuts.sample.pm.sample",
         lambda *a, **options: seen.update(options) or sample(*a, **options),
