@@ -382,7 +382,7 @@ REBUILT = "holds a fit that cannot be rebuilt: "
         ({"formula": None}, "is damaged"),
         ({"family": "poisson"}, REBUILT + "y is -?[0-9.]+ in row 0"),
         ({"family": "Gauss"}, REBUILT + "There is no family 'Gauss'"),
-        ({"link": "logg"}, REBUILT + "The gaussian family has no link 'logg'"),
+        ({"links": {"mu": "logg"}}, REBUILT + "The gaussian family has no link 'logg'"),
         ({"priors": {"b": "normal(0, open('x'))"}}, REBUILT + r"priors\['b'\]"),
         ({"priors": {"b": "normal(0, exponential(1))"}}, REBUILT + "draws of prior\\[b, sigma\\] are not in it"),
         ({"priors": ["b"]}, REBUILT + "priors is a mapping"),
@@ -863,7 +863,7 @@ def test_a_value_that_no_model_takes(path, name, value, message):
     "options",
     [
         {"draws": 10**9}, {"chains": 10**9}, {"tune": 10**12}, {"draws": -1}, {"draws": "1000"}, {"seed": -1},
-        {"memory": -1}, {"memory": None}, {"sampler": ["nutpie"]}, {"method": {}}, {"iter": 5}, [], 3, "x",
+        {"memory": -1}, {"sampler": ["nutpie"]}, {"method": {}}, {"iter": 5}, [], 3, "x",
     ],
     ids=str,
 )  # fmt: skip
