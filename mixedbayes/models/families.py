@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, SupportsIndex
 
 import numpy as np
-from scipy.special import betainc, expit, pdtr, pdtrc, stdtr
+from scipy.special import betainc, betaincc, expit, pdtr, pdtrc, stdtr
 
 from mixedbayes.designs.margins import Margins, margins
 from mixedbayes.designs.response import ResponseValues
@@ -19,7 +19,7 @@ from mixedbayes.errors import FamilyError, is_one_of, listed, nearest, shown
 from mixedbayes.models import elsewhere
 from mixedbayes.models.distributions import POSITIVE, REAL, UNIT, Interval
 from mixedbayes.models.links import LINKS, Link
-from mixedbayes.models.maths import HALF_LOG_2PI
+from mixedbayes.models.maths import HALF_LOG_2PI, Maths, jet_of, log_rising
 from mixedbayes.models.priors import Prior
 from mixedbayes.models.values import Values
 
@@ -185,7 +185,8 @@ class Family:
 
     def derivatives(self, y: np.ndarray, values: Values, name: str) -> tuple[np.ndarray, np.ndarray]:
         """The first and second derivative of the log density by the predictor of a parameter, exact to rounding."""
-        found = self.log_density(y, values.jets(name))
+        with np.errstate(all="ignore"):  # of branches that `where` leaves
+            found = jet_of(self.log_density(y, values.jets(name)))
         shape = np.shape(found.value)
         return np.broadcast_to(found.slope, shape), np.broadcast_to(found.curvature, shape)
 
@@ -232,7 +233,7 @@ def _of_log(
 
 def _student_t(y: Any, p: Values) -> Any:
     m, nu, z = p.maths, p["nu"], _z(y, p)
-    scale = m.gammaln((nu + 1) / 2) - m.gammaln(nu / 2) - 0.5 * m.log(nu * np.pi) - p.log("sigma")
+    scale = log_rising(m, nu / 2, 0.5) - 0.5 * m.log(nu * np.pi) - p.log("sigma")
     return scale - (nu + 1) / 2 * m.log1p(z * z / nu)
 
 
@@ -249,14 +250,23 @@ def _student_t_variance(p: Values) -> np.ndarray:
 def _successes(y: Any, p: Values) -> Any:
     m, x, n = p.maths, p.logit("mu"), p.addition("trials", 1.0)
     ways = m.gammaln(n + 1.0) - m.gammaln(y + 1.0) - m.gammaln(n - y + 1.0)
-    # y log p + (n - y) log(1 - p), where an impossible outcome that did not occur counts nothing
-    return ways + m.where(y > 0, y * m.log_expit(x), 0.0) + m.where(y < n, (n - y) * m.log_expit(-x), 0.0)
+    return ways + _times(m, y, m.log_expit(x)) + _times(m, n - y, m.log_expit(-x))
+
+
+def _times(m: Maths, n: Any, log: Any) -> Any:
+    """Of something that happened n times: n times its log probability, which counts nothing where n is 0, infinite or not."""
+    return n * m.where(n > 0, log, 0.0)
+
+
+def _betainc(a: np.ndarray, b: np.ndarray, logit: np.ndarray) -> np.ndarray:
+    """The regularised incomplete beta function I_x(a, b), of the log-odds of x: it may be very near 1."""
+    return np.where(logit < 0, betainc(a, b, expit(logit)), betaincc(b, a, expit(-logit)))
 
 
 def _successes_tail(y: np.ndarray, p: Values, *, above: bool) -> np.ndarray:
     y, n, x = np.broadcast_arrays(np.floor(y), p.addition("trials", 1.0), p.logit("mu"))
     a, b = np.maximum(n - y, 1.0), np.maximum(y, 0.0) + 1
-    inside = betainc(b, a, expit(x)) if above else betainc(a, b, expit(-x))
+    inside = _betainc(b, a, x) if above else _betainc(a, b, -x)
     return _log(np.where(y < 0, float(above), np.where(y >= n, float(not above), inside)))
 
 
@@ -267,7 +277,7 @@ def _successes_draw(rng: Generator, p: Values) -> np.ndarray:
 
 def _poisson(y: Any, p: Values) -> Any:
     m, mu = p.maths, p["mu"]  # by the identity link it may be negative
-    found = m.where(y > 0, y * p.log("mu"), 0.0) - mu - m.gammaln(y + 1.0)
+    found = _times(m, y, p.log("mu")) - mu - m.gammaln(y + 1.0)
     return m.where(mu >= 0, found, -np.inf)
 
 
@@ -282,7 +292,7 @@ MAX_MEAN = 1e18
 
 
 def _poisson_draw(rng: Generator, mu: np.ndarray) -> np.ndarray:
-    drawn = rng.poisson(np.clip(mu, 0.0, MAX_MEAN)).astype(float)
+    drawn = rng.poisson(np.clip(np.nan_to_num(mu), 0.0, MAX_MEAN)).astype(float)
     if np.all((mu >= 0) & (mu < MAX_MEAN)):
         return drawn
     with np.errstate(invalid="ignore"):
@@ -293,14 +303,15 @@ def _poisson_draw(rng: Generator, mu: np.ndarray) -> np.ndarray:
 def _negative_binomial(y: Any, p: Values) -> Any:
     m, shape = p.maths, p["shape"]
     x = p.log("mu") - p.log("shape")
-    ways = m.gammaln(y + shape) - m.gammaln(shape) - m.gammaln(y + 1.0)
-    return ways + m.where(y > 0, y * m.log_expit(x), 0.0) + shape * m.log_expit(-x)
+    ways = log_rising(m, shape, m.where(y > 0, y, 0.0)) - m.gammaln(y + 1.0)
+    found = ways + _times(m, y, m.log_expit(x)) + shape * m.log_expit(-x)
+    return m.where(p["mu"] >= 0, found, -np.inf)  # by the identity link it may be negative
 
 
 def _negative_binomial_tail(y: np.ndarray, p: Values, *, above: bool) -> np.ndarray:
     y, shape, x = np.broadcast_arrays(np.floor(y), p["shape"], p.log("mu") - p.log("shape"))
     a = np.maximum(y, 0.0) + 1
-    inside = betainc(a, shape, expit(x)) if above else betainc(shape, a, expit(-x))
+    inside = _betainc(a, shape, x) if above else _betainc(shape, a, -x)
     return _log(np.where(y < 0, float(above), inside))
 
 
@@ -321,15 +332,16 @@ def _beta(y: Any, p: Values) -> Any:
     m, phi = p.maths, p["phi"]
     a, b = p["mu"] * phi, _others(p) * phi
     inside = m.where((y > 0) & (y < 1), y, 0.5)
-    found = (
-        m.gammaln(phi) - m.gammaln(a) - m.gammaln(b) + (a - 1) * m.log(inside) + (b - 1) * m.log1p(-inside)
-    )
+    # gamma(a) is gamma(a + 1) / a: where mu is too near 0 for a number, its logarithm is not
+    logs = p.log("mu") + m.log_expit(-p.logit("mu")) + p.log("phi")
+    ways = m.gammaln(phi + 1.0) - m.gammaln(a + 1.0) - m.gammaln(b + 1.0) + logs
+    found = ways + (a - 1) * m.log(inside) + (b - 1) * m.log1p(-inside)
     return m.where((y > 0) & (y < 1), found, -np.inf)
 
 
 def _beta_tail(y: np.ndarray, p: Values, *, above: bool) -> np.ndarray:
     a, b, y = p["mu"] * p["phi"], _others(p) * p["phi"], np.clip(y, 0.0, 1.0)
-    return _log(betainc(b, a, 1 - y) if above else betainc(a, b, y))
+    return _log((betaincc if above else betainc)(a, b, y))
 
 
 def _beta_draw(rng: Generator, p: Values) -> np.ndarray:
