@@ -35,6 +35,8 @@ from mixedbayes.errors import (
     PictureWarning,
     PriorError,
 )
+from mixedbayes.models.distributions import Interval
+from mixedbayes.models.families import Family, FamilyParameter, PyMC, Scale, Tails
 from mixedbayes.models.priors import prior
 
 if TYPE_CHECKING:
@@ -48,15 +50,21 @@ __all__ = [
     "ConvergenceWarning",
     "DataError",
     "DesignWarning",
+    "Family",
     "FamilyError",
+    "FamilyParameter",
     "FileError",
     "Fit",
     "FormulaError",
+    "Interval",
     "MixedBayesError",
     "Model",
     "PartialDrawsWarning",
     "PictureWarning",
     "PriorError",
+    "PyMC",
+    "Scale",
+    "Tails",
     "compare",
     "design",
     "fit",

@@ -26,6 +26,10 @@ from mixedbayes.models.values import Values
 type Generator = np.random.Generator
 
 
+def _one(_: Margins) -> float:
+    return 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class FamilyParameter:
     """A parameter of a family.
@@ -42,7 +46,7 @@ class FamilyParameter:
     support: Interval
     links: tuple[str, ...]
     default: Callable[[Margins], Prior] | None = None
-    typical: Callable[[Margins], float] = lambda _: 1.0
+    typical: Callable[[Margins], float] = _one
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Scale:
     log_slope: Callable[[np.ndarray], np.ndarray]
 
 
-AS_IT_IS = Scale(lambda y: y, np.zeros_like)
+AS_IT_IS = Scale(np.asarray, np.zeros_like)
 LOGARITHM = Scale(np.log, lambda y: -np.log(y))
 
 
@@ -117,6 +121,31 @@ class Family:
     def links(self) -> tuple[str, ...]:
         """Of the first parameter, the default first."""
         return self.parameters[0].links
+
+    def __post_init__(self) -> None:
+        """Refuse a record that no model could be made of.
+
+        Raises:
+            FamilyError: It says what is wrong.
+        """
+        if not self.parameters:
+            raise FamilyError(f"The family {self.name!r} has no parameter; the first is the one that a formula predicts.")
+        names = [p.name for p in self.parameters]
+        if len(set(names)) < len(names):
+            raise FamilyError(f"The family {self.name!r} has two parameters of one name: {listed(names)}.")
+        for parameter in self.parameters:
+            unknown = [link for link in parameter.links if link not in LINKS]
+            if unknown or not parameter.links:
+                wrong = f"no link {unknown[0]!r}" if unknown else "to have a link"
+                raise FamilyError(f"The parameter {parameter.name} of the family {self.name!r} has {wrong}; there are {listed(LINKS)}.")
+        for parameter in self.others:
+            if parameter.default is None:
+                raise FamilyError(
+                    f"The parameter {parameter.name} of the family {self.name!r} has no default prior: "
+                    "give it one, default=lambda y: mb.prior('exponential', 1 / y.sd)."
+                )
+        if self.residual is not None and self.residual not in names[1:]:
+            raise FamilyError(f"The residual of the family {self.name!r}, {self.residual!r}, is none of its parameters.")
 
     def parameter(self, name: str) -> FamilyParameter:
         """The parameter of that name.
@@ -485,8 +514,6 @@ FAMILIES: dict[str, Family] = {
     )
 }
 
-_NAMES = {*FAMILIES, *elsewhere.ALIASES}
-
 
 def find_family(family: str | Family, link: str | None = None) -> tuple[Family, Link]:
     """The family and link by their names.
@@ -508,23 +535,19 @@ def _family_of(family: Any) -> Family:
     """The family of that name, as it is here or elsewhere, whatever its letters' case."""
     if not isinstance(family, str):
         kind = getattr(family, "__name__", type(family).__name__)
-        named = (
-            f": family={elsewhere.ALIASES.get(kind.lower(), kind.lower())!r}"
-            if kind.lower() in _NAMES
-            else ""
-        )
-        raise FamilyError(f"A family is a text{named or f', one of {listed(FAMILIES, 40)}'}, not {kind}.")
+        called = _called(kind)
+        named = f": family={called!r}" if called else f", one of {listed(FAMILIES, 40)}, or an mb.Family"
+        raise FamilyError(f"A family is a text{named}, not {kind}.")
     name = family.strip().lower()
-    name = elsewhere.ALIASES.get(name, name)
-    if name in FAMILIES:
-        return FAMILIES[name]
     head, bracket, rest = name.partition("(")
-    if bracket and head in _NAMES:
+    called = _called(head)
+    if called and bracket:
         link = next((repr(link) for link in LINKS if link in rest), "...")
-        called = elsewhere.ALIASES.get(head, head)
         raise FamilyError(
             f"A family is named without brackets, and its link by itself: family={called!r}, link={link}."
         )
+    if called:
+        return FAMILIES[called]
     plain = elsewhere.squeezed(head)
     if plain in elsewhere.UNSUPPORTED:
         advice = elsewhere.UNSUPPORTED[plain]
@@ -535,6 +558,13 @@ def _family_of(family: Any) -> Family:
     raise FamilyError(
         f"There is no family {family!r}.{nearest(name, FAMILIES)} Known: {listed(FAMILIES, 40)}."
     )
+
+
+def _called(name: str) -> str | None:
+    """What a family of that name is called here, if it is here."""
+    plain = elsewhere.squeezed(name)
+    ours = {elsewhere.squeezed(known): known for known in FAMILIES} | dict(elsewhere.ALIASES)
+    return name if name in FAMILIES else ours.get(plain)
 
 
 def _family(name: str) -> Family:
