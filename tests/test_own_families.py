@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytest
-from monte_carlo import assert_near, assert_same_posterior, draws_by_address, errors
-from scipy import special, stats
+from monte_carlo import assert_same_posterior
+from scipy import special
 from synthetic import synthetic_fit
 
 import mixedbayes as mb
@@ -187,7 +187,6 @@ TABLE = pd.DataFrame(
 )
 
 
-@pytest.mark.filterwarnings("ignore:Numba will use object mode:UserWarning")  # to draw, of our Python
 @pytest.mark.parametrize(
     "family", [*FAMILIES.values(), EXPONENTIAL, ZI_NEGATIVE_BINOMIAL], ids=lambda family: family.name
 )
@@ -198,13 +197,12 @@ def test_a_model_by_pymcs_distribution_is_the_one_by_the_record_s_density(family
     theirs, ours = build(spec), build(replace(spec, family=replace(family, pymc=None)))
     point = theirs.initial_point()
     for made in (theirs, ours):
-        drawn = pm.draw(made[spec.response], draws=3, random_seed=1)
+        drawn = pm.draw(made[spec.response], draws=3, random_seed=1, mode="FAST_COMPILE")
         assert drawn.shape == (3, 30)
         assert np.isfinite(drawn).all()
         assert len(np.unique(drawn)) > 1
-    np.testing.assert_allclose(ours.compile_logp()(point), theirs.compile_logp()(point), rtol=1e-9)
-    for one, other in zip(ours.compile_dlogp()(point), theirs.compile_dlogp()(point), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-7, atol=1e-9)
+    mine, other = (made.compile_logp(mode="FAST_COMPILE")(point) for made in (ours, theirs))
+    np.testing.assert_allclose(mine, other, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -245,3 +243,87 @@ def check_everything(fit, tmp_path):
     pd.testing.assert_frame_equal(again.predict(new, seed=1), predicted)
     with pytest.raises(mb.FileError, match=f"its family, '{family.name}', is none of this version's"):
         mb.load(tmp_path / "fit.nc")
+
+
+def test_one_that_is_normal_on_its_own_scale_has_the_closed_form(tmp_path, seed):
+    family, table = OWN["root_normal"]
+    fit = mb.fit(FORMULA, table, family, seed=seed, progress=False)
+    assert "collapsed" in str(fit)
+    check_everything(fit, tmp_path)
+    roots = mb.fit("sqrt(y) ~ x + (1 | g)", table, seed=seed, progress=False)
+    pd.testing.assert_frame_equal(fit.fixef(), roots.fixef())
+    jacobian = -np.log(2 * np.sqrt(table["y"])).sum()
+    assert fit.loo().elpd == pytest.approx(roots.loo().elpd + jacobian)
+    assert fit.loo(groups="g").elpd == pytest.approx(roots.loo(groups="g").elpd + jacobian)
+    assert fit.kfold(3, seed=1).elpd == pytest.approx(roots.kfold(3, seed=1).elpd + jacobian)
+
+
+SAMPLING = {"draws": 300, "tune": 400, "chains": 2, "progress": False, "method": "nuts"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gamma", "zero_inflated_negative_binomial"])
+def test_one_is_fitted_and_changed_and_left_out(name, tmp_path, seed):
+    family, table = OWN[name]
+    fit = mb.fit(FORMULA, table, family, seed=seed, **SAMPLING)
+    check_everything(fit, tmp_path)
+    assert fit.update("~ . - x").spec.family is family
+    longer = fit.update(new_rows=table.head(10).assign(g="more"))
+    assert longer.spec.design.n == len(table) + 10
+    assert np.isfinite(fit.kfold(2, seed=1).elpd)
+
+
+@pytest.mark.slow
+def test_one_has_the_same_posterior_by_pymcs_distribution_and_by_its_own_density(seed):
+    family, table = OWN["exponential"]
+    one, other = (
+        mb.fit(FORMULA, table, record, seed=seed + i, **SAMPLING | {"draws": 1000})
+        for i, record in enumerate((family, replace(family, pymc=None)))
+    )
+    assert_same_posterior(one, other)
+
+
+# priors of parameters between ends ---------------------------------------------------------------------------
+
+PRIORS = [
+    ("zi", "flat", "flat  above 0 and below 1"),
+    ("zi", "normal(0.5, 1)", "normal(0.5, 1)  above 0 and below 1"),
+    ("zi", "uniform(-1, 0.6)", "uniform(-1, 0.6)  above 0"),
+    ("zi", "exponential(2)", "exponential(2)  mean 0.5  below 1"),
+    ("zi", "beta(2, 2)", "beta(2, 2)"),
+    ("zi", "normal(normal(0, 1), exponential(1))", "normal(zi.mu, zi.sigma)  above 0 and below 1"),
+    ("nu", "flat", "flat (improper)  above 1"),
+    ("nu", "normal(0, 5)", "normal(0, 5)  above 1"),
+    ("nu", "gamma(2, 0.1)", "gamma(2, 0.1)  above 1"),
+    ("nu", "uniform(0, 30)", "uniform(0, 30)  above 1"),
+    ("nu", "student_t(3, 0, gamma(2, 2))", "student_t(3, 0, nu.sigma)  above 1"),
+    ("nu", "gamma(2, uniform(0, 1))", "gamma(2, nu.beta)  above 1"),
+]
+
+
+def between_ends(name, prior):
+    family, response = (ZI_NEGATIVE_BINOMIAL, "count") if name == "zi" else ("student_t", "real")
+    return mb.model(f"{response} ~ x", TABLE, family, priors={name: prior})
+
+
+@pytest.mark.parametrize(("name", "prior", "text"), PRIORS)
+def test_a_prior_of_a_parameter_between_ends_is_printed_and_has_a_start(name, prior, text):
+    model = between_ends(name, prior)
+    lines = [line.removeprefix(name).strip() for line in str(model).splitlines() if line.startswith(f"{name} ")]
+    assert [line.removesuffix("yours").strip() for line in lines] == [text]
+    made = build(model.spec)
+    point = made.initial_point(random_seed=1)
+    assert all(np.isfinite(value).all() for value in point.values())
+    assert np.isfinite(made.compile_logp(mode="FAST_COMPILE")(point))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "prior"), [(name, prior) for name, prior, _ in PRIORS[:2] + PRIORS[5:8] + PRIORS[-1:]])
+def test_a_parameter_between_ends_is_sampled_there(name, prior, seed):
+    model = between_ends(name, prior)
+    fit = model.fit(seed=seed, **SAMPLING)
+    support = next(p.support for p in model.spec.auxiliary if p.address == name)
+    drawn = fit.posterior[name]
+    assert support.lower < drawn.min() < drawn.max() < support.upper
+    again = fit.update(new_rows=TABLE.head(5))  # which begins where this one ended
+    assert support.lower < again.posterior[name].min()
