@@ -45,7 +45,7 @@ def synthetic_draws(spec: ModelSpec, chains: int, draws: int, seed: int) -> xr.D
         shape = (chains, draws, *(len(spec.coords[dim]) for dim in dims))
         if name in correlations:
             values = correlation_matrices(rng, shape)
-        elif name in supports and np.isfinite((lower := supports[name].lower)):
+        elif name in supports and np.isfinite(lower := supports[name].lower):
             values = lower + rng.gamma(4.0, 0.5, shape)
             if np.isfinite(upper := supports[name].upper):
                 values = lower + (upper - lower) * (values - lower) / (1 + values - lower)

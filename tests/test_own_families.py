@@ -228,7 +228,9 @@ def check_everything(fit, tmp_path):
             fit.pp_check(kind, seed=1)
         plt.close("all")
     if family.variance is None:
-        with pytest.raises(mb.FamilyError, match=f"The family '{family.name}' has no variance: give its record one"):
+        with pytest.raises(
+            mb.FamilyError, match=f"The family '{family.name}' has no variance: give its record one"
+        ):
             fit.residuals("pearson")
     else:
         assert np.isfinite(fit.residuals("pearson")["estimate"]).all()
@@ -309,7 +311,9 @@ def between_ends(name, prior):
 @pytest.mark.parametrize(("name", "prior", "text"), PRIORS)
 def test_a_prior_of_a_parameter_between_ends_is_printed_and_has_a_start(name, prior, text):
     model = between_ends(name, prior)
-    lines = [line.removeprefix(name).strip() for line in str(model).splitlines() if line.startswith(f"{name} ")]
+    lines = [
+        line.removeprefix(name).strip() for line in str(model).splitlines() if line.startswith(f"{name} ")
+    ]
     assert [line.removesuffix("yours").strip() for line in lines] == [text]
     made = build(model.spec)
     point = made.initial_point(random_seed=1)
@@ -318,7 +322,9 @@ def test_a_prior_of_a_parameter_between_ends_is_printed_and_has_a_start(name, pr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "prior"), [(name, prior) for name, prior, _ in PRIORS[:2] + PRIORS[5:8] + PRIORS[-1:]])
+@pytest.mark.parametrize(
+    ("name", "prior"), [(name, prior) for name, prior, _ in PRIORS[:2] + PRIORS[5:8] + PRIORS[-1:]]
+)
 def test_a_parameter_between_ends_is_sampled_there(name, prior, seed):
     model = between_ends(name, prior)
     fit = model.fit(seed=seed, **SAMPLING)

@@ -16,15 +16,17 @@ ALIASES: Mapping[str, str] = {name: family for family, names in _NAMES.items() f
 _BINARY = (
     "zeros and ones are family='bernoulli', counts of successes family='binomial'; the link is link='probit'"
 )
-_MORE_VARIED = "counts that vary more than Poisson's are family='negative_binomial', with the variance mu + mu^2 / shape"
+_MORE_VARIED = (
+    "counts that vary more than Poisson's are family='negative_binomial', with the variance mu + mu^2 / shape"
+)
 _ONE_SHAPE = "family='negative_binomial' with shape near 1 is one: priors={'shape': 'lognormal(0, 0.01)'}"
 _SKEW = "positive responses with a long right tail are family='lognormal'"
 _ZEROS = "family='negative_binomial' takes many zeros up, with a small shape"
 _LEVELS = "one level against the others is family='bernoulli', as y['a'] ~ x"
-_SHARES = "shares of counts are family='binomial', as y | trials(n) ~ x; numbers between 0 and 1 are family='beta'"
-_MORE_SHARES = (
-    "with family='binomial' a group of one row each, (1 | row), takes up what varies more than a binomial count"
+_SHARES = (
+    "shares of counts are family='binomial', as y | trials(n) ~ x; numbers between 0 and 1 are family='beta'"
 )
+_MORE_SHARES = "with family='binomial' a group of one row each, (1 | row), takes up what varies more than a binomial count"
 _TAILS = "responses with heavy tails are family='student_t'"
 _NOTHING = ""
 

@@ -129,7 +129,9 @@ class Family:
             FamilyError: It says what is wrong.
         """
         if not self.parameters:
-            raise FamilyError(f"The family {self.name!r} has no parameter; the first is the one that a formula predicts.")
+            raise FamilyError(
+                f"The family {self.name!r} has no parameter; the first is the one that a formula predicts."
+            )
         names = [p.name for p in self.parameters]
         if len(set(names)) < len(names):
             raise FamilyError(f"The family {self.name!r} has two parameters of one name: {listed(names)}.")
@@ -137,7 +139,9 @@ class Family:
             unknown = [link for link in parameter.links if link not in LINKS]
             if unknown or not parameter.links:
                 wrong = f"no link {unknown[0]!r}" if unknown else "to have a link"
-                raise FamilyError(f"The parameter {parameter.name} of the family {self.name!r} has {wrong}; there are {listed(LINKS)}.")
+                raise FamilyError(
+                    f"The parameter {parameter.name} of the family {self.name!r} has {wrong}; there are {listed(LINKS)}."
+                )
         for parameter in self.others:
             if parameter.default is None:
                 raise FamilyError(
@@ -145,7 +149,9 @@ class Family:
                     "give it one, default=lambda y: mb.prior('exponential', 1 / y.sd)."
                 )
         if self.residual is not None and self.residual not in names[1:]:
-            raise FamilyError(f"The residual of the family {self.name!r}, {self.residual!r}, is none of its parameters.")
+            raise FamilyError(
+                f"The residual of the family {self.name!r}, {self.residual!r}, is none of its parameters."
+            )
 
     def parameter(self, name: str) -> FamilyParameter:
         """The parameter of that name.

@@ -121,7 +121,10 @@ def test_a_record_that_no_model_can_be_made_of_is_refused(changes, message):
 
 
 def test_a_response_of_a_kind_that_there_is_not_is_named():
-    with pytest.raises(FamilyError, match="'mine' takes responses of the kind 'angle', which there is not; kinds: real, positive"):
+    with pytest.raises(
+        FamilyError,
+        match="'mine' takes responses of the kind 'angle', which there is not; kinds: real, positive",
+    ):
         build("y ~ x", replace(FAMILIES["gaussian"], name="mine", response="angle"))
 
 

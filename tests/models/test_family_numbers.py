@@ -34,7 +34,7 @@ MEANS = {
     "cloglog": lambda eta: 1 - np.exp(-np.exp(eta)),
 }
 PEERS = {
-    "gaussian": lambda mu, sigma: stats.norm(mu, sigma),
+    "gaussian": stats.norm,
     "student_t": lambda mu, sigma, nu: stats.t(nu, mu, sigma),
     "lognormal": lambda mu, sigma: stats.lognorm(sigma, scale=np.exp(mu)),
     "bernoulli": stats.bernoulli,
@@ -207,7 +207,9 @@ def test_tails_of_impossible_responses_and_of_means_at_the_ends():
 
 def test_a_student_t_has_no_finite_variance_to_two_degrees_of_freedom():
     nu = np.array([1.1, 2.0, 2.1, 5.0])
-    found = FAMILIES["student_t"].variance_of(values_of("student_t", "identity", np.zeros(4), sigma=2.0, nu=nu))
+    found = FAMILIES["student_t"].variance_of(
+        values_of("student_t", "identity", np.zeros(4), sigma=2.0, nu=nu)
+    )
     np.testing.assert_allclose(found, [np.inf, np.inf, 84.0, 20 / 3])
 
 
@@ -397,7 +399,9 @@ def test_what_nobody_said_of_a_family_is_named():
 
     own = replace(FAMILIES["poisson"], name="mine", tails=None, variance=None)
     values = values_of("poisson", "log", ETA)
-    with pytest.raises(FamilyError, match="The family 'mine' has no distribution function: give its record tails"):
+    with pytest.raises(
+        FamilyError, match="The family 'mine' has no distribution function: give its record tails"
+    ):
         own.cdf(np.zeros_like(ETA), values)
     with pytest.raises(FamilyError, match="The family 'mine' has no variance"):
         own.variance_of(values)

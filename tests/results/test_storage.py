@@ -506,7 +506,9 @@ def test_a_file_that_would_read_another_file(path, tmp_path, kind):
 
 def test_a_family_of_the_user_s_own_is_not_saved_under_another_s_name(tmp_path):
     own = replace(FAMILIES["gaussian"], is_gaussian=False)
-    with pytest.raises(FileError, match="The family 'gaussian' is your own and has the name of one that there is"):
+    with pytest.raises(
+        FileError, match="The family 'gaussian' is your own and has the name of one that there is"
+    ):
         synthetic_fit("y ~ x", DATA, own, draws=3).to_netcdf(tmp_path / "fit.nc")
 
 
@@ -515,11 +517,15 @@ def test_a_family_of_the_user_s_own_is_passed_to_load(tmp_path):
     fit, path = synthetic_fit("y ~ x + (1 | g)", DATA, own, draws=3), tmp_path / "fit.nc"
     fit.to_netcdf(path)
     assert_same(mb.load(path, family=own), fit)
-    with pytest.raises(FileError, match=r"cannot be rebuilt: its family, 'mine', is none of .* if it is your own, pass"):
+    with pytest.raises(
+        FileError, match=r"cannot be rebuilt: its family, 'mine', is none of .* if it is your own, pass"
+    ):
         mb.load(path)
     with pytest.raises(FileError, match="its family is 'mine', and family= is another, 'student_t'"):
         mb.load(path, family=FAMILIES["student_t"])
-    with pytest.raises(ArgumentError, match=r"family is the record that the fit was made with, .* not 'mine'"):
+    with pytest.raises(
+        ArgumentError, match=r"family is the record that the fit was made with, .* not 'mine'"
+    ):
         mb.load(path, family="mine")
     synthetic_fit("y ~ x", DATA, "student_t", draws=3).to_netcdf(path)
     assert mb.load(path, family=FAMILIES["student_t"]).spec.family is FAMILIES["student_t"]

@@ -22,7 +22,13 @@ def _log_ndtr(x: Any) -> Any:
 class _Graphs:
     """Of symbolic tensors."""
 
-    exp, log, log1p, expm1, log1mexp = _of(pt.exp), _of(pt.log), _of(pt.log1p), _of(pt.expm1), _of(pt.log1mexp)
+    exp, log, log1p, expm1, log1mexp = (
+        _of(pt.exp),
+        _of(pt.log),
+        _of(pt.log1p),
+        _of(pt.expm1),
+        _of(pt.log1mexp),
+    )
     sqrt, expit, gammaln, where = _of(pt.sqrt), _of(pt.sigmoid), _of(pt.gammaln), _of(pt.switch)
     log_expit, log_ndtr = _of(lambda x: -pt.softplus(-x)), _of(_log_ndtr)
     ndtr = _of(lambda x: pt.exp(_log_ndtr(x)))

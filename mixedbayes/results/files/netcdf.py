@@ -101,7 +101,9 @@ def read(
         FileError: There is no such file, or it holds no fit.
     """
     if family is not None and not isinstance(family, Family):
-        raise ArgumentError(f"family is the record that the fit was made with, an mb.Family, not {shown(family)}.")
+        raise ArgumentError(
+            f"family is the record that the fit was made with, an mb.Family, not {shown(family)}."
+        )
     tree, signed = container.read(path)
     try:
         described = json.loads(tree.attrs[MODEL])
@@ -217,7 +219,9 @@ def _family_of(name: str, own: Family | None) -> Family:
     """
     known = FAMILIES.get(name, own)
     if known is None:
-        raise FileError(f"its family, {name!r}, is none of this version's; if it is your own, pass its record: mb.load(..., family=record)")
+        raise FileError(
+            f"its family, {name!r}, is none of this version's; if it is your own, pass its record: mb.load(..., family=record)"
+        )
     if known.name != name or own not in (None, known):
         raise FileError(f"its family is {name!r}, and family= is another, {own.name if own else None!r}")
     return known
