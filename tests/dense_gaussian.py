@@ -127,9 +127,10 @@ SCIPY = {  # lambdas show the arguments' names
 
 
 def is_positive(address: str) -> bool:
-    """Whether a parameter is a standard deviation, or an argument of a prior and not its place: `b.sigma`, not `b.mu`."""
-    argument = address.rpartition(".")[2]
-    return "sd[" in address if argument == address and address != "sigma" else argument in POSITIVE
+    """Whether a parameter is a standard deviation, or an argument of a prior and not its place: `prior[b, sigma]`, not `prior[b, mu]`."""
+    if address.startswith("prior["):
+        return address.rpartition(", ")[2].removesuffix("]") in POSITIVE
+    return "sd[" in address or address == "sigma"
 
 
 POSITIVE = {"sigma", "beta", "alpha", "nu", "eta"}

@@ -107,7 +107,7 @@ class Engine:
         from mixedbayes.inference.nuts.graph import build  # noqa: PLC0415  # as above
         from mixedbayes.inference.nuts.sample import sampler_without  # noqa: PLC0415  # as above
 
-        draw = sampler_without(build(spec, masked=True), spec.variables, self.options)
+        draw = sampler_without(build(spec, masked=True), tuple(spec.dims), self.options)
         return lambda out, seed: draw(~np.isin(rows, out), seed)
 
     def draw_anew(self, spec: ModelSpec, sampling: Mapping[str, Any]) -> "tuple[DataTree, Engine]":
@@ -193,8 +193,8 @@ def _draw(model: Prepared, method: str, options: Options, after: "DataTree | Non
     from mixedbayes.inference.nuts.sample import sample  # noqa: PLC0415  # PyMC takes seconds
 
     if after is None:
-        return sample(model.pymc, model.spec.variables, options)
+        return sample(model.pymc, tuple(model.spec.dims), options)
     from mixedbayes.inference.nuts.start import start_of  # noqa: PLC0415  # as above
 
     free = {variable.name: variable.ndim for variable in model.pymc.free_RVs}
-    return sample(model.pymc, model.spec.variables, options, start_of(model.spec, after, free))
+    return sample(model.pymc, tuple(model.spec.dims), options, start_of(model.spec, after, free))

@@ -40,8 +40,13 @@ class Address:
 
 
 def squeezed(text: str) -> str:
-    """The text without blanks, in our spelling: two addresses that are equal so are one."""
-    plain = "".join(text.split())
+    """The text without blanks."""
+    return "".join(text.split())
+
+
+def spelled(text: str) -> str:
+    """An address without blanks, in our spelling: two that are equal so are one."""
+    plain = squeezed(text)
     return CENTRED + plain.removeprefix(CENTERED) if plain.startswith(CENTERED) else plain
 
 
@@ -116,14 +121,14 @@ def by_address[T](given: dict[str, T], known: Iterable[Address]) -> dict[str, T]
     for address in known:
         said = str(address)
         if address.kind == "Intercept":  # the intercept at the means goes by two names
-            canonical[squeezed(str(replace(address, kind="b", names=("Intercept",), centred=True)))] = said
+            canonical[spelled(str(replace(address, kind="b", names=("Intercept",), centred=True)))] = said
         if address.predictor == MAIN and (address.names or address.kind in ("Intercept", "b", "sd", "cor")):
             plain = str(replace(address, centred=False))
-            canonical[squeezed(f"{CENTRED if address.centred else ''}{MAIN}.{plain}")] = said
-        canonical[squeezed(said)] = said
+            canonical[spelled(f"{CENTRED if address.centred else ''}{MAIN}.{plain}")] = said
+        canonical[spelled(said)] = said
     found: dict[str, T] = {}
     for text, value in given.items():
-        key = squeezed(text)
+        key = spelled(text)
         if key not in canonical:
             texts = list(map(str, known))
             raise PriorError(

@@ -7,6 +7,7 @@ Names of variables and dimensions are decided there, once, and never changed aft
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from mixedbayes.models.distributions import Interval
 from mixedbayes.models.families import AS_IT_IS, Family
 from mixedbayes.models.links import Link
 from mixedbayes.models.priors import Prior
+from mixedbayes.models.variables import Variable, variables_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Parameter:
         location, scale: Where the data put it and in which unit it is sampled, so that no unit of a
             column is too large or too small for the sampler; the prior is the same.
         at_means: Whether it is of what is at the predictors' means, and tables show another at zero.
+        of_prior: Of a hyperparameter the address whose prior it is in, and which argument it is.
     """
 
     address: str
@@ -39,6 +42,7 @@ class Parameter:
     location: float = 0.0
     scale: float = 1.0
     at_means: bool = False
+    of_prior: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -104,7 +108,7 @@ class BlockSpec:
     other: str
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class ModelSpec:
     """Everything a sampler has to know.
 
@@ -176,22 +180,15 @@ class ModelSpec:
         """Parameters that have a variable of their own, by the name of their address."""
         return (*self.auxiliary, *self.hyper)
 
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """Names of the variables whose draws are kept."""
-        return tuple(self.dims)
+    @cached_property
+    def variables(self) -> tuple[Variable, ...]:
+        """The variables whose draws are kept, in the order of tables."""
+        return tuple(variables_of(self))
 
     @property
     def dims(self) -> dict[str, tuple[str, ...]]:
         """For each variable whose draws are kept its dimensions, after chain and draw."""
-        dims: dict[str, tuple[str, ...]] = {
-            p.b: (p.coefficient,) for p in self.predictors.values() if p.linear.fixed.columns
-        }
-        for b in self.blocks:
-            dims[b.sd] = (b.effect,)
-            dims |= {b.correlation: (b.effect, b.other)} if b.cor else {}
-            dims[b.r] = (b.level, b.effect)
-        return dims | {p.address: () for p in self.scalars}
+        return {variable.name: variable.dims for variable in self.variables}
 
     @property
     def coords(self) -> dict[str, np.ndarray]:

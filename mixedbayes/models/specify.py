@@ -182,9 +182,11 @@ class Chooser:
             if not isinstance(value, Prior):
                 arguments.append(value)
                 continue
-            address = self.names.claim(f"{key}.{name}")
+            address = self.names.claim(str(Address("prior", (key, name))))
             support = DISTRIBUTIONS[prior.distribution].arguments[name]
-            self.hyper.append(Parameter(address, self.refer(value, address), support, default=False))
+            self.hyper.append(
+                Parameter(address, self.refer(value, address), support, default=False, of_prior=(key, name))
+            )
             arguments.append(Reference(address))
         return replace(prior, arguments=tuple(arguments))
 

@@ -63,7 +63,7 @@ COORDINATES = {
         *("sd[g, Intercept]", "sd[g.2, x]", "sd[g.2, w]", "partial[g.2, x, w]", "sigma"),
     ],
     ("y ~ x + w + (x + w | g)", "hyperpriors"): [
-        *("b.mu", "b.sigma", "cor.eta", "sd.sigma", "sigma.upper"),
+        *("prior[b, mu]", "prior[b, sigma]", "prior[cor, eta]", "prior[sd, sigma]", "prior[sigma, upper]"),
         *("sd[g, Intercept]", "sd[g, x]", "sd[g, w]"),
         *("partial[g, Intercept, x]", "partial[g, Intercept, w]", "partial[g, x, w]", "sigma"),
     ],

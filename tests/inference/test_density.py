@@ -271,8 +271,8 @@ PRIOR_CASES = [
     (
         {"sd": "exponential(gamma(2, 3))"},
         lambda p: (
-            stats.expon.logpdf(p["sd_g"], scale=1 / p["sd.beta"]).sum()
-            + stats.gamma.logpdf(p["sd.beta"], 2, scale=1 / 3)
+            stats.expon.logpdf(p["sd_g"], scale=1 / p["prior[sd, beta]"]).sum()
+            + stats.gamma.logpdf(p["prior[sd, beta]"], 2, scale=1 / 3)
         ),
     ),
 ]
@@ -281,7 +281,7 @@ PRIOR_CASES = [
 @pytest.mark.parametrize(("priors", "expected"), PRIOR_CASES, ids=[str(case[0]) for case in PRIOR_CASES])
 def test_priors_are_cut_to_the_support_and_normalised(priors, expected):
     model = build(mb.model("y ~ x + (x | g)", DATA, priors=priors).spec)
-    variables = [v for v in model.free_RVs if v.name.startswith("sd")]
+    variables = [v for v in model.free_RVs if v.name.startswith(("sd", "prior[sd"))]
     values = random_point(model, 2)
     logp = model.compile_logp(vars=variables, jacobian=False, mode="FAST_COMPILE")
     back = model.compile_fn(
@@ -298,15 +298,18 @@ def test_a_hyperprior_is_shared_by_all_that_its_address_names():
     model = mb.model(
         "y ~ x + w", DATA, priors={"b": mb.prior("normal", 0, mb.prior("gamma", 2, mb.prior("gamma", 1, 1)))}
     )
-    assert [p.address for p in model.spec.hyper] == ["b.sigma.beta", "b.sigma"]
+    assert [p.address for p in model.spec.hyper] == ["prior[prior[b, sigma], beta]", "prior[b, sigma]"]
     built = build(model.spec)
     values = random_point(built, 3)
     logp = built.compile_logp(
-        vars=[built["slopes_scaled"], built["b.sigma"], built["b.sigma.beta"]],
+        vars=[built["slopes_scaled"], built["prior[b, sigma]"], built["prior[prior[b, sigma], beta]"]],
         jacobian=False,
         mode="FAST_COMPILE",
     )
-    sigma, beta = np.exp(values["b.sigma_log__"]), np.exp(values["b.sigma.beta_log__"])
+    sigma, beta = (
+        np.exp(values["prior[b, sigma]_log__"]),
+        np.exp(values["prior[prior[b, sigma], beta]_log__"]),
+    )
     units = DATA["y"].std() / DATA[["x", "w"]].std().to_numpy()
     expected = (
         stats.norm.logpdf(units * values["slopes_scaled"], 0, sigma).sum()

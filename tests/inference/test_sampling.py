@@ -26,7 +26,7 @@ def test_the_same_seed_gives_the_same_draws_bit_for_bit(sampler, seed):
     model = mb.model("Reaction ~ Days + (1 | Subject)", mb.load_dataset("sleepstudy"))
     how = {"sampler": sampler, "chains": 2, "draws": 50, "tune": 100, "progress": False}
     one, same, other = (model.fit(seed=each, **how).posterior for each in (seed, seed, seed + 1))
-    assert list(one.data_vars) == list(model.spec.variables)
+    assert list(one.data_vars) == list(model.spec.dims)
     for name in one.data_vars:
         np.testing.assert_array_equal(one[name], same[name])
     assert not np.array_equal(one["b"], other["b"])

@@ -250,16 +250,16 @@ def test_poisson_has_no_sigma():
 
 def test_a_prior_on_the_intercept_at_zero_turns_centring_off():
     centred, plain = spec_of("y ~ x"), spec_of("y ~ x", {"b[Intercept]": N01})
-    assert (centred.centring.is_none, centred.intercept.address) == (False, "Intercept")
-    assert (plain.centring.is_none, plain.intercept.address) == (True, "b[Intercept]")
-    assert centred.centring.to_means == pytest.approx(np.array([[1, DATA["x"].mean()], [0, 1]]))
+    assert (centred.main.centring.is_none, centred.main.intercept.address) == (False, "Intercept")
+    assert (plain.main.centring.is_none, plain.main.intercept.address) == (True, "b[Intercept]")
+    assert centred.main.centring.to_means == pytest.approx(np.array([[1, DATA["x"].mean()], [0, 1]]))
 
 
 def test_a_hyperprior_is_one_parameter_for_all_that_its_key_names():
     spec = spec_of(FORMULA, {"sd": "gamma(2, gamma(1, 1))"})
     sds = [p.prior for p in spec.parameters if p.address.startswith("sd[")]
-    assert sds == [Prior("gamma", (2.0, Reference("sd.beta")))] * 3
-    assert [(p.address, str(p.prior)) for p in spec.hyper] == [("sd.beta", "gamma(1, 1)")]
+    assert sds == [Prior("gamma", (2.0, Reference("prior[sd, beta]")))] * 3
+    assert [(p.address, str(p.prior)) for p in spec.hyper] == [("prior[sd, beta]", "gamma(1, 1)")]
 
 
 def test_nested_hyperpriors_come_before_what_refers_to_them():
@@ -267,10 +267,10 @@ def test_nested_hyperpriors_come_before_what_refers_to_them():
         FORMULA, {"b[x]": "normal(normal(0, 1), exponential(normal(0, 2)))", "cor": "lkj(gamma(2, 2))"}
     )
     assert [(p.address, str(p.prior)) for p in spec.hyper] == [
-        ("b[x].mu", "normal(0, 1)"),
-        ("b[x].sigma.beta", "normal(0, 2)"),
-        ("b[x].sigma", "exponential(b[x].sigma.beta)"),
-        ("cor.eta", "gamma(2, 2)"),
+        ("prior[b[x], mu]", "normal(0, 1)"),
+        ("prior[prior[b[x], sigma], beta]", "normal(0, 2)"),
+        ("prior[b[x], sigma]", "exponential(prior[prior[b[x], sigma], beta])"),
+        ("prior[cor, eta]", "gamma(2, 2)"),
     ]
     assert set(spec.dims) >= {p.address for p in spec.hyper}
 
@@ -280,8 +280,8 @@ def test_hyperparameters_of_two_keys_are_two_even_where_files_would_confuse_them
     priors = {"sd[g/h]": "exponential(gamma(1, 1))", "sd[g_h]": "exponential(gamma(2, 2))"}
     spec = mb.model("y ~ x + (1 | `g/h`) + (1 | g_h)", data, priors=priors).spec
     assert [(p.address, str(p.prior)) for p in spec.hyper] == [
-        ("sd[g_h].beta", "gamma(1, 1)"),
-        ("sd[g_h].beta_", "gamma(2, 2)"),
+        ("prior[sd[g_h], beta]", "gamma(1, 1)"),
+        ("prior[sd[g_h], beta]_", "gamma(2, 2)"),
     ]
 
 
@@ -443,14 +443,14 @@ Formula:  Reaction ~ Days + (Days | Subject)
 Data:     180 rows
 Groups:   (Intercept, Days | Subject): 18 levels (308, 309, 310, 330 and 14 more)
 
-Parameter               Prior
-Intercept               normal(298.5, 140.8)              default
-b[Days]                 flat (improper)                   yours
-sd[Subject, Intercept]  normal(0, 50)  above 0            yours
-sd[Subject, Days]       gamma(2, sd[Subject, Days].beta)  yours
-cor[Subject]            lkj(2)                            default
-sigma                   exponential(0.01775)  mean 56.33  default
-sd[Subject, Days].beta  gamma(1, 1)                       yours
+Parameter                       Prior
+Intercept                       normal(298.5, 140.8)                      default
+b[Days]                         flat (improper)                           yours
+sd[Subject, Intercept]          normal(0, 50)  above 0                    yours
+sd[Subject, Days]               gamma(2, prior[sd[Subject, Days], beta])  yours
+cor[Subject]                    lkj(2)                                    default
+sigma                           exponential(0.01775)  mean 56.33          default
+prior[sd[Subject, Days], beta]  gamma(1, 1)                               yours
 
 Intercept is at the predictors' means; tables show what is at zero."""
 

@@ -64,7 +64,8 @@ CASES = [
     ("coef[school, B, x] > 1", lambda b, sd, cor, r, p: (b["x"] + r[..., 1, 1], 1)),
     ("coef[g, 2, x] > 1", lambda b, sd, cor, r, p: (b["x"] + p["r_g.2"].to_numpy()[..., 1, 0], 1)),
     ("r[school:class, A:u, x] < 1", lambda b, sd, cor, r, p: (1, p["r_school:class"].to_numpy()[..., 0, 1])),
-    ("b[x].sigma > 2", lambda b, sd, cor, r, p: (p["b[x].sigma"].to_numpy(), 2)),
+    ("prior[b[x], sigma] > 2", lambda b, sd, cor, r, p: (p["prior[b[x], sigma]"].to_numpy(), 2)),
+    ("b[x].sigma > 2", lambda b, sd, cor, r, p: (p["prior[b[x], sigma]"].to_numpy(), 2)),
     ("abs(x) + max(x, sigma) > exp(-1) + sqrt(2) * log(3)", lambda b, sd, cor, r, p: (np.abs(b["x"]) + np.maximum(b["x"], p["sigma"].to_numpy()), np.exp(-1) + np.sqrt(2) * np.log(3))),
 ]  # fmt: skip
 

@@ -53,7 +53,7 @@ CASES = [
 def test_the_mean_is_that_of_the_pymc_model_at_its_own_draws(formula, family, link):
     model = mb.model(formula, DATA, family, link=link)
     observed = model.pymc[model.spec.response].owner.op.dist_params(model.pymc[model.spec.response].owner)
-    names = list(model.spec.variables)
+    names = list(model.spec.dims)
     drawn = pm.draw(
         [*(model.pymc[name] for name in names), observed[-1 if family != "gaussian" else 0]],
         draws=6,

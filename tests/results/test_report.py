@@ -92,7 +92,7 @@ def test_poisson_has_no_residual_section():
 def test_hyperparameters_have_a_section_of_their_own():
     fit = fit_with(9, priors={"sd": "gamma(2, gamma(1, 1))", "b": "normal(0, exponential(1))"})
     lines = sections(str(fit))["Hyperparameters"]
-    assert [line.split()[0] for line in lines[1:]] == ["b.sigma", "sd.beta"]
+    assert [line.split("]")[0] for line in lines[1:]] == ["prior[b, sigma", "prior[sd, beta"]
 
 
 @pytest.mark.parametrize(

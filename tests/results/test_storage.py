@@ -390,7 +390,7 @@ REBUILT = "holds a fit that cannot be rebuilt: "
         ({"family": "Gauss"}, REBUILT + "its family, 'Gauss', is none of this version's"),
         ({"link": "logg"}, REBUILT + "The gaussian family has no link 'logg'"),
         ({"priors": {"b": "normal(0, open('x'))"}}, REBUILT + r"priors\['b'\]"),
-        ({"priors": {"b": "normal(0, exponential(1))"}}, REBUILT + "draws of b.sigma are not in it"),
+        ({"priors": {"b": "normal(0, exponential(1))"}}, REBUILT + "draws of prior\\[b, sigma\\] are not in it"),
         ({"priors": ["b"]}, REBUILT + "priors is a mapping"),
         ({"rows": {"total": 10**15, "kept": None, "missing": {}}}, REBUILT + "its rows are not those of its data") ,
         ({"rows": {"total": 3, "kept": None, "missing": {}}}, REBUILT + "its rows are not those of its data"),

@@ -336,8 +336,8 @@ def test_hyperparameters_are_in_the_tidy_table():
     )
     table = fit.tidy("ran_pars")
     own = table[table["group"] == "(prior)"]
-    assert own["term"].tolist() == ["b.sigma", "sd.beta"]
-    assert own.iloc[1][ESTIMATES].tolist() == pytest.approx(row(draws(fit, "sd.beta")))
+    assert own["term"].tolist() == ["prior[b, sigma]", "prior[sd, beta]"]
+    assert own.iloc[1][ESTIMATES].tolist() == pytest.approx(row(draws(fit, "prior[sd, beta]")))
 
 
 def test_tables_do_not_depend_on_the_order_of_dimensions(fits):

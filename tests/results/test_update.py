@@ -206,7 +206,7 @@ def test_chains_begin_where_the_old_draws_are(formula, options):
     model = build(spec)
     start = start_of(spec, fit.idata, {variable.name: variable.ndim for variable in model.free_RVs})
     assert set(start) == {variable.name for variable in model.free_RVs}
-    names = list(spec.variables)
+    names = list(spec.dims)
     compute = model.compile_fn([model[name] for name in names], inputs=model.free_RVs, point_fn=False)
     found = dict(zip(names, compute(*(start[variable.name] for variable in model.free_RVs)), strict=True))
     for name in names:

@@ -41,7 +41,7 @@ def build(spec: ModelSpec, *, masked: bool = False) -> pm.Model:
             the response is a potential and no observed variable.
 
     Returns:
-        A model whose variables are those of `spec.variables`, and internal ones: `Intercept_scaled` and
+        A model with the variables of `spec.variables`, and internal ones: `Intercept_scaled` and
         `slopes_scaled`, in units of the data, and for each block `z_` (standard normal), `partial_` (canonical
         partial correlations on (0, 1)) and, where priors live at the predictors' means, `centred_sd_`.
     """

@@ -1,7 +1,7 @@
 """Addresses of parameters -> their draws: `b[Days]`, `sd[Subject, Days]`, `r[Subject, 308, Days]`, `sigma`."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -9,15 +9,31 @@ import xarray as xr
 
 from mixedbayes.designs.levels import texts_of
 from mixedbayes.errors import ArgumentError, listed, nearest, nearest_address
-from mixedbayes.models.addresses import CENTRED
+from mixedbayes.models.addresses import Address, spelled, squeezed
 from mixedbayes.models.covariances import at_means, covariance_of, sds_and_correlations
-from mixedbayes.models.spec import BlockSpec, ModelSpec
+from mixedbayes.models.spec import BlockSpec, ModelSpec, PredictorSpec
+from mixedbayes.models.variables import Role, Variable
 from mixedbayes.results.posterior.quantities import effects_draws, posterior_of
 
 type Draws = Callable[[], np.ndarray]
 
-type OfLevel = tuple[BlockSpec, str, str]
-"""A block, a term, and what stands between its group and that term: the level as it is written."""
+
+@dataclass(frozen=True, slots=True)
+class OfLevel:
+    """A reading of an address as that of one level: `r[group, level, term]`, `coef[group, level, term]`.
+
+    Attributes:
+        block: One on the group.
+        kind: `r` or `coef`.
+        term: The effect or coefficient.
+        level: As it is written, blanks and all.
+    """
+
+    block: BlockSpec
+    kind: str
+    term: str
+    level: str
+
 
 OF_LEVELS = ("r", "coef")
 """Kinds of parameters of which there is one for each level of a group."""
@@ -43,51 +59,68 @@ class Addresses:
         """Those of which there are few: for each address its draws, shape (chain, draw), when they are called for."""
         posterior = posterior_of(self.idata)
         found: dict[str, Draws] = {}
-        for j, label in enumerate(self.spec.design.fixed.columns):
-            found[f"b[{label}]"] = _one(posterior["b"], j)
-            if j != self.spec.design.fixed.intercept:
-                found.setdefault(label, found[f"b[{label}]"])
-        if self.spec.main.intercept is not None and not self._is_intercept_two_things:
-            found["Intercept"] = found["b[Intercept]"]
-        for block in self.spec.blocks:
-            name, columns = block.block.name, block.block.columns
-            for i, column in enumerate(columns):
-                found[f"sd[{name}, {column}]"] = _one(posterior[block.sd], i)
-                if len(columns) == 1:
-                    found[f"sd[{name}]"] = found[f"sd[{name}, {column}]"]
-            for i, one in enumerate(columns if block.cor else ()):
-                for j, other in enumerate(columns):
-                    found |= (
-                        {f"cor[{name}, {one}, {other}]": _one(posterior[block.correlation], i, j)}
-                        if i != j
-                        else {}
-                    )
-        for parameter in (*self.spec.auxiliary, *self.spec.hyper):
-            found[parameter.address] = _one(posterior[parameter.address])
-        return found | self._at_means()
+        for variable in self.spec.variables:
+            for address, place in variable.elements.items():
+                found[str(address)] = _one(posterior[variable.name], *place)
+            found |= self._short(variable, found)
+        found |= {str(address): draws for address, draws in self._at_means()}
+        return {alias: found[address] for alias, address in self._formerly.items()} | found
 
-    def _at_means(self) -> dict[str, Draws]:
+    @cached_property
+    def _formerly(self) -> dict[str, str]:
+        """What hyperparameters were called before addresses of predictors began with a name and a dot: `b.sigma`."""
+        found: dict[str, str] = {}
+        for parameter in reversed(self.spec.hyper):
+            if parameter.of_prior is not None:
+                key, argument = parameter.of_prior
+                inner = next((alias for alias, now in found.items() if now == key), key)
+                found[f"{inner}.{argument}"] = parameter.address
+        return found
+
+    def _short(self, variable: Variable, found: Mapping[str, Draws]) -> dict[str, Draws]:
+        """Shorter addresses: a column's own name of the main predictor, a predictor's `Intercept`, `sd[group]` of a lone effect."""
+        if variable.role is Role.SDS and len(variable.elements) == 1:
+            (address,) = variable.elements
+            return {str(replace(address, names=address.names[:1])): found[str(address)]}
+        predictor = variable.predictor
+        if predictor is None:
+            return {}
+        short: dict[str, Draws] = {}
+        for address, (j,) in variable.elements.items():
+            if j == predictor.linear.fixed.intercept:
+                whole = Address("Intercept", (), predictor.name)
+                short |= {} if _is_two_things(predictor) else {str(whole): found[str(address)]}
+            elif predictor.is_main and address.names[0] not in found:
+                short[address.names[0]] = found[str(address)]
+        return short
+
+    def _at_means(self) -> Iterator[tuple[Address, Draws]]:
         """Coefficients, standard deviations and correlations that are others at the predictors' means."""
-        found: dict[str, Draws] = {}
-        fixed = self.spec.design.fixed
-        for name, moves, row in zip(
-            fixed.columns, fixed.centring.moves, fixed.centring.to_means, strict=True
-        ):
-            if moves:
-                found[f"{CENTRED}b[{name}]"] = partial(_combined, posterior_of(self.idata)["b"], row)
+        for predictor in self.spec.predictors.values():
+            fixed = predictor.linear.fixed
+            for name, moves, row in zip(
+                fixed.columns, fixed.centring.moves, fixed.centring.to_means, strict=True
+            ):
+                if moves:
+                    address = Address("b", (name,), predictor.name, centred=True)
+                    yield address, partial(_combined, posterior_of(self.idata)[predictor.b], row)
         for block in self.spec.blocks:
-            name, columns, moves = block.block.name, block.block.columns, block.block.centring.moves
+            columns, moves = block.block.columns, block.block.centring.moves
             if not (block.cor and moves.any()):
                 continue
+            own = Address("sd", (block.block.label,), block.block.predictors[0], centred=True)
             for i, one in enumerate(columns):
                 if moves[i]:
-                    found[f"{CENTRED}sd[{name}, {one}]"] = partial(self._block_at_means, block, i)
+                    yield (
+                        replace(own, names=(*own.names, one)),
+                        partial(self._block_at_means, block, i),
+                    )
                 for j, other in enumerate(columns):
                     if i != j:
-                        found[f"{CENTRED}cor[{name}, {one}, {other}]"] = partial(
-                            self._block_at_means, block, i, j
+                        yield (
+                            replace(own, kind="cor", names=(*own.names, one, other)),
+                            partial(self._block_at_means, block, i, j),
                         )
-        return found
 
     def _block_at_means(self, block: BlockSpec, i: int, j: int | None = None) -> np.ndarray:
         """A standard deviation of a block's effects at the means, or the correlation of two, shape (chain, draw)."""
@@ -104,30 +137,30 @@ class Addresses:
     def shown(self) -> str:
         """Addresses in words, each parameter once."""
         bracketed = {address[2:-1] for address in self.named if address.startswith("b[")}
-        once = [address for address in self.named if address not in bracketed]
-        return listed([address for address in once if not self._is_mirrored(address)], 40)
+        once = [
+            address for address in self.named if address not in bracketed and address not in self._formerly
+        ]
+        return listed([address for address in once if address not in self._mirrored], 40)
 
-    def _is_mirrored(self, address: str) -> bool:
-        """Whether it is a correlation that stands before in the other order."""
-        return any(
-            address.removeprefix(CENTRED) == f"cor[{b.block.name}, {one}, {other}]"
-            for b in self.spec.blocks
-            for j, one in enumerate(b.block.columns)
-            for other in b.block.columns[:j]
-        )
+    @cached_property
+    def _mirrored(self) -> frozenset[str]:
+        """Correlations that stand before in the other order."""
+        pairs = [
+            (each, place)
+            for v in self.spec.variables
+            if v.role is Role.CORRELATIONS
+            for each, place in v.elements.items()
+        ]
+        late = [each for each, (i, j) in pairs if i > j]
+        return frozenset(str(each) for address in late for each in (address, replace(address, centred=True)))
 
     @cached_property
     def canonical(self) -> Mapping[str, list[str]]:
         """Addresses without blanks -> as they are written."""
         found: dict[str, list[str]] = {}
         for address in self.named:
-            found.setdefault(squeezed(address), []).append(address)
+            found.setdefault(spelled(address), []).append(address)
         return found
-
-    @property
-    def _is_intercept_two_things(self) -> bool:
-        intercept = self.spec.design.fixed.intercept
-        return intercept is not None and bool(self.spec.main.centring.moves[intercept])
 
     def draws(self, address: str) -> np.ndarray:
         """The draws of a parameter, shape (chain, draw).
@@ -137,36 +170,34 @@ class Addresses:
         """
         if address in self.named:
             return self.named[address]()
-        key = squeezed(address)
+        key = spelled(address)
         if key in self.canonical:
             return self.named[_only(self.canonical[key], address)]()
-        if key == "Intercept" and self._is_intercept_two_things:
-            raise ArgumentError(
-                "Intercept is two things: b[Intercept], where all predictors are zero, as tables show it, and the one at "
-                f"their means, of which priors are: {CENTRED}b[Intercept]. Write one of these."
-            )
-        for block, term, written in (read := self._readings(address)):
-            place = self._place(block, written, address)
-            if place is not None:
-                return (
-                    self._coef(block, place, term)
-                    if squeezed(address).startswith("coef[")
-                    else self._effect(block, place, term)
+        for predictor in self.spec.predictors.values():
+            whole = Address("Intercept", (), predictor.name)
+            if key == str(whole) and _is_two_things(predictor):
+                at_zero = replace(whole, kind="b", names=("Intercept",))
+                raise ArgumentError(
+                    f"{whole} is two things: {at_zero}, where all predictors are zero, as tables show it, and the one at "
+                    f"their means, of which priors are: {replace(at_zero, centred=True)}. Write one of these."
                 )
+        for reading in (read := self._readings(address)):
+            place = self._place(reading, address)
+            if place is not None:
+                of = self._coef if reading.kind == "coef" else self._effect
+                return of(reading.block, place, reading.term)
         if not read:
             raise self.unknown(address)
-        block, _, written = read[0]
+        block, written = read[0].block, read[0].level.strip()
         texts = texts_of(block.block.levels)
         raise ArgumentError(
-            f"{cut(address)!r}: {block.block.group} has no level {written.strip()!r}.{nearest(written.strip(), texts)} "
+            f"{cut(address)!r}: {block.block.group} has no level {written!r}.{nearest(written, texts)} "
             f"Its levels are {listed(texts, 12)}."
         )
 
     def is_of_known_level(self, address: str) -> bool:
         """Whether it is `r[group, level, term]` or `coef[group, level, term]` of a level that there is."""
-        return any(
-            self._place(block, written, address) is not None for block, _, written in self._readings(address)
-        )
+        return any(self._place(reading, address) is not None for reading in self._readings(address))
 
     def unknown(self, address: str) -> ArgumentError:
         """The error for an address that nothing has."""
@@ -180,24 +211,34 @@ class Addresses:
         )
 
     def _readings(self, address: str) -> list[OfLevel]:
-        """The ways in which it is `kind[group, level, term]`, whether or not there is the level."""
-        kind, bracket, rest = address.strip().partition("[")
-        if not bracket or kind.strip() not in OF_LEVELS or not rest.endswith("]"):
+        """The ways in which it is `kind[group, level, term]`, whether or not there is the level.
+
+        Groups, levels and terms may hold commas of their own: any of them may be what parts two.
+        """
+        head, bracket, rest = address.strip().partition("[")
+        of, _, kind = squeezed(head).rpartition(".")
+        if not bracket or kind not in OF_LEVELS or not rest.endswith("]"):
             return []
+        pieces = rest[:-1].split(",")
         found: list[OfLevel] = []
         for block in self.spec.blocks:
-            name, terms = block.block.name, block.block.columns
-            if kind.strip() == "coef":
-                name, terms = block.block.group, self._terms(block.block.group)
-            after = _after(rest[:-1], f"{name},")
-            for term in terms if after is not None else ():
-                before = _after(str(after)[::-1], f",{term}"[::-1])
-                found += [(block, term, before[::-1])] if before is not None else []
+            own = block.block
+            if own.predictors[0] != (of or self.spec.main.name):
+                continue
+            name = own.label if kind == "r" else own.group
+            terms = own.columns if kind == "r" else self._terms(block)
+            start = _ends_of(pieces, name)
+            found += [
+                OfLevel(block, kind, term, ",".join(pieces[start:stop]))
+                for term in terms
+                if start is not None
+                if (stop := _starts_of(pieces, term)) is not None and stop > start
+            ]
         return found
 
-    def _place(self, block: BlockSpec, written: str, address: str) -> int | None:
+    def _place(self, reading: OfLevel, address: str) -> int | None:
         """Which level of the block is written so; None if there is none."""
-        places = self._levels[block.block.group]
+        places, written = self._levels[reading.block.block.group], reading.level
         for text in (written.removeprefix(" "), written):
             if text in places:
                 return places[text]
@@ -212,14 +253,21 @@ class Addresses:
             for block in self.spec.blocks
         }
 
-    def _terms(self, group: str) -> tuple[str, ...]:
-        own = [
-            column
-            for block in self.spec.blocks
-            if block.block.group == group
-            for column in block.block.columns
+    def _population(self, block: BlockSpec) -> PredictorSpec:
+        return self.spec.predictors[block.block.predictors[0]]
+
+    def _beside(self, block: BlockSpec) -> list[BlockSpec]:
+        """The blocks of the same group and predictor, itself among them."""
+        own = block.block
+        return [
+            other
+            for other in self.spec.blocks
+            if other.block.group == own.group and other.block.predictors[0] == own.predictors[0]
         ]
-        return tuple(dict.fromkeys([*self.spec.design.fixed.columns, *own]))
+
+    def _terms(self, block: BlockSpec) -> tuple[str, ...]:
+        own = [column for other in self._beside(block) for column in other.block.columns]
+        return tuple(dict.fromkeys([*self._population(block).linear.fixed.columns, *own]))
 
     def _effect(self, block: BlockSpec, place: int, term: str) -> np.ndarray:
         draws = effects_draws(self.idata, block).transpose("chain", "draw", ...)
@@ -227,19 +275,34 @@ class Addresses:
 
     def _coef(self, block: BlockSpec, place: int, term: str) -> np.ndarray:
         """Population plus deviations: of one level alone."""
-        own = [other for other in self.spec.blocks if other.block.group == block.block.group]
-        parts = [self._effect(other, place, term) for other in own if term in other.block.columns]
-        columns = self.spec.design.fixed.columns
+        parts = [
+            self._effect(other, place, term) for other in self._beside(block) if term in other.block.columns
+        ]
+        population = self._population(block)
+        columns = population.linear.fixed.columns
         if term in columns:
             kept = effects_draws(self.idata, block)["draw"]
-            b = posterior_of(self.idata)["b"].sel(draw=kept).transpose("chain", "draw", ...)
+            b = posterior_of(self.idata)[population.b].sel(draw=kept).transpose("chain", "draw", ...)
             parts.append(b[..., columns.index(term)].to_numpy())
         return np.sum(parts, axis=0)
 
 
-def squeezed(text: str) -> str:
-    """The text without blanks."""
-    return "".join(text.split())
+def _is_two_things(predictor: PredictorSpec) -> bool:
+    """Whether the intercept at zero, as tables show it, is another than the one of which priors are."""
+    intercept = predictor.linear.fixed.intercept
+    return intercept is not None and bool(predictor.centring.moves[intercept])
+
+
+def _ends_of(pieces: Sequence[str], name: str) -> int | None:
+    """How many of the pieces make the name; None if they do not begin with it."""
+    whole = squeezed(name)
+    return next((i for i in range(1, len(pieces)) if squeezed(",".join(pieces[:i])) == whole), None)
+
+
+def _starts_of(pieces: Sequence[str], name: str) -> int | None:
+    """At which piece the name begins that the last ones make; None if they do not end with it."""
+    whole = squeezed(name)
+    return next((i for i in range(len(pieces) - 1, 0, -1) if squeezed(",".join(pieces[i:])) == whole), None)
 
 
 def cut(text: str) -> str:
@@ -258,18 +321,6 @@ def _only(candidates: list[str], address: str) -> str:
             f"{cut(address)!r} may be {listed(map(repr, candidates))}, which differ in blanks alone: write them as they are there."
         )
     return candidates[0]
-
-
-def _after(text: str, head: str) -> str | None:
-    """What comes after a head, blanks not counting in it; None if the text begins otherwise."""
-    place = 0
-    for character in squeezed(head):
-        while text[place : place + 1].isspace():
-            place += 1
-        if text[place : place + 1] != character:
-            return None
-        place += 1
-    return text[place:]
 
 
 def _combined(variable: xr.DataArray, row: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ LONGEST = 2_000
 AFTER = "+-*/^%<>=!&|),"
 """What can follow an operand."""
 
-BRACKETED = re.compile(r"(?<![\w.\]])(?:b|sd|cor|r|coef)\s*\[")
+BRACKETED = re.compile(r"(?<![\w.\]])(?:\w+\.)*(?:b|sd|cor|r|coef)\s*\[")
 COLUMNS = ("hypothesis", "estimate", "std_error", "conf_low", "conf_high", "probability", "evidence_ratio")
 
 
