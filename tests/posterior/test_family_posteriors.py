@@ -88,7 +88,11 @@ def by_quadrature(spec, table, points=61, reach=9.0):
         lambda u: -log_posterior(u), start, method="Nelder-Mead", options={"maxiter": 9999}
     )
     units = [curvature(log_posterior, found.x, j) for j in range(len(start))]
-    axes = [x + unit * np.linspace(-reach, reach, points) for x, unit in zip(found.x, units, strict=True)]
+    to = np.r_[np.full(k, reach), np.full(len(lowers), 3 * reach)]  # logarithms have a long tail above
+    axes = [
+        x + unit * np.arange(-reach, end, 2 * reach / points)
+        for x, unit, end in zip(found.x, units, to, strict=True)
+    ]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     log = np.concatenate([log_posterior(part[None]) for part in grid])
     weights = np.exp(log - log.max())
