@@ -135,6 +135,10 @@ class Family:
                 f"The family {self.name!r} has no parameter; the first is the one that a formula predicts."
             )
         names = [p.name for p in self.parameters]
+        if names[0] != MEAN:
+            raise FamilyError(
+                f"The first parameter of the family {self.name!r}, which a formula predicts, is called {MEAN!r}, not {names[0]!r}."
+            )
         if len(set(names)) < len(names):
             raise FamilyError(f"The family {self.name!r} has two parameters of one name: {listed(names)}.")
         for parameter in self.parameters:

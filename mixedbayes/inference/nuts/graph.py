@@ -19,7 +19,6 @@ from pytensor.tensor.variable import TensorVariable
 
 from mixedbayes.inference.nuts.maths import GRAPHS
 from mixedbayes.inference.nuts.placement import Placement, is_half, of_block, of_predictor
-from mixedbayes.language.formula import MEAN
 from mixedbayes.models.distributions import DISTRIBUTIONS, REAL, Interval
 from mixedbayes.models.families import Family
 from mixedbayes.models.maths import ARRAYS, Maths
@@ -161,8 +160,7 @@ def _observe(
     """The density of the response: PyMC's own distribution where it has one."""
     y, family = spec.design.response, spec.family
     parameters: dict[str, Any] = {
-        family.parameters[0].name if name == MEAN else name: FromPredictor(spec.predictors[name].link, eta)
-        for name, eta in etas.items()
+        name: FromPredictor(spec.predictors[name].link, eta) for name, eta in etas.items()
     }
     parameters |= {p.address: _one(p.address, p, hyper) for p in spec.auxiliary}
     values = Values(GRAPHS, parameters, {} if y.trials is None else {"trials": y.trials})
