@@ -108,6 +108,7 @@ def test_a_family_is_found_by_what_it_is_called_elsewhere(written, family):
     ("changes", "message"),
     [
         ({"parameters": ()}, "The family 'mine' has no parameter; the first is the one that a formula predicts"),
+        ({"parameters": (replace(MU, name="rate"),)}, "The first parameter of the family 'mine', .* is called 'mu', not 'rate'"),
         ({"parameters": (MU, MU)}, "'mine' has two parameters of one name: mu, mu"),
         ({"parameters": (MU, FamilyParameter("k", POSITIVE, ("log",)))}, "The parameter k of the family 'mine' has no default prior"),
         ({"parameters": (FamilyParameter("mu", POSITIVE, ("lug",)),)}, "The parameter mu of the family 'mine' has no link 'lug'; there are identity"),
