@@ -293,7 +293,11 @@ PRIORS = [
     ("zi", "uniform(-1, 0.6)", "uniform(-1, 0.6)  above 0"),
     ("zi", "exponential(2)", "exponential(2)  mean 0.5  below 1"),
     ("zi", "beta(2, 2)", "beta(2, 2)"),
-    ("zi", "normal(normal(0, 1), exponential(1))", "normal(prior[zi, mu], prior[zi, sigma])  above 0 and below 1"),
+    (
+        "zi",
+        "normal(normal(0, 1), exponential(1))",
+        "normal(prior[zi, mu], prior[zi, sigma])  above 0 and below 1",
+    ),
     ("nu", "flat", "flat (improper)  above 1"),
     ("nu", "normal(0, 5)", "normal(0, 5)  above 1"),
     ("nu", "gamma(2, 0.1)", "gamma(2, 0.1)  above 1"),
