@@ -28,8 +28,27 @@ from mixedbayes.models.values import Values
 type Generator = np.random.Generator
 
 
-def _one(_: Margins) -> float:
-    return 1.0
+@dataclass(frozen=True, slots=True)
+class Always:
+    """A number that does not depend on the data."""
+
+    number: float
+
+    def __call__(self, _: Margins) -> float:
+        """The number."""
+        return self.number
+
+
+def _somewhere(support: Interval) -> float:
+    """One if it lies there, else the middle, or one from the end."""
+    if support.lower < 1 < support.upper:
+        return 1.0
+    if np.isfinite(support.lower) and np.isfinite(support.upper):
+        return (support.lower + support.upper) / 2
+    return support.lower + 1 if np.isfinite(support.lower) else support.upper - 1
+
+
+_ANYWHERE = Always(np.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +60,20 @@ class FamilyParameter:
         support: Where it lies.
         links: Names of the links that it can take with a formula of its own, the default first.
         default: Its prior without a formula, given the data's margins; None for the first, which always has one.
-        typical: A value of about its size, at whose link the prior of the intercept of a formula of its own sits.
+        typical: A value of about its size, at whose link the prior of the intercept of a formula of its own sits; some
+            value of its support if nobody says.
     """
 
     name: str
     support: Interval
     links: tuple[str, ...]
     default: Callable[[Margins], Prior] | None = None
-    typical: Callable[[Margins], float] = _one
+    typical: Callable[[Margins], float] = _ANYWHERE
+
+    def __post_init__(self) -> None:
+        """Find a typical value if none was given."""
+        if self.typical is _ANYWHERE:
+            object.__setattr__(self, "typical", Always(_somewhere(self.support)))
 
 
 @dataclass(frozen=True, slots=True)
