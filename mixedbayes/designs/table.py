@@ -292,7 +292,11 @@ def unknown_columns(names: Sequence[str], columns: Sequence[str], known: Sequenc
 
 def _series(column: nw.Series[Any]) -> pd.Series:
     """One column in a plain dtype; gaps are NaN, NaT or an absent category."""
-    dtype, name = column.dtype, column.name
+    name = column.name
+    try:
+        dtype = column.dtype
+    except ValueError:  # of decimals in tens or hundreds, for which narwhals has no word
+        return _objects(column.to_list(), name)
     if isinstance(dtype, nw.Decimal | nw.Int128 | nw.UInt128):
         return _objects(column.to_list(), name)
     if dtype.is_numeric():
@@ -388,6 +392,8 @@ def _uncommon(column: nw.Series[Any]) -> pd.Series:
     """A column of a type that narwhals has no word for: pandas' own ones, and rare ones of Arrow's."""
     native, name = column.to_native(), column.name
     dtype = getattr(native, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind == "V":  # bytes without a meaning, of which none is a gap
+        raise _unusable(name, str(dtype), "")
     if column.is_null().all():
         return pd.Series(np.full(len(column), np.nan))
     if isinstance(dtype, pd.SparseDtype):
@@ -395,7 +401,9 @@ def _uncommon(column: nw.Series[Any]) -> pd.Series:
     if isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype):
         return _spans(native, name)
     if isinstance(dtype, np.dtype) and dtype.kind == "f":
-        return pd.Series(_told_apart(native.to_numpy(), native.to_numpy().astype(float), name))
+        with np.errstate(over="ignore"):
+            floats = native.to_numpy().astype(float)
+        return pd.Series(_told_apart(native.to_numpy(), floats, name))
     if isinstance(dtype, np.dtype):
         raise _unusable(name, str(dtype), {"c": "complex", "m": "timedelta"}.get(dtype.kind, ""))
     if str(getattr(_unwrapped(column), "type", "")).startswith("date"):
@@ -437,14 +445,16 @@ def _labelled(column: pd.Series, name: str) -> pd.Series:
         types = listed(sorted({type(category).__name__ for category in categories}))
         raise _unusable(name, f"categories of {types}", _remedy_kind(kind, types))
     elif kind in ("datetime", "date"):
-        plain = pd.DatetimeIndex(pd.to_datetime(categories))
+        plain = pd.DatetimeIndex(_datetimes(categories, name))
     elif isinstance(categories.dtype, np.dtype | pd.StringDtype | pd.DatetimeTZDtype):
         plain = categories
     else:
         plain = pd.Index(categories.tolist())
     if kind == "string":
         _check_unicode(plain, name)
-    return column.cat.rename_categories(plain).cat.as_unordered().reset_index(drop=True)
+    known = plain.notna()  # a category of Arrow's can be no number
+    codes = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)[column.cat.codes.to_numpy()]
+    return pd.Series(pd.Categorical.from_codes(codes, plain[known]))
 
 
 def _texts(values: Any, name: str) -> pd.Series:
@@ -480,16 +490,21 @@ def _objects(values: list[Any], name: str) -> pd.Series:
     if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
         return pd.Series(_number_objects(clean, name))
     if kind in ("date", "datetime", "datetime64"):
-        try:
-            return pd.Series(pd.to_datetime(pd.Series(clean)))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise DataError(f"Column {name!r} holds dates that do not go together: {error}") from error
+        return pd.Series(_datetimes(pd.Series(clean), name))
     if kind in ("period", "interval") and (inferred := pd.Series(clean)).dtype != object:
         return _spans(inferred, name)
     if kind == "empty":
         return pd.Series(np.full(len(values), np.nan))
     types = listed(sorted({type(value).__name__ for value in clean if value is not None}))
     raise _unusable(name, types, _remedy_kind(kind, types))
+
+
+def _datetimes(values: Any, name: str) -> Any:
+    """Dates as pandas has them, in one zone or all without."""
+    try:
+        return pd.to_datetime(values)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"Column {name!r} holds dates that do not go together: {error}") from error
 
 
 def _number_objects(values: list[Any], name: str) -> Any:
@@ -515,7 +530,9 @@ def _number_objects(values: list[Any], name: str) -> Any:
 
 def _is_whole(value: Any) -> bool:
     """Whether a number is a whole one by its type, or a whole one of those that hold decimals."""
-    return hasattr(value, "__index__") or (isinstance(value, Decimal) and value == value.to_integral_value())
+    if isinstance(value, Decimal):
+        return value.is_finite() and value == value.to_integral_value()
+    return hasattr(value, "__index__")
 
 
 def _told_apart(exact: np.ndarray, floats: np.ndarray, name: str) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 from numbers import Real
 
-from mixedbayes.errors import FormulaError, PriorError, listed, nearest
+from mixedbayes.errors import FormulaError, PriorError, is_one_of, listed, nearest, shown
 from mixedbayes.language.expressions import Call, Expression, Literal, Name, Operation, parse_expression
 from mixedbayes.models.distributions import DISTRIBUTIONS, Interval
 
@@ -71,9 +71,9 @@ def prior(distribution: str, *arguments: float | Prior, **named: float | Prior) 
     Raises:
         PriorError: An unknown distribution, a wrong number of arguments, or one out of range.
     """
-    if distribution not in DISTRIBUTIONS:
+    if not is_one_of(distribution, DISTRIBUTIONS):
         raise PriorError(
-            f"There is no prior distribution {distribution!r}.{_hint(str(distribution))} Known: {listed(DISTRIBUTIONS, 30)}."
+            f"There is no prior distribution {shown(distribution)}.{_hint(shown(distribution).strip("'"))} Known: {listed(DISTRIBUTIONS, 30)}."
         )
     wanted = DISTRIBUTIONS[distribution].arguments
     usage = f"{distribution}({', '.join(wanted)})"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pandas as pd
 import xarray as xr
 
-from mixedbayes.errors import ArgumentError, shown
+from mixedbayes.errors import ArgumentError, is_one_of, shown
 from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.posterior.addresses import Addresses
 from mixedbayes.results.posterior.summary import check_table
@@ -103,8 +103,7 @@ class FitEffects(Fitted):
             ArgumentError: A predictor that has levels, or that the model does not have; an unknown option.
         """
         check_table(conf_level, draws=draws)
-        predict.check_kind(kind, predict.KINDS)
-        if kind == "response":
+        if is_one_of(kind, ("response",)):
             raise ArgumentError("Slopes are of kind 'mean' or 'linear': responses have noise, and no slope.")
         question = self._ask("slopes", x, by, None, over, at, kind, groups, new_levels, seed)
         found = slopes.slopes(question, x)

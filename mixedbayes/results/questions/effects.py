@@ -20,7 +20,16 @@ from mixedbayes.designs.levels import texts_of
 from mixedbayes.errors import ArgumentError, is_one_of, listed, nearest, shown
 from mixedbayes.language.expressions import Call, Expression, Name, parts_of
 from mixedbayes.models.spec import CHAIN, DRAW, ModelSpec
-from mixedbayes.results.rows.predict import COLUMNS, MAX_DRAWS, Kind, encode, predictions, summarise_rows
+from mixedbayes.results.rows.predict import (
+    COLUMNS,
+    KINDS,
+    MAX_DRAWS,
+    Kind,
+    check_kind,
+    encode,
+    predictions,
+    summarise_rows,
+)
 from mixedbayes.results.rows.predictor import Groups, NewLevels, Predictor, predictor_of
 from mixedbayes.work import Work, somebody_watches
 
@@ -160,6 +169,7 @@ def ask(
     Raises:
         ArgumentError: A predictor that the model does not have, or an unknown option.
     """
+    check_kind(kind, KINDS)
     if at is not None and not isinstance(at, Mapping):
         raise ArgumentError(f"at is a mapping from predictors to values, {{'x': 1.0}}, not {shown(at)}.")
     at = {name: given(name, values) for name, values in (at or {}).items()}
