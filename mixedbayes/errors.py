@@ -151,7 +151,10 @@ def shown(value: Any) -> str:
     """What was passed, in a few characters: numbers can have a million digits, and tables as many rows."""
     if isinstance(value, int) and abs(value) >= 10**20:
         return "a number of more than 20 digits"
-    return " ".join(shortened(value).split())
+    try:
+        return " ".join(shortened(value).split())
+    except ValueError:  # such a number within a list
+        return f"a {type(value).__name__} that cannot be shown"
 
 
 def is_one_of(value: Any, choices: Collection[str]) -> bool:

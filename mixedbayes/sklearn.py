@@ -25,7 +25,7 @@ from mixedbayes.designs.design import Design
 from mixedbayes.designs.response import trials_of
 from mixedbayes.designs.table import Missing, alike, open_table, read_columns, unknown_columns
 from mixedbayes.driver import fit
-from mixedbayes.errors import ArgumentError, DataError, listed
+from mixedbayes.errors import ArgumentError, DataError, is_one_of, listed
 from mixedbayes.language.expressions import Name
 from mixedbayes.language.formula import Response
 from mixedbayes.language.parse import parse
@@ -207,7 +207,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self._is_one_sided
-        tags.input_tags.allow_nan = self.missing == "drop"
+        tags.input_tags.allow_nan = is_one_of(self.missing, ("drop",))
         return tags
 
     @property
@@ -234,7 +234,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
             self,
             X,
             reset=reset,
-            ensure_all_finite=True if self.missing == "error" else "allow-nan",
+            ensure_all_finite=True if is_one_of(self.missing, ("error",)) else "allow-nan",
             ensure_min_samples=2 if reset else 1,
         )
         names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(array.shape[1])])
@@ -298,7 +298,7 @@ def as_series(y: Any, name: str, table: nw.DataFrame[Any], missing: Missing) -> 
     if isinstance(series, nw.DataFrame) and len(series.columns) == 1:
         series = next(series.iter_columns())
     if not isinstance(series, nw.Series):
-        finite = True if missing == "error" else "allow-nan"
+        finite = True if is_one_of(missing, ("error",)) else "allow-nan"
         values = column_or_1d(y, warn=True)
         values = check_array(values, ensure_2d=False, dtype=None, ensure_all_finite=finite, input_name="y")
         return nw.new_series(name, values.tolist(), backend=table.implementation)

@@ -141,7 +141,7 @@ VALUES: dict[str, list[Any]] = {
     "booleans and numbers": [True, 1, 0.0],
     "texts and days": ["2024-01-31", dt.date(2024, 1, 31)],
     "odd objects": [Odd(), Odd(), 1],
-    "gaps of many kinds": [float("nan"), pd.NaT, pd.NA, np.datetime64("NaT"), 1.5, 2.5],
+    "gaps of many kinds": [float("nan"), pd.NaT, pd.NA, np.datetime64("NaT", "s"), 1.5, 2.5],
     "gaps among texts": [float("nan"), pd.NaT, pd.NA, "a", "b"],
     "nothing": [None],
 }  # fmt: skip
@@ -325,7 +325,7 @@ def plain(values: list[Any]) -> Any:
         return np.array(values, dtype=object)
     if kinds == {bool} and len(known) == len(values):
         return np.array(values)
-    if kinds in ({dt.date}, {dt.datetime}) and getattr(known[0], "tzinfo", None) is None:
+    if kinds in ({dt.date}, {dt.datetime}) and not any(getattr(value, "tzinfo", None) for value in known):
         return np.array(values, dtype="M8[us]")
     return None
 
@@ -434,12 +434,12 @@ def check(rng: np.random.Generator, counts: Counter[str]) -> None:
         return
     exact = is_exact(column, values)
     reference = plain(values)
-    if reference is not None and exact and "z" not in formula.replace("| z)", ""):
+    if reference is not None and exact and not {"z", "."} & set(formula.replace("| z)", "")):
         expected = designed(formula, table("pandas", reference, OTHERS))
         assert not isinstance(expected, str), f"{what}: taken, and refused in plain types, {expected}"
         assert_same(result, expected, what)
         counts["compared"] += 1
-    if exact and formula in ROLES[:1]:
+    if exact and formula in ROLES[:1] and kind != "an hour twice":  # which Python takes for one
         distinct = len({value for value in values if value is not None})
         assert len(result.groups[0].levels) == distinct, f"{what}: {result.groups[0].levels}"
     _check_other_rows(rng, result, formula, family, data, what, counts)

@@ -75,6 +75,8 @@ def check_place(path: str | PathLike[str], *, overwrite: bool = False) -> None:
         FileError: There is no folder, no permission, or a file of another kind.
     """
     place = _path(path)
+    if not isinstance(overwrite, bool):
+        raise ArgumentError(f"overwrite is True or False, not {shown(overwrite)}.")
     try:
         if not place.parent.is_dir():
             raise FileError(f"There is no folder {place.parent} to save {place.name} in.")
@@ -260,11 +262,16 @@ def _check_attribute_lengths(place: Path) -> None:
     Source: HDF5 File Format Specification 3.0, sections IV.A.2.b, d and m: dataspaces, datatypes and attributes.
     """
     with place.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        for found in VLEN.finditer(content):
-            rank, most = found["rank"] or found["rank2"], found["most"] or found["most2"]
-            start = found.end() + 8 * rank[0] * (1 + most[0])
-            dims = np.frombuffer(content[found.end() : found.end() + 8 * rank[0]], "<u8")
-            _check_lengths(content[start : start + 16 * min(prod(dims.tolist()), MAX_UNPACKING)], place)
+        for start, count in _descriptors(content):
+            _check_lengths(content[start : start + 16 * count], place)
+
+
+def _descriptors(content: Any) -> Iterator[tuple[int, int]]:
+    """Where the lengths of attributes' values are, and how many: one for each value, of which not too many are read."""
+    for found in VLEN.finditer(content):
+        rank, most = (ord(found[name] or found[f"{name}2"]) for name in ("rank", "most"))
+        dims = np.frombuffer(content[found.end() : found.end() + 8 * rank], "<u8").tolist()
+        yield found.end() + 8 * rank * (1 + most), min(prod(dims), MAX_UNPACKING)
 
 
 def _check_text_lengths(item: h5py.Dataset, place: Path) -> None:

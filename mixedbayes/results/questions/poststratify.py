@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mixedbayes.designs.table import open_table, read_columns, unknown_columns
-from mixedbayes.errors import ArgumentError, DataError, counted, listed
+from mixedbayes.errors import ArgumentError, DataError, counted, listed, shown
 from mixedbayes.models.spec import ModelSpec
 from mixedbayes.results.questions.effects import Grid, check_names
 from mixedbayes.results.rows.predict import KINDS, Kind, check_kind, encode, predictions
@@ -32,7 +32,7 @@ def poststratify(
             "Poststratification is of kind 'mean' or 'linear': the noise of one response a cell is not that of its people."
         )
     if not isinstance(weight, str):
-        raise ArgumentError(f"weight is the name of a column of the cells, not {weight!r}.")
+        raise ArgumentError(f"weight is the name of a column of the cells, not {shown(weight)}.")
     check_names(by)
     table = open_table(cells)
     absent = [name for name in (weight, *by) if name not in table.columns]
