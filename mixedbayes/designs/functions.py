@@ -12,6 +12,8 @@ from formulaic.materializers.types import FactorValues
 from formulaic.transforms import TRANSFORMS
 from formulaic.transforms.contrasts import Contrasts, ContrastsRegistry
 
+from mixedbayes.errors import shown
+
 _NUMPY = (
     "abs",
     "sqrt",
@@ -59,10 +61,12 @@ def _poly(x: Any, degree: int = 1, raw: bool = False, _state: dict[str, Any] | N
             "poly() takes one column and a degree; for two columns write poly(x, 2) * poly(z, 2)"
         )
     if isinstance(degree, bool) or degree != int(degree) or degree < 1:
-        raise ValueError(f"the degree of a polynomial is a whole number from 1, not {degree!r}")
+        raise ValueError(f"the degree of a polynomial is a whole number from 1, not {shown(degree)}")
     distinct = len(np.unique(x))
     if not (raw or _state) and degree >= distinct:
-        raise ValueError(f"the degree of a polynomial is below the number of distinct values, here {distinct}")
+        raise ValueError(
+            f"the degree of a polynomial is below the number of distinct values, here {distinct}"
+        )
     value = TRANSFORMS["poly"](x, int(degree), raw, _state=_state)
     return FactorValues(value, column_names=tuple(map(str, range(1, int(degree) + 1)))) if raw else value
 
@@ -87,9 +91,7 @@ def _check_levels(data: Any, levels: Any) -> None:
         return
     truth = {isinstance(value, bool | np.bool_) for value in pd.unique(pd.Series(data).dropna())}
     if truth and truth != {isinstance(level, bool | np.bool_) for level in levels}:
-        raise ValueError(
-            "booleans have the levels TRUE and FALSE, and numbers and texts have not"
-        )
+        raise ValueError("booleans have the levels TRUE and FALSE, and numbers and texts have not")
 
 
 def _factor(data: Any, levels: Any = None, contrasts: Any = None) -> FactorValues:

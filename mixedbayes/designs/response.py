@@ -101,7 +101,9 @@ def read_response(response: Response, columns: pd.DataFrame, env: Mapping[str, A
     match response.expression:
         case Call("cbind", (successes, failures), ()):
             s, f = _numbers(successes, scope), _numbers(failures, scope, scalar=True)
-            return ResponseValues(text_of(successes), _frozen(s), None, _frozen(finite(s + f, columns.index, name)))
+            return ResponseValues(
+                text_of(successes), _frozen(s), None, _frozen(finite(s + f, columns.index, name))
+            )
         case Call("cbind"):
             raise DataError("cbind() in a response takes two columns: cbind(successes, failures) ~ x.")
         case Call("C" | "factor", (inside,), ()):

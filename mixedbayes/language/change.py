@@ -6,7 +6,7 @@ y ~ x + (x | g),  "log(.) ~ . - x"   ->   "log(y) ~ (x + (1 + x | g)) - x"
 import re
 from dataclasses import replace
 
-from mixedbayes.errors import FormulaError
+from mixedbayes.errors import FormulaError, shown
 from mixedbayes.language import spelling
 from mixedbayes.language.expressions import Operation, text_of
 from mixedbayes.language.formula import Formula, Response
@@ -34,7 +34,7 @@ def updated(formula: Formula, change: str) -> str:
     pieces = [DOT if piece.lastgroup == "dot" else piece.group() for piece in found]
     if "~" not in pieces:
         raise FormulaError(
-            f"A change of a formula reads as '~ . - x', with a dot for what was there, not {change!r}."
+            f"A change of a formula reads as '~ . - x', with a dot for what was there, not {shown(change)}."
         )
     tilde = pieces.index("~")
     response = str(formula.response)

@@ -13,7 +13,6 @@ from mixedbayes.results.posterior.summary import check_table
 from mixedbayes.results.questions import effects, hypothesis, slopes
 from mixedbayes.results.questions.effects import Comparison, Over, Pairs, Question, Verb
 from mixedbayes.results.questions.poststratify import poststratify
-from mixedbayes.results.rows import predict
 from mixedbayes.results.rows.predict import Kind
 from mixedbayes.results.rows.predictor import Groups, NewLevels
 

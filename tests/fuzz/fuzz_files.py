@@ -18,7 +18,6 @@ import tracemalloc
 import warnings
 import zipfile
 from collections import Counter
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,12 @@ def _saved(formula: str, name: str, family: str = "gaussian", index: Any = None)
     return path.read_bytes()
 
 
-LEVELS = [["p", None] * 20, pd.cut(np.arange(40.0), 4), pd.date_range("2024", periods=40, tz="UTC"), [(1, "a"), 2.5] * 20]
+LEVELS = [
+    ["p", None] * 20,
+    pd.cut(np.arange(40.0), 4),
+    pd.date_range("2024", periods=40, tz="UTC"),
+    [(1, "a"), 2.5] * 20,
+]
 
 SAVED = [
     _saved("y ~ x + (x | g)", "one.nc"),
@@ -179,7 +183,9 @@ def change_tree(rng: np.random.Generator, file: h5py.File) -> None:
         case 16:
             path, values = data.name, data[...]
             del file[path]
-            shape = [(), (0,), (1,), (values.size,), (*values.shape, 1), values.shape[::-1], (7,)][rng.integers(7)]
+            shape = [(), (0,), (1,), (values.size,), (*values.shape, 1), values.shape[::-1], (7,)][
+                rng.integers(7)
+            ]
             file[path] = np.resize(values, shape)
         case 17:
             other = str(rng.choice(sets))
@@ -229,10 +235,18 @@ def _retyped(rng: np.random.Generator, data: h5py.Dataset) -> None:
         case 8:
             file.create_dataset(path, shape, dtype="f8", external=[("/etc/passwd", 0, 8 * values.size)])
         case 9:
-            filters = [{"compression": "gzip"}, {"compression": "lzf"}, {"shuffle": True}, {"fletcher32": True}, {"scaleoffset": 1}]
+            filters = [
+                {"compression": "gzip"},
+                {"compression": "lzf"},
+                {"shuffle": True},
+                {"fletcher32": True},
+                {"scaleoffset": 1},
+            ]
             file.create_dataset(path, data=values, chunks=True, **filters[rng.integers(5)])
         case 10:
-            file.create_dataset(path, data=values, maxshape=(None,) * len(shape), chunks=tuple(10**4 for _ in shape))
+            file.create_dataset(
+                path, data=values, maxshape=(None,) * len(shape), chunks=tuple(10**4 for _ in shape)
+            )
         case 11:
             file.create_dataset(path, (2**40, *shape[1:]), dtype="f8", chunks=True, fillvalue=1.0)
 
@@ -314,7 +328,9 @@ def another(rng: np.random.Generator, path: Path) -> None:
         case 0:
             path.write_bytes(b"")
         case 1:
-            path.write_bytes(FIRST[rng.integers(len(FIRST))].encode("latin-1") + rng.bytes(int(rng.integers(5000))))
+            path.write_bytes(
+                FIRST[rng.integers(len(FIRST))].encode("latin-1") + rng.bytes(int(rng.integers(5000)))
+            )
         case 2:
             path.write_bytes(gzip.compress(content))
         case 3:
@@ -330,7 +346,9 @@ def another(rng: np.random.Generator, path: Path) -> None:
             path.write_bytes(content[: rng.integers(len(content))])
         case 8:
             versions = ["earliest", "v108", "v110", "v112", "latest"]
-            with h5py.File(path, "w", libver=versions[rng.integers(5)], userblock_size=512 if rng.random() < 0.3 else 0) as file:
+            with h5py.File(
+                path, "w", libver=versions[rng.integers(5)], userblock_size=512 if rng.random() < 0.3 else 0
+            ) as file:
                 file.attrs["mixedbayes"] = json.dumps(changed_json(rng, {"format": 1}))
                 for name in ("posterior", "sample_stats", "mixedbayes_data")[: rng.integers(4)]:
                     file.create_group(name)["b"] = rng.normal(size=(2, 3))
@@ -405,7 +423,15 @@ def check(rng: np.random.Generator, counts: Counter[str]) -> None:
                 for _ in range(rng.integers(1, 4)):
                     try:
                         (change_tree if kind == "tree" else change_text)(rng, file)
-                    except (OSError, KeyError, ValueError, TypeError, RuntimeError, OverflowError, AttributeError):
+                    except (
+                        OSError,
+                        KeyError,
+                        ValueError,
+                        TypeError,
+                        RuntimeError,
+                        OverflowError,
+                        AttributeError,
+                    ):
                         continue  # h5py does not let it happen
             container._sign(path)
             text = load(path, kind, traced=traced)

@@ -101,7 +101,21 @@ FORMULAS = [
     "cbind(k, n) ~ x + (1 | g)", "k | trials(x) ~ 1", "y ~ C(f, levels=['u'])", "y ~ C(f, contr.poly)", "y ~ scale(x):f + (1 | f:g:h)",
 ]  # fmt: skip
 
-CHANGES = ["~ .", "~ . - x", "~ . + z", "log(.) ~ .", ". ~ 1", "~ . + (1 | f)", "~ . - (1 | g)", "k ~ .", "r ~ .", "~ q", "~ . ^ 5", "~", "."]
+CHANGES = [
+    "~ .",
+    "~ . - x",
+    "~ . + z",
+    "log(.) ~ .",
+    ". ~ 1",
+    "~ . + (1 | f)",
+    "~ . - (1 | g)",
+    "k ~ .",
+    "r ~ .",
+    "~ q",
+    "~ . ^ 5",
+    "~",
+    ".",
+]
 
 TABLES: list[Any] = [
     DATA, DATA.iloc[:3], DATA.iloc[[0]], DATA.iloc[:0], DATA[["x"]], DATA.drop(columns="g"), DATA.assign(g="new"), DATA.assign(g=1), DATA.assign(g=None),
@@ -214,7 +228,9 @@ def fits() -> dict[str, Fit]:
             "counts": made("k ~ log(x + 9) + h + (1 | g/f)", "poisson"),
             "trials": made("k | trials(n) ~ x + offset(x) + (1 | h)", "binomial"),
             "no groups": made("y ~ poly(x, 2) + C(f, contr.sum)"),
-            "gaps": made("y ~ z + (0 + f | g)", data=DATA.set_axis(pd.period_range("2024", periods=N), axis=0)),
+            "gaps": made(
+                "y ~ z + (0 + f | g)", data=DATA.set_axis(pd.period_range("2024", periods=N), axis=0)
+            ),
         }
     PLAUSIBLE["fits"] = [
         {"a": found["exact"], "b": found["exact"]}, {"a": found["exact"], "b": found["slopes"]}, {"a": found["exact"]}, list(found.values()),
@@ -234,7 +250,9 @@ RARE = {"pp_check": 0.1, "kfold": 0.3, "compare": 0.3}
 
 def parameters(name: str, call: Callable[..., Any]) -> list[str]:
     """The options of a call; those of sampling by their names."""
-    found = [each for each in inspect.signature(call).parameters if each not in ("self", "sampling", "unknown")]
+    found = [
+        each for each in inspect.signature(call).parameters if each not in ("self", "sampling", "unknown")
+    ]
     if name in ("fit", "update"):
         found += [option for option in inspect.signature(mb.Model.fit).parameters if option not in ("self", "unknown", *found)]  # fmt: skip
     return found
@@ -247,7 +265,9 @@ def options_of(rng: np.random.Generator, name: str, call: Callable[..., Any]) ->
         each for each, parameter in inspect.signature(call).parameters.items()
         if parameter.default is parameter.empty and each in names and parameter.kind is not parameter.VAR_KEYWORD
     ]  # fmt: skip
-    chosen = rng.choice(names, size=min(len(names), rng.integers(1, 4)), replace=False).tolist() if names else []
+    chosen = (
+        rng.choice(names, size=min(len(names), rng.integers(1, 4)), replace=False).tolist() if names else []
+    )
     chosen += [each for each in needed if each not in chosen and rng.random() < 0.95]
     found = {}
     for each in chosen:
@@ -370,7 +390,9 @@ def check_estimator(rng: np.random.Generator, counts: Counter[str]) -> None:
     what = f"MixedModel({shown(options)}).fit({shown(fitting)}).score({shown(asking)})"
 
     def story() -> Any:
-        estimator = clone(model(**{"chains": 2, "draws": 20} | options)) if rng.random() < 0.5 else model(**options)
+        estimator = (
+            clone(model(**{"chains": 2, "draws": 20} | options)) if rng.random() < 0.5 else model(**options)
+        )
         estimator.set_params(chains=2, draws=20) if rng.random() < 0.5 else None
         try:
             estimator.fit(**fitting)
@@ -389,7 +411,27 @@ def check_estimator(rng: np.random.Generator, counts: Counter[str]) -> None:
     counts[f"estimator {outcome}"] += 1
 
 
-CELLS = ["1", "2.5", "-3", "a", "b", "", "NA", "1,5", "1e400", "inf", '"', '"a, b"', "é", "\x00", " ", "2024-01-01", "True", "9" * 400, "a" * 10_000]
+CELLS = [
+    "1",
+    "2.5",
+    "-3",
+    "a",
+    "b",
+    "",
+    "NA",
+    "1,5",
+    "1e400",
+    "inf",
+    '"',
+    '"a, b"',
+    "é",
+    "\x00",
+    " ",
+    "2024-01-01",
+    "True",
+    "9" * 400,
+    "a" * 10_000,
+]
 
 
 def table_text(rng: np.random.Generator, name: str) -> bytes:
@@ -399,7 +441,15 @@ def table_text(rng: np.random.Generator, name: str) -> bytes:
     separator = "\t" if ".tsv" in name else ","
     if rng.random() < 0.2:
         separator = ["\t", ";", "|", " "][rng.integers(4)]
-    header = [["y", "x", "g"], ["y", "x", "x"], ["y", "x"], [], ["", "", ""], ["1", "2", "3"], ["ÿ", "x", "g"]]
+    header = [
+        ["y", "x", "g"],
+        ["y", "x", "x"],
+        ["y", "x"],
+        [],
+        ["", "", ""],
+        ["1", "2", "3"],
+        ["ÿ", "x", "g"],
+    ]
     names = header[0 if rng.random() < 0.7 else rng.integers(len(header))]
     rows = [names]
     for _ in range(rng.integers(0, 30)):
@@ -426,7 +476,19 @@ def table_text(rng: np.random.Generator, name: str) -> bytes:
     return content
 
 
-FILES = ["data.csv", "data.csv", "data.CSV", "data.tsv", "data.csv.gz", "data.tsv.gz", "data.parquet", "data.feather", "-", "-", "data.txt"]
+FILES = [
+    "data.csv",
+    "data.csv",
+    "data.CSV",
+    "data.tsv",
+    "data.csv.gz",
+    "data.tsv.gz",
+    "data.parquet",
+    "data.feather",
+    "-",
+    "-",
+    "data.txt",
+]
 TEXTS = ["", "1", "2", "-1", "0", "0.5", "1e400", "nan", "9" * 300, "x", "\x00", "é", "b=normal(0, 1)", "b[x]=normal(0, 1)", "b", "=", "sd[g]=exponential(1)",
          "gaussian", "poisson", "drop", "nuts", "collapsed", "auto", "identity", "csv", "json", "table", "fit.nc", "data.csv", ".", "no/fit.nc", "--", "-",
          "nutpie", "\udcff", "%s"]  # fmt: skip
@@ -446,7 +508,9 @@ def check_command(rng: np.random.Generator, counts: Counter[str]) -> None:
     if name != "-":
         Path(name).write_bytes(content)
     elif rng.random() < 0.3:
-        name = ["sleepstudy", "sleep", "", ".", "/dev/null", "no.csv", "x" * 300 + ".csv", "\x00.csv"][rng.integers(8)]
+        name = ["sleepstudy", "sleep", "", ".", "/dev/null", "no.csv", "x" * 300 + ".csv", "\x00.csv"][
+            rng.integers(8)
+        ]
     formula = "y ~ x + (1 | g)" if rng.random() < 0.6 else FORMULAS[rng.integers(len(FORMULAS))]
     given = ["fit", formula, name, "--chains", "2", "--draws", "20"]
     for _ in range(rng.choice([0, 0, 1, 2, 3])):
@@ -454,7 +518,11 @@ def check_command(rng: np.random.Generator, counts: Counter[str]) -> None:
         given.append(parameter.opts[0])
         if not getattr(parameter, "is_flag", False):
             meant = MEANT.get(parameter.name, [])
-            given.append(str(meant[rng.integers(len(meant))]) if meant and rng.random() < 0.7 else TEXTS[rng.integers(len(TEXTS))])
+            given.append(
+                str(meant[rng.integers(len(meant))])
+                if meant and rng.random() < 0.7
+                else TEXTS[rng.integers(len(TEXTS))]
+            )
     if rng.random() < 0.1:
         given = [given[i] for i in rng.permutation(len(given))][: rng.integers(len(given) + 1)]
     what = f"{[each[:100] for each in given]} of {content[:300]!r}"

@@ -394,7 +394,7 @@ def assert_same(one: Any, other: Any, what: str, order: Any = slice(None)) -> No
     assert one.fixed.X.shape == other.fixed.X.shape, what
     scale = np.abs(one.fixed.X).max(axis=0, initial=0)
     assert (np.abs(one.fixed.X - other.fixed.X[order]) <= 1e-9 * scale).all(), what
-    np.testing.assert_allclose(one.response.values, other.response.values[order], rtol=1e-9, err_msg=what)
+    np.testing.assert_allclose(one.response.values, other.response.values[order], rtol=1e-9, err_msg=what)  # noqa: PD011
     np.testing.assert_allclose(one.offset, other.offset[order], rtol=1e-9, err_msg=what)
     for a, b in zip(one.groups, other.groups, strict=True):
         assert len(a.levels) == len(b.levels), what
@@ -631,7 +631,7 @@ FORMS: dict[str, Callable[[], Any]] = {
     "Arrow without rows": lambda: pa.table(OTHERS).slice(0, 0),
     "Arrow without columns": lambda: pa.table({}),
     "polars without rows": lambda: pl.DataFrame(OTHERS).clear(),
-    "polars without columns": lambda: pl.DataFrame(),
+    "polars without columns": pl.DataFrame,
     "xarray": lambda: _frame().rename_axis("row").to_xarray(),
     "xarray of two dimensions": lambda: pd.DataFrame(OTHERS).set_index(["g", "n", "x"])[["y"]].drop_duplicates().to_xarray(),
     "xarray's array": lambda: _frame()["y"].rename_axis("row").to_xarray(),
@@ -666,7 +666,7 @@ FORMS: dict[str, Callable[[], Any]] = {
     "bytes": lambda: b"y,x",
     "path": lambda: Path("data.csv"),
     "number": lambda: 3,
-    "list": lambda: [],
+    "list": list,
     "empty records": lambda: [{}],
     "list of numbers": lambda: [1, 2],
     "tables by name": lambda: {"y": _frame(), "x": _frame()},
@@ -676,7 +676,17 @@ FORMS: dict[str, Callable[[], Any]] = {
     "a table within the table": lambda: {**OTHERS, "w": [_frame()] * N},
 }  # fmt: skip
 
-FORM_ROLES = ["y ~ x + (1 | g)", "y ~ x * g", "y ~ .", "y ~ 1", "n ~ x + (x | g)", "y ~ `a b`", "y ~ `1`", "y ~ q", "y ~ ` x `"]
+FORM_ROLES = [
+    "y ~ x + (1 | g)",
+    "y ~ x * g",
+    "y ~ .",
+    "y ~ 1",
+    "n ~ x + (x | g)",
+    "y ~ `a b`",
+    "y ~ `1`",
+    "y ~ q",
+    "y ~ ` x `",
+]
 
 AS_THEY_ARE = ("lists by name", "arrays by name", "series by name", "records", "polars", "Arrow", "batch", "another class", "flagged",
                "xarray", "one name")  # fmt: skip

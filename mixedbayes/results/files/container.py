@@ -247,12 +247,13 @@ def _check_heaps(place: Path) -> None:
             at = content.find(head, at + 8)
 
 
+IN_16_BYTES = b"\x00\x10\x00\x00\x00"
 VLEN = re.compile(
-    rb"[\x19-\x49][\x00-\x21][\x00\x01]\x00\x10\x00\x00\x00"  # what has lengths of its own, in 16 bytes
+    rb"[\x19-\x49][\x00-\x21][\x00\x01]" + IN_16_BYTES +  # what has lengths of its own
     rb".{8}(?:.{4}(?:\x00{4})?)?"  # of what it is: references in 8 bytes, characters in 12, with 4 to fill up
     rb"(?:\x01(?P<rank>[\x00-\x20])(?P<most>[\x00\x01])\x00{5}|\x02(?P<rank2>[\x00-\x20])(?P<most2>[\x00\x01])[\x00-\x02])",
     re.DOTALL,
-)
+)  # fmt: skip
 """A datatype and the dataspace behind it, as attributes have them before their value."""
 
 
@@ -268,7 +269,12 @@ def _check_attribute_lengths(place: Path) -> None:
 
 def _descriptors(content: Any) -> Iterator[tuple[int, int]]:
     """Where the lengths of attributes' values are, and how many: one for each value, of which not too many are read."""
-    for found in VLEN.finditer(content):
+    at = content.find(IN_16_BYTES)  # ten times as fast as the pattern alone
+    while at >= 0:
+        found = VLEN.match(content, max(at - 3, 0))
+        at = content.find(IN_16_BYTES, at + 1)
+        if found is None:
+            continue
         rank, most = (ord(found[name] or found[f"{name}2"]) for name in ("rank", "most"))
         dims = np.frombuffer(content[found.end() : found.end() + 8 * rank], "<u8").tolist()
         yield found.end() + 8 * rank * (1 + most), min(prod(dims), MAX_UNPACKING)

@@ -7,7 +7,7 @@ Every number is computed for each draw and then summarised.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations, islice, product
 from math import comb, prod
 from numbers import Real
 from typing import Any, Literal
@@ -403,6 +403,10 @@ def _groups_of(spec: ModelSpec, asked: Collection[str]) -> list[str]:
     return [block.name for block in spec.design.groups if set(block.factor.columns) <= set(asked)]
 
 
+MAX_VALUES = 1_000_000
+"""Of a predictor: `range(10**12)` must not take all memory."""
+
+
 def given(name: str, values: Any) -> list[Any]:
     """The values that the caller chose for a predictor: one or more.
 
@@ -412,7 +416,9 @@ def given(name: str, values: Any) -> list[Any]:
     if getattr(values, "ndim", None) == 0:  # an array of one number
         values = np.asarray(values)[()]
     several = pd.api.types.is_list_like(values, allow_sets=False)
-    found = pd.Index(list(values)).tolist() if several else [values]
+    found = pd.Index(list(islice(values, MAX_VALUES + 1))).tolist() if several else [values]
+    if len(found) > MAX_VALUES:
+        raise ArgumentError(f"at has more than {MAX_VALUES:,} values for {name!r}; give fewer.")
     if not found:
         raise ArgumentError(f"at has no value for {name!r}: give one or more, or leave it out.")
     for value in found:
