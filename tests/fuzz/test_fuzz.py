@@ -157,3 +157,14 @@ def test_a_text_that_says_it_is_longer_than_its_file_takes_no_memory(tmp_path):
         container._sign(path)
         with pytest.raises(mb.FileError, match="longer than the file"):
             container.read(path)
+
+
+@pytest.mark.parametrize("numbers", [("draw", [0, 0, 1, 2, 3]), ("other", [0, 1, 2])])
+def test_draws_that_are_not_told_apart_by_their_numbers_are_refused(numbers, tmp_path):
+    path = tmp_path / "fit.nc"
+    path.write_bytes(fuzz_files.SAVED[0])
+    tree, _ = container.read(path)
+    tree["posterior"] = tree["posterior"].to_dataset().drop_vars("draw").assign_coords(draw=numbers)
+    container.write(tree, path)
+    with pytest.raises(mb.FileError, match="draws are not numbered"):
+        mb.load(path)
