@@ -110,6 +110,15 @@ FIT = fuzz_options.fits()["exact"]
         (lambda: FIT.coef(conf_level={"x": 10**5000}), "a dict that cannot be shown"),
         (lambda: FIT.poststratify(fuzz_options.DATA, weight=fuzz_options.Odd()), "weight is the name"),
         (lambda: mb.design("y ~ x", {"y": [1.0], "x": range(10**15)}), "cannot be made a table"),
+        (lambda: FIT.effects("x", at={"x": range(10**12)}), "more than 1,000,000 values"),
+        (lambda: FIT.tidy(effects=range(10**12)), "effects are some of"),
+        (lambda: FIT.pp_check("grouped", by=fuzz_options.DATA), "^.{1,200}$"),
+        (lambda: FIT.pp_check("stat", stat="x" * 5000), "^.{1,300}$"),
+        (lambda: FIT.update(["~ . - x"] * 500), "^.{1,300}$"),
+        (
+            lambda: mb.model("y ~ x", {"y": ["a" * 9999, *map(str, range(40))], "x": range(41)}),
+            "aaa[.]{3}aaa",
+        ),
     ],
 )
 def test_options_that_were_found_are_refused(call, match):

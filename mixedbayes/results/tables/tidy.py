@@ -1,6 +1,7 @@
 """Fits as data frames: broom.mixed's tidy table, and what lme4 users know by name."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,8 @@ def named(effects: str | Sequence[str]) -> list[str]:
     several = (
         isinstance(effects, Iterable) and not isinstance(effects, str) and getattr(effects, "ndim", 1) == 1
     )
-    return list(effects) if several else [effects]  # type: ignore[list-item]
+    # some tell what range(10**12) is as well as all do
+    return list(islice(effects, 100)) if several else [effects]  # type: ignore[list-item]
 
 
 def fixef(spec: ModelSpec, idata: xr.DataTree, conf_level: float, *, robust: bool) -> pd.DataFrame:
