@@ -718,7 +718,6 @@ def check_form(rng: np.random.Generator, counts: Counter[str]) -> None:
         if "structured" not in name:
             assert_same(result, expected, what)
     if has_index and formula in FORM_ROLES[:1]:
-        assert list(map(id, result.rows.index)) or not len(result.rows.kept), what
         _check_file(formula, data, what)
         counts["saved"] += 1
 
