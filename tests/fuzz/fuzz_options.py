@@ -32,6 +32,7 @@ from click.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from fuzzing import Odd
 from synthetic import synthetic_draws
 
 import mixedbayes as mb
@@ -63,21 +64,6 @@ SECONDS = 20
 
 MEMORY = 2**33
 """Bytes of addresses that calls may take beside what is taken at the start."""
-
-
-class Odd:
-    """Compared item by item, neither true nor false, and without a text."""
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __eq__(self, other: object) -> Any:
-        return np.array([True, False])
-
-    def __bool__(self) -> bool:
-        raise ValueError("neither true nor false")
-
-    def __repr__(self) -> str:
-        raise RuntimeError("no text")
 
 
 VALUES: list[Any] = [

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from fuzzing import Odd
 
 import mixedbayes as mb
 from mixedbayes import cli
@@ -102,13 +103,13 @@ def test_numbers_that_are_too_large_are_refused_in_silence_of_numpy(formula):
         (lambda fit: mb.load_dataset("x" * 5000), "No data set 'x{12}[.]{3}x{13}'"),
         (lambda fit: fit.effects("x", kind=np.zeros((2, 2))), "kind is one of"),
         (lambda fit: fit.slopes("x", kind=["mean"]), "kind is one of"),
-        (lambda fit: fit.to_netcdf(fuzz_options.Odd()), "path of a file is a text"),
+        (lambda fit: fit.to_netcdf(Odd()), "path of a file is a text"),
         (
             lambda fit: fit.to_netcdf("fit.nc", overwrite=pd.DataFrame({"a": [1]})),
             "overwrite is True or False",
         ),
         (lambda fit: fit.coef(conf_level={"x": 10**5000}), "a dict that cannot be shown"),
-        (lambda fit: fit.poststratify(fuzz_options.DATA, weight=fuzz_options.Odd()), "weight is the name"),
+        (lambda fit: fit.poststratify(fuzz_options.DATA, weight=Odd()), "weight is the name"),
         (lambda fit: mb.design("y ~ x", {"y": [1.0], "x": range(10**15)}), "cannot be made a table"),
         (lambda fit: fit.effects("x", at={"x": range(10**12)}), "more than 1,000,000 values"),
         (lambda fit: fit.tidy(effects=range(10**12)), "effects are some of"),
