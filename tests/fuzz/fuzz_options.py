@@ -218,11 +218,11 @@ def fits() -> dict[str, Fit]:
                 "y ~ z + (0 + f | g)", data=DATA.set_axis(pd.period_range("2024", periods=N), axis=0)
             ),
         }
-    PLAUSIBLE["fits"] = [
-        {"a": found["exact"], "b": found["exact"]}, {"a": found["exact"], "b": found["slopes"]}, {"a": found["exact"]}, list(found.values()),
-        {"a": found["exact"], "b": found["gaps"]}, {"a": found["exact"].loo(), "b": found["exact"].waic()}, {1: found["exact"], "1": found["slopes"]},
-        found,
-    ]  # fmt: skip
+        PLAUSIBLE["fits"] = [
+            {"a": found["exact"], "b": found["exact"]}, {"a": found["exact"], "b": found["slopes"]}, {"a": found["exact"]}, list(found.values()),
+            {"a": found["exact"], "b": found["gaps"]}, {"a": found["exact"].loo(), "b": found["exact"].waic()}, {1: found["exact"], "1": found["slopes"]},
+            found,
+        ]  # fmt: skip
     return found
 
 

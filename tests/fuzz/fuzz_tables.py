@@ -345,7 +345,9 @@ def kinds_of(place: int) -> tuple[str, ...]:
 
 
 def panics(dtype: str, kind: str) -> bool:
-    """Whether polars panics: at years that Python has not, and at decimals of what is no number."""
+    """Whether polars panics: at years that Python has not, and at decimals that are no number."""
+    if kind == "endless decimals":
+        return True
     if dtype.startswith("Decimal"):
         return not ("number" in kind or "decimals" in kind) or "texts" in kind
     return dtype.startswith(("Date", "Duration")) and "number" in kind
