@@ -178,3 +178,15 @@ def test_draws_that_are_not_told_apart_by_their_numbers_are_refused(numbers, tmp
     container.write(tree, path)
     with pytest.raises(mb.FileError, match="draws are not numbered"):
         mb.load(path)
+
+
+def test_an_attribute_of_a_type_that_stands_elsewhere_is_refused(tmp_path):
+    path = tmp_path / "fit.nc"
+    path.write_bytes(fuzz_files.SAVED[0][: -container.SIGNATURE])
+    with h5py.File(path, "r+") as file:
+        file["type"] = h5py.string_dtype()
+        file["posterior"].attrs.create("text", "a", dtype=file["type"])
+        del file["type"]
+    container._sign(path)
+    with pytest.raises(mb.FileError, match="a type that stands elsewhere, 'text'"):
+        mb.load(path)

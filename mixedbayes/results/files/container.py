@@ -338,6 +338,8 @@ def _sizes(item: h5py.Group | h5py.Dataset, place: Path) -> Iterator[int]:
         count = prod(attribute.shape)
         if not attribute.dtype.hasobject or _is_reference(attribute.dtype):
             yield count * attribute.dtype.itemsize
+        elif attribute.get_type().committed():  # its lengths are not where `_check_attribute_lengths` looks
+            raise FileError(f"{place} has an attribute of a type that stands elsewhere, {name!r}.")
         elif _is_text(attribute.dtype) or _is_dimensions(attribute.dtype):
             if count > MAX_UNPACKING:
                 raise FileError(f"{place} has an attribute of {count:,} texts, {name!r}.")
