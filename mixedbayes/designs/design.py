@@ -338,9 +338,7 @@ class Design:
     __repr__ = __str__
 
 
-@np.errstate(
-    over="ignore", invalid="ignore"
-)  # numbers too large to compute with are refused where they are used
+@np.errstate(over="ignore", invalid="ignore")  # what is too large to compute with is refused, in a sentence
 def build_design(
     formula: str | Formula, data: Any, *, missing: Missing = "drop", env: Mapping[str, Any] | None = None
 ) -> Design:

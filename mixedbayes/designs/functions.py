@@ -62,8 +62,7 @@ def _poly(x: Any, degree: int = 1, raw: bool = False, _state: dict[str, Any] | N
         )
     if isinstance(degree, bool) or degree != int(degree) or degree < 1:
         raise ValueError(f"the degree of a polynomial is a whole number from 1, not {shown(degree)}")
-    distinct = len(np.unique(x))
-    if not (raw or _state) and degree >= distinct:
+    if not (raw or _state) and degree >= (distinct := len(np.unique(x))):  # what is left would be rounding
         raise ValueError(
             f"the degree of a polynomial is below the number of distinct values, here {distinct}"
         )
