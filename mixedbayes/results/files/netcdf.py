@@ -250,6 +250,9 @@ def _rows(described: Mapping[str, Any], n: int, index: pd.Index | None) -> Rows:
 
 def _check_draws(spec: ModelSpec, tree: xr.DataTree) -> None:
     """Refuse draws that are not of this model."""
+    for group in ("posterior", EFFECTS):
+        if group in tree.children:
+            _check_numbering(tree[group])
     effects = {block.r for block in spec.blocks}
     for name, dims in spec.dims.items():
         moments_only = name in effects and MOMENTS in tree.children
@@ -260,6 +263,13 @@ def _check_draws(spec: ModelSpec, tree: xr.DataTree) -> None:
             _check_variable(spec, tree["posterior"], name, (CHAIN, DRAW, *dims))
         elif EFFECTS in tree.children:
             _check_variable(spec, tree[EFFECTS], name, (CHAIN, DRAW, *dims))
+
+
+def _check_numbering(node: Any) -> None:
+    """Refuse chains or draws of which two have a number, or that have other numbers than one each."""
+    for dim in (CHAIN, DRAW):
+        if dim in node.coords and not (dim in node.indexes and node.indexes[dim].is_unique):
+            raise FileError(f"its {dim}s are not numbered, each by a number of its own")
 
 
 def _check_variable(spec: ModelSpec, node: Any, name: str, dims: Sequence[str]) -> None:
