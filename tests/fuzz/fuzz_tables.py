@@ -345,8 +345,8 @@ def kinds_of(place: int) -> tuple[str, ...]:
 
 
 def panics(dtype: str, kind: str) -> bool:
-    """Whether polars panics: at years that Python has not, and at decimals that are no number."""
-    if kind == "endless decimals":
+    """Whether polars panics: at years that Python has not, at decimals that are no number, at objects without a text."""
+    if kind == "endless decimals" or (kind == "odd objects" and not dtype.startswith("Object")):
         return True
     if dtype.startswith("Decimal"):
         return not ("number" in kind or "decimals" in kind) or "texts" in kind
