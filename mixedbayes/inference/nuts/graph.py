@@ -201,7 +201,8 @@ def _custom(name: str, family: Family, values: Values, **known: Any) -> None:
         return Values(maths, parameters, {key: by_name[key] for key in values.additions})
 
     def random(*found: Any, rng: np.random.Generator, size: Any) -> np.ndarray:
-        return np.broadcast_to(family.draw(rng, again(ARRAYS, found)), size)
+        own = found if size is None else [np.broadcast_to(value, size) for value in found]
+        return np.asarray(family.draw(rng, again(ARRAYS, own)))
 
     pm.CustomDist(
         name,
