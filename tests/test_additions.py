@@ -511,3 +511,16 @@ def test_without_the_only_group_that_counts_the_prior_predicts():
     prior = collapse(spec).variances.at(theta).log_prior
     np.testing.assert_allclose(left.at_draws(out), alone - prior, rtol=1e-8)
     assert np.isfinite(left.exactly(out)[0])
+
+
+def test_a_flat_prior_of_what_no_row_that_counts_tells_is_refused():
+    data = DATA.assign(
+        one=np.where(DATA["g"] == "g1", 0.0, 1.0), z=np.where(DATA["g"] == "g1", DATA["x"], 0.0)
+    )
+    flat = {"b[z]": "flat"}
+    with pytest.raises(mb.PriorError, match=r"No row whose weight is above zero says what b\[z\] is"):
+        mb.model("y | weights(one) ~ x + z", data, priors=flat)
+    assert mb.model("y | weights(w) ~ x + z", data, priors=flat).spec.undetermined() == []
+    fit = mb.fit("y | weights(two) ~ x + z", data, priors=flat, seed=1)
+    with pytest.raises(mb.DataError, match=r"nothing says what b\[z\] is"):
+        fit.loo(groups=data["g"])
