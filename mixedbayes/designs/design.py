@@ -205,7 +205,7 @@ class Block:
             names = listed(np.array(self.dropped)[lost.any(axis=0)])
             warn(
                 f"{counted(int(lost.any(axis=1).sum()), 'row')} cannot be told from the data that were fitted, where {names} "
-                f"of {self.name} was zero and was left out: its effects are taken as zero.",
+                f"of {self.label}{self.of} was zero and was left out: its effects are taken as zero.",
                 DesignWarning,
             )
         return EncodedBlock(whole[:, kept], *self.factor.encode(columns))
@@ -218,7 +218,14 @@ class Block:
     def __str__(self) -> str:
         bar = "||" if self.covariance == "diagonal" else "|"
         levels = listed(texts_of(self.levels), 4)
-        return f"({', '.join(self.columns)} {bar} {self.name}): {len(self.levels):,} levels ({levels})"
+        return (
+            f"({', '.join(self.columns)} {bar} {self.label}){self.of}: {len(self.levels):,} levels ({levels})"
+        )
+
+    @property
+    def of(self) -> str:
+        """What stands after its label where words say whose it is: ` of sigma`; nothing of the mean's."""
+        return "" if self.parameter == MEAN else f" of {self.parameter}"
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -32,7 +32,11 @@ def remarks_on(
     return (
         *stray_notes(columns, plain),
         *(note for name, each in linear.items() for note in fixed_notes(each.fixed, name)),
-        *(note for block in groups for note in column_notes(block.recipe.empty, f" of {block.name}")),
+        *(
+            note
+            for block in groups
+            for note in column_notes(block.recipe.empty, f" of {block.label}{block.of}")
+        ),
         *(note for block in groups for note in zero_notes(block)),
         *(note for term, block in bars for note in bar_notes(term, block)),
         *independence_notes(groups),
@@ -84,7 +88,9 @@ def zero_notes(block: Block) -> tuple[str, ...]:
     if not block.dropped:
         return ()
     these, are = ("Column", "is") if len(block.dropped) == 1 else ("Columns", "are")
-    return (f"{these} {listed(block.dropped)} of {block.name} {are} zero in every row and left out.",)
+    return (
+        f"{these} {listed(block.dropped)} of {block.label}{block.of} {are} zero in every row and left out.",
+    )
 
 
 def bar_notes(term: GroupTerm, block: Block) -> tuple[str, ...]:
@@ -106,7 +112,7 @@ def independence_notes(groups: Sequence[Block]) -> tuple[str, ...]:
         for name, x in independent_of(block, groups):
             if beyond(x) > FAR:
                 notes.append(
-                    f"In {block.group}, the intercept and the effect of {name} are independent where {name} is 0, far from its values "
+                    f"In {block.group}{block.of}, the intercept and the effect of {name} are independent where {name} is 0, far from its values "
                     f"({x.min():.6g} to {x.max():.6g}): write (1 + {name} | {block.group}), or take the mean {x.mean():.6g} off {name} first."
                 )
     return tuple(notes)

@@ -111,6 +111,14 @@ def moved_effects(block: Block) -> tuple[str, ...]:
     return tuple(name for name, moves in pairs if moves) if block.has_correlation else ()
 
 
+def varying(text: str, predictors: Iterable[str]) -> str:
+    """What to say where an address is that of a parameter of the family which has a predictor, and so is no number."""
+    name = squeezed(text)
+    if name == MEAN or name not in predictors:
+        return ""
+    return f" {name} has a formula and differs from row to row: its parameters are {name}.Intercept, {name}.b[...], {name}.sd[...]."
+
+
 def by_address[T](given: dict[str, T], known: Iterable[Address]) -> dict[str, T]:
     """What a user gives by address under the canonical addresses, blanks not counting.
 
@@ -131,9 +139,10 @@ def by_address[T](given: dict[str, T], known: Iterable[Address]) -> dict[str, T]
     for text, value in given.items():
         key = spelled(text)
         if key not in canonical:
-            texts = list(map(str, known))
+            texts, predictors = list(map(str, known)), {address.predictor for address in known}
             raise PriorError(
-                f"No parameter has the address {text!r}.{nearest_address(text, texts)} Addresses here: {listed(texts, 40)}."
+                f"No parameter has the address {text!r}.{varying(text, predictors) or nearest_address(text, texts)} "
+                f"Addresses here: {listed(texts, 40)}."
             )
         if canonical[key] in found:
             raise PriorError(f"{canonical[key]} is given two priors under two spellings; keep one.")

@@ -14,7 +14,7 @@ from mixedbayes.models.defaults import Scaling, reach, scaling_of
 from mixedbayes.models.distributions import CORRELATION, DISTRIBUTIONS, POSITIVE, REAL, Interval
 from mixedbayes.models.families import Family
 from mixedbayes.models.links import Link
-from mixedbayes.models.names import COEFFICIENT, RESERVED, Names
+from mixedbayes.models.names import COEFFICIENT, OF_PREDICTOR, RESERVED, Names
 from mixedbayes.models.priors import Prior, Reference
 from mixedbayes.models.responses import check_response
 from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter, PredictorSpec
@@ -51,7 +51,10 @@ def specify(
     _check_sizes(design)
     known = addresses(design, family)
     priors = by_address(dict(priors), known)
-    names = Names([*RESERVED, *(p.name for p in family.others), *map(str, known)])
+    variables = {
+        str(Address("b", (), name)) for name in design.linears
+    }  # as those of the coefficients are called
+    names = Names([*_reserved(design), *(p.name for p in family.others), *(set(map(str, known)) - variables)])
     chooser = Chooser(priors, names)
     y = family.margins_of(design.response)
     scalings = {name: scaling_of(design, family, name, links[name], y) for name in design.linears}
@@ -78,6 +81,12 @@ def specify(
         priors=priors,
         response=names.claim(design.response.name.strip("`")),
     )
+
+
+def _reserved(design: Design) -> list[str]:
+    """Names that variables have without asking for them: those that the main predictor's have, and others' with a name before."""
+    others = [f"{name}.{each}" for name in design.predictors for each in OF_PREDICTOR]
+    return [*RESERVED, *others]
 
 
 def _check_used(chooser: "Chooser") -> None:
@@ -258,7 +267,7 @@ def _lives_at_means(block: Block, chooser: Chooser) -> bool:
     if zero and means:
         raise PriorError(
             f"{means[0]} is of the effects at the predictors' means, {zero[0]} of those at zero, which tables show: "
-            f"give all priors of the group {block.name} in one of the two ways."
+            f"give all priors of the group {block.label}{block.of} in one of the two ways."
         )
     return not zero
 

@@ -10,6 +10,7 @@ from mixedbayes.designs.extend import extend
 from mixedbayes.designs.table import Missing, Rows, open_table
 from mixedbayes.errors import ArgumentError, DesignWarning, UnknownColumns, listed, warn
 from mixedbayes.language.change import updated
+from mixedbayes.language.lines import one_sided
 from mixedbayes.models.addresses import addresses
 from mixedbayes.models.families import links_of
 from mixedbayes.models.priors import Prior, parse_priors
@@ -34,6 +35,7 @@ def changed_spec(
     Raises:
         FormulaError, DataError, PriorError: What was passed does not make a model.
     """
+    one_sided(predictors)  # refuse what is no right side, before it is part of a text
     was = spec.design
     own = data is None
     table = open_table(was.data.set_axis(was.rows.index, axis=0) if own else data)

@@ -9,10 +9,10 @@ import xarray as xr
 
 from mixedbayes.designs.levels import texts_of
 from mixedbayes.errors import ArgumentError, listed, nearest, nearest_address
-from mixedbayes.models.addresses import Address, spelled, squeezed
+from mixedbayes.models.addresses import Address, spelled, squeezed, varying
 from mixedbayes.models.covariances import at_means, covariance_of, sds_and_correlations
 from mixedbayes.models.spec import BlockSpec, ModelSpec, PredictorSpec
-from mixedbayes.models.variables import Role, Variable
+from mixedbayes.models.variables import Role, Variable, former_names
 from mixedbayes.results.posterior.layout import effects_draws, posterior_of
 
 type Draws = Callable[[], np.ndarray]
@@ -68,14 +68,7 @@ class Addresses:
 
     @cached_property
     def _formerly(self) -> dict[str, str]:
-        """What hyperparameters were called before addresses of predictors began with a name and a dot: `b.sigma`."""
-        found: dict[str, str] = {}
-        for parameter in reversed(self.spec.hyper):
-            if parameter.of_prior is not None:
-                key, argument = parameter.of_prior
-                inner = next((alias for alias, now in found.items() if now == key), key)
-                found[f"{inner}.{argument}"] = parameter.address
-        return found
+        return former_names(self.spec)
 
     def _short(self, variable: Variable, found: Mapping[str, Draws]) -> dict[str, Draws]:
         """Shorter addresses: a column's own name of the main predictor, a predictor's `Intercept`, `sd[group]` of a lone effect."""
@@ -206,8 +199,9 @@ class Addresses:
             if self.spec.blocks
             else ""
         )
+        hint = varying(address, self.spec.predictors) or nearest_address(cut(address), self.named)
         return ArgumentError(
-            f"No parameter has the address {cut(address)!r}.{nearest_address(cut(address), self.named)} Addresses here: {self.shown}.{usage}"
+            f"No parameter has the address {cut(address)!r}.{hint} Addresses here: {self.shown}.{usage}"
         )
 
     def _readings(self, address: str) -> list[OfLevel]:
