@@ -54,7 +54,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
 
     Args:
         formula: As in lme4. The default is a linear regression on all columns of `X`.
-        family: `"gaussian"`, `"bernoulli"`, `"binomial"` or `"poisson"`.
+        family: Its name or a record of your own; see `mb.model`.
         link: Of the mean; None for the family's own.
         priors: By address, `{"b[x]": "normal(0, 1)"}`.
         env: Functions and values that the formula may use beside the published ones.

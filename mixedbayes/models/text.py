@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from html import escape
+from math import isinf
 
 from mixedbayes.errors import listed
 from mixedbayes.models.addresses import CENTRED
@@ -70,7 +71,7 @@ def _prior_text(parameter: Parameter) -> str:
         case "lkj", _:
             return text
         case "flat", _:
-            text = "flat (improper)"
+            text = "flat (improper)" if isinf(parameter.support.upper - parameter.support.lower) else "flat"
         case "exponential", (float() as rate,):
             text = f"{text}  mean {1 / rate:.4g}"
     ends = parameter.support, prior.support

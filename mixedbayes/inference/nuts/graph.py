@@ -19,6 +19,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from mixedbayes.inference.nuts.maths import GRAPHS
 from mixedbayes.inference.nuts.placement import Placement, is_half, of_block, of_predictor
+from mixedbayes.language.formula import MEAN
 from mixedbayes.models.distributions import DISTRIBUTIONS, REAL, Interval
 from mixedbayes.models.families import Family
 from mixedbayes.models.maths import ARRAYS, Maths
@@ -160,7 +161,8 @@ def _observe(
     """The density of the response: PyMC's own distribution where it has one."""
     y, family = spec.design.response, spec.family
     parameters: dict[str, Any] = {
-        name: FromPredictor(spec.predictors[name].link, eta) for name, eta in etas.items()
+        family.parameters[0].name if name == MEAN else name: FromPredictor(spec.predictors[name].link, eta)
+        for name, eta in etas.items()
     }
     parameters |= {p.address: _one(p.address, p, hyper) for p in spec.auxiliary}
     values = Values(GRAPHS, parameters, {} if y.trials is None else {"trials": y.trials})
@@ -201,7 +203,8 @@ def _custom(name: str, family: Family, values: Values, **known: Any) -> None:
         return Values(maths, parameters, {key: by_name[key] for key in values.additions})
 
     def random(*found: Any, rng: np.random.Generator, size: Any) -> np.ndarray:
-        return np.broadcast_to(family.draw(rng, again(ARRAYS, found)), size)
+        own = found if size is None else [np.broadcast_to(value, size) for value in found]
+        return np.asarray(family.draw(rng, again(ARRAYS, own)))
 
     pm.CustomDist(
         name,
