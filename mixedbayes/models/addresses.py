@@ -56,7 +56,7 @@ def addresses(design: Design, family: Family) -> tuple[Address, ...]:
     found: list[Address] = []
     for name, linear in design.linears.items():
         found += of_coefficients(linear.fixed, name)
-        blocks = [block for block in design.groups if block.predictors[0] == name]
+        blocks = [block for block in design.groups if block.parameter == name]
         found += of_blocks(blocks, name)
     found += [Address(p.name) for p in family.others if p.name not in design.linears]
     return tuple(dict.fromkeys(found))

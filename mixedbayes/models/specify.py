@@ -209,7 +209,7 @@ def _block_spec(
     names: Names,
 ) -> BlockSpec:
     """A block's priors and names."""
-    of = block.predictors[0]
+    of = block.parameter
     moved = moved_effects(block) if _lives_at_means(block, chooser) else ()
     sds = []
     for j, column in enumerate(block.columns):
@@ -217,8 +217,8 @@ def _block_spec(
         keys += [*(Address("sd", (name,), of) for name in names_of(block)), Address("sd", (), of)]
         keys = [Address("sd", (block.label, column), of, centred=True)] if column in moved else keys
         mean = scalings[block.predictors[j]].of_effect(block, j)
-        if j == block.intercept:
-            mean *= reach(block, groups, at_zero=not moved)
+        if j in block.intercepts:
+            mean *= reach(block, block.predictors[j], groups, at_zero=not moved)
         chosen = chooser.choose(keys[0], keys, POSITIVE, Prior("exponential", (1 / mean,)))
         sds.append(replace(chosen, at_means=column in moved))
     cor = None
@@ -257,7 +257,7 @@ def _lives_at_means(block: Block, chooser: Chooser) -> bool:
     moved = moved_effects(block)
     if not moved:
         return False
-    of = block.predictors[0]
+    of = block.parameter
     of_tables = [Address("sd", (name, column), of) for name in names_of(block) for column in moved]
     of_tables += [*(Address("sd", (name,), of) for name in names_of(block)), Address("sd", (), of)]
     of_tables += [Address("cor", (block.label,), of), Address("cor", (), of)]
@@ -267,7 +267,7 @@ def _lives_at_means(block: Block, chooser: Chooser) -> bool:
     if zero and means:
         raise PriorError(
             f"{means[0]} is of the effects at the predictors' means, {zero[0]} of those at zero, which tables show: "
-            f"give all priors of the group {block.label}{block.of} in one of the two ways."
+            f"give all priors of the group {block.label}{block.whose} in one of the two ways."
         )
     return not zero
 

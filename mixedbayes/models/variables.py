@@ -72,7 +72,7 @@ def former_names(spec: "ModelSpec") -> dict[str, str]:
 
 def _of_block(spec: "BlockSpec") -> Iterator[Variable]:
     block, columns = spec.block, spec.block.columns
-    of = block.predictors[0]
+    of = block.parameter
     sds = {Address("sd", (block.label, name), of): (i,) for i, name in enumerate(columns)}
     yield Variable(spec.sd, (spec.effect,), Role.SDS, sds, block=spec)
     if spec.cor:

@@ -74,10 +74,12 @@ def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
     groups: dict[str, Any] = {}
     for block_spec in spec.blocks:
         block = block_spec.block
-        if block.parameter != MEAN:
+        own = block.places(MEAN)
+        if not own:
             continue
-        squares = block.X.T @ block.X / len(block.X)
-        covariance = _covariance(block_spec, fit.posterior.sel(draw=predictor.draws))
+        X = block.X[:, own]
+        squares = X.T @ X / len(X)
+        covariance = _covariance(block_spec, fit.posterior.sel(draw=predictor.draws))[np.ix_(own, own)]
         variance = np.einsum("abs,ab->s", covariance, squares)
         groups[block.group] = groups.get(block.group, 0.0) + variance
     groups[apart(RESIDUAL, spec)] = _residual(spec.link, predictor)
