@@ -251,10 +251,3 @@ def test_no_family_takes_weights_and_standard_errors_in_silence(family, addition
         FamilyError, match=rf"\(\) beside the response .: not supported yet by the {family} family"
     ):
         mb.model(f"{left} {addition} ~ x", WEIGHED, family=family)
-
-
-def test_labels_are_refused():
-    with pytest.raises(
-        FormulaError, match=r"\(1 \| p \| r\): labels, which correlate .* are not supported yet"
-    ):
-        build_design("y ~ x + (1 | p | r)", DATA)
