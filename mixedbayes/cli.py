@@ -179,7 +179,7 @@ def main() -> None:
     help="table for reading; csv and json have one row a parameter.",
 )  # fmt: skip
 @click.option("--progress/--no-progress", default=True, help="A progress bar on the terminal.")
-def fit_command(
+def fit_command(  # noqa: PLR0913  # what users pass by name
     *,
     formula: str,
     data: str,

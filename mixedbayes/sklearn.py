@@ -266,7 +266,9 @@ def checked_predictors(predictors: Any) -> dict[str, Any]:
         )
     reserved = [name for name in predictors if name in OPTIONS]
     if reserved:
-        raise ArgumentError(f"predictors has {reserved[0]!r}, which is no parameter of a family; give it by itself.")
+        raise ArgumentError(
+            f"predictors has {reserved[0]!r}, which is no parameter of a family; give it by itself."
+        )
     return dict(predictors)
 
 

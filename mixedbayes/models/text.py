@@ -55,7 +55,13 @@ def _where(spec: ModelSpec) -> list[str]:
     moved = [p.address for p in spec.parameters if p.at_means]
     shown = list(dict.fromkeys(f"{CENTRED}*" if name.startswith(CENTRED) else name for name in moved))
     are = "is" if len(shown) == 1 and not shown[0].endswith("*") else "are"
-    return [f"{' and '.join([*filter(None, [', '.join(shown[:-1])]), shown[-1]])} {are} at the predictors' means; tables show what is at zero."] if shown else []
+    return (
+        [
+            f"{' and '.join([*filter(None, [', '.join(shown[:-1])]), shown[-1]])} {are} at the predictors' means; tables show what is at zero."
+        ]
+        if shown
+        else []
+    )
 
 
 def definitions(pairs: Iterable[tuple[str, str]]) -> str:

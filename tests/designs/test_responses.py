@@ -7,7 +7,7 @@ import pytest
 import mixedbayes as mb
 from mixedbayes.designs.build import build_design
 from mixedbayes.designs.extend import extend
-from mixedbayes.errors import DataError, FamilyError, FormulaError
+from mixedbayes.errors import DataError, FamilyError
 from mixedbayes.language.additions import ADDITIONS, AdditionKind
 
 DATA = pd.DataFrame(

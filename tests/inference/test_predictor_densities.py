@@ -91,6 +91,33 @@ def test_the_density_of_two_predictors_is_the_one_written_out(seed):
     assert float(logp(values)) == pytest.approx(float(np.sum(total)), rel=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_density_of_effects_that_are_correlated_across_predictors_is_the_one_written_out(seed):
+    model = build(mb.model("y ~ x + (1 | p | g)", DATA, sigma="~ z + (z | p | g)").spec)
+    values = random_point(model, seed)
+    p, y = constrained(values), DATA["y"].to_numpy()
+    s = y.std(ddof=1)
+    mu, total = predictor(p, "mu", X, y.mean(), s)
+    log_sigma, more = predictor(p, "sigma", Z, np.log(s), 1.0)
+    F, density = correlated(p["centred_sd_g"], p["partial_g"], 3)
+    total += more + density
+    total += stats.expon.logpdf(p["centred_sd_g"], scale=[s, 1.0, 1.0 / Z.std(ddof=1)]).sum()
+    total += stats.norm.logpdf(p["z_g"]).sum()
+    effects = (p["z_g"] @ F.T)[CODES]
+    mu = mu + effects[:, 0]
+    log_sigma = log_sigma + effects[:, 1] + effects[:, 2] * ZC
+    total += stats.norm.logpdf(y, mu, np.exp(log_sigma)).sum()
+    logp = model.compile_logp(jacobian=False, mode="FAST_COMPILE")
+    assert float(logp(values)) == pytest.approx(float(np.sum(total)), rel=1e-6)
+
+
+def test_terms_under_a_label_are_the_model_of_one_term():
+    options = {"seed": 1, "progress": False}
+    labelled = mb.fit("y ~ x + (1 | p | g) + (0 + x | p | g)", DATA, **options)
+    pd.testing.assert_frame_equal(labelled.summary(), mb.fit("y ~ x + (x | g)", DATA, **options).summary())
+    assert "collapsed" in str(labelled)
+
+
 def softened(v):
     return 1 + np.exp(v)
 
@@ -193,6 +220,14 @@ def test_groups_with_a_sigma_each_are_as_many_separate_fits(seed):
     assert_near(found, expected, error, names, df)
 
 
+def assert_places_are_likely(fit, truth):
+    """Hold each true value to the posterior's draws, beyond which it is no oftener than one of them."""
+    below = [fit.hypothesis(f"{name} < {value}")["probability"].item() for name, value in truth.items()]
+    least = 1 / fit.posterior["b"][..., 0].size  # of draws, none beyond tells no more than this
+    p = 2 * np.maximum(np.minimum(below, np.subtract(1, below)), least)
+    assert_likely(p, list(truth))
+
+
 @pytest.mark.slow
 def test_simulated_truth_is_recovered(seed):
     """The truth is a draw from the priors, so that its place among the posterior's draws is uniform."""
@@ -223,10 +258,38 @@ def test_simulated_truth_is_recovered(seed):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mb.ConvergenceWarning)
         fit = mb.fit("y ~ x + (1 | g)", data, sigma="~ x + (1 | g)", priors=priors, seed=seed, progress=False)
-    below = [fit.hypothesis(f"{name} < {value}")["probability"].item() for name, value in truth.items()]
-    least = 1 / fit.posterior["b"][..., 0].size  # of draws, none beyond tells no more than this
-    p = 2 * np.maximum(np.minimum(below, np.subtract(1, below)), least)
-    assert_likely(p, list(truth))
+    assert_places_are_likely(fit, truth)
+
+
+@pytest.mark.slow
+def test_simulated_correlations_across_predictors_are_recovered(seed):
+    """The truth is a draw from the priors, so that its place among the posterior's draws is uniform."""
+    rng = np.random.default_rng([seed, 6])
+    groups, n = 30, 12
+    g = np.repeat(np.arange(groups), n)
+    rho = 2 * rng.beta(2, 2) - 1  # of two effects lkj(2)
+    truth = {
+        "b[Intercept]": rng.normal(0, 1),
+        "sigma.b[Intercept]": rng.normal(0, 0.5),
+        "sd[g, Intercept]": rng.exponential(1),
+        "sd[g, sigma.Intercept]": rng.exponential(0.5),
+        "cor[g, Intercept, sigma.Intercept]": rho,
+    }
+    sd = np.array([truth["sd[g, Intercept]"], truth["sd[g, sigma.Intercept]"]])
+    effects = rng.normal(size=(groups, 2)) @ np.linalg.cholesky([[1, rho], [rho, 1]]).T * sd
+    mu, log_sigma = (np.array([truth["b[Intercept]"], truth["sigma.b[Intercept]"]]) + effects)[g].T
+    data = pd.DataFrame({"g": g, "y": mu + np.exp(log_sigma) * rng.normal(size=len(g))})
+    priors = {
+        "b[Intercept]": "normal(0, 1)",
+        "sigma.b[Intercept]": "normal(0, 0.5)",
+        "sd[g, Intercept]": "exponential(1)",
+        "sd[g, sigma.Intercept]": "exponential(2)",
+        "cor[g]": "lkj(2)",
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mb.ConvergenceWarning)
+        fit = mb.fit("y ~ (1 | p | g)", data, sigma="~ (1 | p | g)", priors=priors, seed=seed, progress=False)
+    assert_places_are_likely(fit, truth)
 
 
 def test_no_pooling_with_own_residuals_runs_and_prints():

@@ -224,3 +224,131 @@ def test_mistakes_in_formulas_of_other_parameters_are_named(given, error, match)
     if "dispformula" not in given:
         with pytest.raises(error, match=match):
             synthetic_fit("y ~ x", DATA).update(**given)
+
+
+# one block of both predictors ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def joint():
+    return synthetic_fit("y ~ x + (x | p | g)", DATA, sigma="~ z + (z | p | g)", draws=200)
+
+
+JOINT = ("Intercept", "x", "sigma.Intercept", "sigma.z")
+
+
+def test_a_label_makes_one_block_of_both_predictors(joint):
+    (block,) = joint.spec.blocks
+    assert block.block.columns == JOINT
+    assert "Groups:   (Intercept, x, sigma.Intercept, sigma.z | g): 5 levels" in str(
+        mb.model("y ~ x + (x | p | g)", DATA, sigma="~ z + (z | p | g)")
+    )
+    text = str(joint)
+    assert text.count("Group-level effects") == 1
+    assert "cor(Intercept, sigma.Intercept)" in text
+
+
+def test_each_predictor_takes_its_own_effects_of_the_block(joint):
+    rows = DATA.iloc[[0, 7, 13]]
+    codes = [sorted(set(DATA["g"])).index(level) for level in rows["g"]]
+    r = drawn(joint, "r_g")[..., codes, :]
+    for name, column, b, places in (("mu", "x", "b", [0, 1]), ("sigma", "z", "sigma.b", [2, 3])):
+        X = np.column_stack([np.ones(3), rows[column]])
+        eta = (X * (drawn(joint, b)[:, :, None, :] + r[..., places])).sum(axis=-1)
+        found = joint.predict(rows, "linear", parameter=name, draws=True)
+        np.testing.assert_allclose(found, eta)
+        own = joint.predict(kind="linear", parameter=name, draws=True)
+        np.testing.assert_allclose(own[..., [0, 7, 13]], eta)
+
+
+def test_effects_of_a_new_level_are_drawn_jointly_for_both_predictors(joint):
+    rows = pd.DataFrame({"x": [0.0, 1.0], "z": [0.0, 1.0], "g": ["new", "new"]})
+    parts = []
+    for name, b in (("mu", "b"), ("sigma", "sigma.b")):
+        eta = joint.predict(rows, "linear", parameter=name, draws=True, seed=2).to_numpy()
+        parts += [eta[..., 0] - drawn(joint, b)[..., 0], eta[..., 1] - eta[..., 0] - drawn(joint, b)[..., 1]]
+    effects = np.stack(parts, axis=-1)
+    sd, cor = drawn(joint, "sd_g"), drawn(joint, "cor_g")
+    factor = np.linalg.cholesky(cor * sd[..., :, None] * sd[..., None, :])
+    z = np.linalg.solve(factor, effects[..., None])[..., 0].reshape(-1, 4)
+    assert_likely([stats.kstest(each, "norm").pvalue for each in z.T])
+    pairs = zip(*np.triu_indices(4, 1), strict=True)
+    assert_likely([stats.pearsonr(z[:, i], z[:, j]).pvalue for i, j in pairs])
+
+
+JOINT_ADDRESSES = {
+    "sd[g, sigma.z]": ("sd_g", (3,)),
+    "sigma.sd[g, z]": ("sd_g", (3,)),
+    "sd[g, Intercept]": ("sd_g", (0,)),
+    "cor[g, Intercept, sigma.Intercept]": ("cor_g", (0, 2)),
+    "cor[g, sigma.z, x]": ("cor_g", (3, 1)),
+    "r[g, b, x]": ("r_g", (1, 1)),
+    "r[g, b, sigma.z]": ("r_g", (1, 3)),
+    "sigma.r[g, b, z]": ("r_g", (1, 3)),
+}
+
+
+@pytest.mark.parametrize("address", JOINT_ADDRESSES)
+def test_addresses_of_a_block_of_both_predictors_name_draws(joint, address):
+    name, place = JOINT_ADDRESSES[address]
+    draws = drawn(joint, name)[(..., *place)]
+    np.testing.assert_allclose(joint.hypothesis(f"{address} > 0")["estimate"], draws.mean())
+
+
+def test_coefficients_of_levels_are_sums_within_each_predictor(joint):
+    for address, label, b, place in (
+        ("coef[g, b, x]", "x", "b", 1),
+        ("sigma.coef[g, b, z]", "sigma.z", "sigma.b", 3),
+    ):
+        draws = drawn(joint, b)[..., 1] + drawn(joint, "r_g")[..., 1, place]
+        np.testing.assert_allclose(joint.hypothesis(f"{address} > 0")["estimate"], draws.mean())
+        np.testing.assert_allclose(joint.coef().loc[("g", "b", label), "estimate"], draws.mean())
+
+
+def test_tables_of_a_block_of_both_predictors_say_whose_each_effect_is(joint):
+    tidy = joint.tidy("ran_pars")
+    sds = tidy[tidy["term"].str.startswith("sd__")]
+    assert sds["component"].tolist() == ["cond", "cond", "sigma", "sigma"]
+    assert sds["term"].tolist() == ["sd__Intercept", "sd__x", "sd__Intercept", "sd__z"]
+    np.testing.assert_allclose(sds["estimate"], drawn(joint, "sd_g").mean(axis=(0, 1)))
+    assert joint.varcorr()["var1"].tolist()[:4] == list(JOINT)
+    assert len(joint.varcorr()) == 10
+    assert set(joint.ranef().index.get_level_values("term")) == set(JOINT)
+
+
+def test_the_share_of_a_group_in_the_variance_is_that_of_the_mean_s_effects(joint):
+    X = np.column_stack([np.ones(N), DATA["x"]])
+    sd, cor = drawn(joint, "sd_g")[..., :2], drawn(joint, "cor_g")[..., :2, :2]
+    covariance = cor * sd[..., :, None] * sd[..., None, :]
+    variance = np.einsum("cdab,ab->cd", covariance, X.T @ X / N)
+    sigma = joint.predict(parameter="sigma", draws=True).to_numpy()
+    residual = (sigma**2).mean(axis=-1)
+    share = (variance / (variance + residual)).mean()
+    np.testing.assert_allclose(joint.icc().loc["g", "estimate"], share)
+
+
+def test_a_file_holds_the_block_of_both_predictors(joint, tmp_path):
+    joint.to_netcdf(tmp_path / "fit.nc")
+    loaded = mb.load(tmp_path / "fit.nc")
+    assert str(loaded) == str(joint)
+    pd.testing.assert_frame_equal(loaded.ranef(), joint.ranef())
+
+
+def test_priors_of_the_block_of_both_predictors_go_by_its_effects():
+    model = mb.model(
+        "y ~ x + (1 | p | g)",
+        DATA,
+        sigma="~ z + (1 | p | g)",
+        priors={"sd[g, sigma.Intercept]": "exponential(5)", "cor[g]": "lkj(3)"},
+    )
+    found = {p.address: str(p.prior) for p in model.spec.parameters}
+    assert found["sd[g, sigma.Intercept]"] == "exponential(5)"
+    assert found["cor[g]"] == "lkj(3)"
+    assert next(p for p in model.spec.parameters if p.address == "sd[g, Intercept]").default
+
+
+def test_a_slope_of_one_predictor_leaves_the_prior_of_another_s_intercept_alone():
+    far = DATA.assign(z=DATA["z"] + 1000)
+    alone = mb.model("y ~ x + (1 | g)", far).spec.blocks[0].sds[0].prior
+    beside = mb.model("y ~ x + (1 | g)", far, sigma="~ 0 + (0 + z | g)").spec.blocks[0].sds[0].prior
+    assert beside == alone

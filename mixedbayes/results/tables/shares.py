@@ -68,7 +68,7 @@ def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
         Nakagawa, Johnson & Schielzeth (2017); Johnson (2014).
     """
     spec = fit.spec
-    constant = spec.link.name == "identity" and spec.family.residual is not None
+    constant = spec.link.name == "identity" and spec.residual is not None
     needs_mean = spec.latent_variance is None and not constant
     predictor = predictor_of(fit, groups="all" if needs_mean else None)
     groups: dict[str, Any] = {}
