@@ -171,7 +171,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         check_is_fitted(self)
         table = self._table(X, reset=False)
         predictor = predictor_of(self.fit_, self.groups, self.new_levels, self.seed_)
-        rows = encode(predictor, table.to_native(), trials=False, missing=self.missing)
+        rows = encode(predictor, table.to_native(), noise=False, missing=self.missing)
         return predictions(predictor, rows, "mean").means()
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:

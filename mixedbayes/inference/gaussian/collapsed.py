@@ -163,9 +163,14 @@ class Collapsed:
         return self.ends[-1] + len(self.flat)
 
     @property
+    def columns(self) -> int:
+        """Effects and coefficients."""
+        return self.m + sum(stage.effects for stage in self.stages)
+
+    @property
     def degrees_of_freedom(self) -> float:
-        """Rows less effects and coefficients; it may be negative."""
-        return self.moments.n - self.m - sum(stage.effects for stage in self.stages)
+        """Rows, as weights count them, less effects and coefficients; it may be negative."""
+        return self.moments.n - self.columns
 
     @cached_property
     def size(self) -> float:

@@ -90,7 +90,8 @@ def units_of(density: Collapsed) -> dict[str, float]:
     """
     sums, specs = density.moments, density.variances.spec.blocks
     known = density.variances.at(density.variances.start({})[None]).values
-    units = {"sigma": density.size}
+    residual = density.variances.spec.residual
+    units = {} if residual is None else {residual: density.size}
     for own, places in zip(sums.own, density.blocks, strict=True):
         squares = np.einsum("laa->a", own) / sums.n
         addresses = [p.address for i in places for p in specs[i].sds]
@@ -129,7 +130,8 @@ def _by_moments(
     mask = _pattern(density, factor)
     values, vectors = np.linalg.eigh(own.sum(axis=0) / n)
     covariance = np.eye(len(unit)) + (vectors / np.where(values > LEAST_SPAN, values, np.inf)) @ vectors.T
-    covariance, sigma2 = covariance * mask, max(part * left / n, least)
+    is_known = density.variances.spec.residual is None
+    covariance, sigma2 = covariance * mask, 1.0 if is_known else max(part * left / n, least)
     found = []
     for step in range(1, STEPS[-1] + 1):
         F = np.linalg.cholesky(covariance)
@@ -139,7 +141,7 @@ def _by_moments(
         rest = left - 2 * np.sum(u * e) + np.einsum("la,lab,lb->", u, own, u) + sigma2 * np.sum(V * own)
         covariance = (u.T @ u + sigma2 * V.sum(axis=0)) / len(u) * mask
         covariance = 0.5 * (covariance + covariance.T) + 1e-12 * np.eye(len(F))
-        sigma2 = max(float(rest) / n, least)
+        sigma2 = 1.0 if is_known else max(float(rest) / n, least)
         if step in STEPS:
             found.append((covariance * unit[:, None] * unit, float(np.sqrt(sigma2))))
     return found
@@ -160,7 +162,9 @@ def _pattern(density: Collapsed, factor: int) -> np.ndarray:
 
 def _theta(density: Collapsed, covariances: Sequence[np.ndarray], sigma: float) -> np.ndarray:
     """The theta of such covariances of each factor's effects, sds brought inside the ends of their priors."""
-    variances, guesses = density.variances, {"sigma": sigma}
+    variances = density.variances
+    residual = variances.spec.residual
+    guesses = {} if residual is None else {residual: sigma}
     for covariance, places in zip(covariances, density.blocks, strict=True):
         start = 0
         for spec in (variances.spec.blocks[i] for i in places):

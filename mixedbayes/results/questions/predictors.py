@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mixedbayes.errors import ArgumentError, listed, nearest, shown
+from mixedbayes.language.additions import ADDITIONS, NumbersKind
 from mixedbayes.language.expressions import Call, Expression, Name, parts_of
 from mixedbayes.models.spec import ModelSpec
 
@@ -23,9 +24,10 @@ def predictors(spec: ModelSpec) -> tuple[str, ...]:
     return tuple(name for name in spec.design.formula.names(response=False) if name in spec.design.data)
 
 
-def trial_columns(spec: ModelSpec) -> tuple[str, ...]:
-    """The columns of the data that the number of trials is made of."""
-    return tuple(name for name in spec.design.formula.response.trial_names if name in spec.design.data)
+def addition_columns(spec: ModelSpec, numbers: NumbersKind | None = None) -> tuple[str, ...]:
+    """The columns of the data that the family's additions are made of: all, or those of one kind of numbers."""
+    wanted = [name for name in spec.family.additions if numbers in (None, ADDITIONS[name].numbers)]
+    return tuple(name for name in spec.design.formula.response.names_of(wanted) if name in spec.design.data)
 
 
 def is_factor(spec: ModelSpec, name: str) -> bool:
