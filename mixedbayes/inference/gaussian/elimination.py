@@ -26,7 +26,7 @@ class Stage:
     Attributes:
         factor: Its place in the moments.
         own: Z'WZ by level, shape (q, q, 1, L).
-        rest: Z'W[Z of later stages, X, y] by level, shape (q, w, 1, L).
+        rest: Z'W[Z of later stages, Z of the root if all of that is dense, X, y] by level, shape (q, w, 1, L).
         parent: Each level's level of the next stage, shape (L,); None at the last.
     """
 
@@ -78,19 +78,29 @@ class Eliminated:
 
 
 def stages_of(moments: Moments) -> tuple[Stage, ...]:
-    """The factors to eliminate level by level: the largest, then, if all are nested, each that the last nests in."""
+    """The factors to eliminate level by level: the largest, then, if all are nested, each that the last nests in.
+
+    A factor of one level stays in the root, as columns of X do: all else nests in it, and would carry as many columns.
+    """
     sizes = [own.shape[0] * own.shape[1] for own in moments.own]
-    order = sorted(range(len(sizes)), key=lambda i: -sizes[i])
+    order = sorted((i for i in range(len(sizes)) if not has_one_level(moments, i)), key=lambda i: -sizes[i])
     parents = [_parent(moments, i, j) for i, j in pairwise(order)]
     if any(parent is None for parent in parents):
         order, parents = order[:1], []
+    crossed = [i for i in range(len(sizes)) if i not in order]
+    dense = crossed if all(has_one_level(moments, i) for i in crossed) else []
     stages = []
     for place, i in enumerate(order):
-        later = [_by_level(moments, i, j) for j in order[place + 1 :]]
+        later = [_by_level(moments, i, j) for j in (*order[place + 1 :], *dense)]
         rest = np.concatenate([*later, moments.border[i]], axis=2)
         parent = parents[place] if place < len(parents) else None
         stages.append(Stage(i, _levels_last(moments.own[i]), _levels_last(rest), parent))
     return tuple(stages)
+
+
+def has_one_level(moments: Moments, i: int) -> bool:
+    """Whether a factor has: its columns are then not zero in any row for being of another level."""
+    return moments.own[i].shape[0] == 1
 
 
 def between(moments: Moments, i: int, j: int) -> sparse.csr_array:
@@ -218,6 +228,14 @@ def update(stage: Eliminated) -> np.ndarray:
     """What eliminating takes from the rest: rest' V rest, shape (w, w, B, L)."""
     Y = np.einsum("ab...,bj...->aj...", stage.V, stage.rest)
     return np.einsum("ai...,aj...->ij...", stage.rest, Y)
+
+
+def update_of_all(stage: Eliminated) -> np.ndarray:
+    """The same summed over levels, shape (B, w, w), without as much for each."""
+    Y = np.einsum("ab...,bj...->aj...", stage.V, stage.rest)
+    (q, w, B, L), rest = Y.shape, stage.rest
+    by_theta = np.moveaxis(rest, 2, 0).transpose(0, 2, 1, 3).reshape(len(rest[0, 0]), w, q * L)
+    return np.matmul(by_theta, np.moveaxis(Y, 2, 0).transpose(0, 1, 3, 2).reshape(B, q * L, w))
 
 
 def sum_by_parent(N: np.ndarray, parent: np.ndarray, L: int) -> np.ndarray:

@@ -111,7 +111,7 @@ def too_large(density: Collapsed) -> str | None:
     beside = density.ends[-1]
     if beside > MAX_ROOT:
         return f"its crossed factors have {beside:,} effects beside the largest's, more than {MAX_ROOT:,}"
-    if density.products_size > MAX_PRODUCTS:
+    if density.coupling is not None and density.products_size > MAX_PRODUCTS:
         return f"its crossed factors meet in {density.products_size:,} ways, more than {MAX_PRODUCTS:,}"
     return None
 
