@@ -226,8 +226,8 @@ def conditional(density, theta):
         q = Z.shape[2]
         C, start = np.zeros((q, q)), 0
         for i in blocks:
-            F = point.factors[i][:, :, 0]
-            C[start : start + len(F), start : start + len(F)] = F @ F.T
+            F = point.factors[i][..., 0]
+            C[start : start + len(F), start : start + len(F)] = np.diag(F**2) if F.ndim == 1 else F @ F.T
             start += len(F)
         covariances.append(np.kron(np.eye(L), C))
         means.append(np.zeros(L * q))

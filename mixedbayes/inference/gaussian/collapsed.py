@@ -19,7 +19,15 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from mixedbayes.inference.gaussian.coordinates import STEP, Point, Variances, is_flat, side_by_side
+from mixedbayes.inference.gaussian.coordinates import (
+    STEP,
+    Point,
+    Variances,
+    is_diagonal,
+    is_flat,
+    joined,
+    side_by_side,
+)
 from mixedbayes.inference.gaussian.dense import SMALL
 from mixedbayes.inference.gaussian.elimination import (
     MAX_DENSE,
@@ -59,7 +67,7 @@ class Reduced:
 
     Attributes:
         point: What the thetas stand for.
-        factors: For each grouping factor the F of its effects, shape (q, q, B).
+        factors: For each grouping factor the F of its effects, shape (q, q, B), or its diagonal, (q, B).
         stages: The stages eliminated; none where there is only one, which is made again piece by piece.
         log_det: The sum of their log|S|, shape (B,).
         K: The root, shape (B, m + 1, m + 1); on and above its diagonal, if it is large.
@@ -78,7 +86,7 @@ class Solved:
 
     Attributes:
         point: What the thetas stand for.
-        factors: For each grouping factor the F of its effects, shape (q, q, B).
+        factors: For each grouping factor the F of its effects, shape (q, q, B), or its diagonal, (q, B).
         stages: The stages eliminated; none where there is only one, which is made again piece by piece.
         root: The rest.
         log_density: log p(theta | y) up to a constant, shape (B,); minus infinity where it cannot be computed.
@@ -271,7 +279,7 @@ class Collapsed:
         """Eliminate stage by stage."""
         with np.errstate(all="ignore"):  # a proposal may lie anywhere; what overflows has no density
             point = self.variances.at(theta)
-            factors = tuple(side_by_side([point.factors[i] for i in blocks]) for blocks in self.blocks)
+            factors = tuple(joined([point.factors[i] for i in blocks]) for blocks in self.blocks)
             return Reduced(point, factors, *self._eliminate(factors, point.sigma))
 
     def finish(self, reduced: Reduced) -> Solved:
@@ -484,8 +492,8 @@ class Collapsed:
         result += np.einsum("bp,pbd->bd", bars.location, slope(steps.location))
         result += np.einsum("bp,pbd->bd", bars.scale, slope(steps.scale))
         for i, blocks in enumerate(self.blocks):
-            dF = slope(side_by_side([steps.factors[j] for j in blocks]))
-            result += np.einsum("acb,acbd->bd", F_bars[i], dF)
+            dF = slope(joined([steps.factors[j] for j in blocks]))
+            result += np.einsum("ab,abd->bd" if is_diagonal(F_bars[i]) else "acb,acbd->bd", F_bars[i], dF)
         return result
 
     def _chain_gradient(self, solved: Solved, K_bar: np.ndarray, F_bars: dict[int, np.ndarray]) -> np.ndarray:

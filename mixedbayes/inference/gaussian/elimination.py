@@ -47,7 +47,7 @@ class Eliminated:
 
     Attributes:
         own, rest: The stage's blocks less what earlier stages took.
-        F: The factor of the effects' covariance, shape (q, q, B, 1).
+        F: The factor of the effects' covariance, shape (q, q, B, 1), or its diagonal, (q, B, 1).
         G: The inverse of the Cholesky factor of S = F' own F + sigma^2 I, shape (q, q, B, L); None where
             `conditional` found V without it.
         V: F S^-1 F', the conditional covariance over sigma^2, shape (q, q, B, L).
@@ -141,7 +141,7 @@ def eliminate(own: np.ndarray, rest: np.ndarray, F: np.ndarray, sigma: np.ndarra
     Args:
         own: Shape (q, q, B or 1, L).
         rest: Shape (q, w, B or 1, L).
-        F: Shape (q, q, B, 1).
+        F: Shape (q, q, B, 1), lower triangular, or its diagonal, (q, B, 1).
         sigma: Shape (B,).
     """
     S = _within(F, own)
@@ -168,13 +168,17 @@ def conditional(own: np.ndarray, rest: np.ndarray, F: np.ndarray, sigma: np.ndar
     if q > 2 or own.shape[2] > 1:
         return eliminate(own, rest, F, sigma)
     if q == 1:
-        c = F[0, 0] ** 2
+        c = F.reshape(-1, 1) ** 2
         det = own[0, 0] * c + s2
         V = (c / det)[None, None]
         return Eliminated(own, rest, F, None, V, np.log(det).sum(axis=1))
     (a11, a12), (_, a22) = own[:, :, 0]
-    c11, c12, c22 = F[0, 0] ** 2, F[0, 0] * F[1, 0], F[1, 0] ** 2 + F[1, 1] ** 2
-    det_c = (F[0, 0] * F[1, 1]) ** 2
+    if is_diagonal(F):
+        c11, c12, c22 = F[0] ** 2, np.zeros_like(F[0]), F[1] ** 2
+        det_c = c11 * c22
+    else:
+        c11, c12, c22 = F[0, 0] ** 2, F[0, 0] * F[1, 0], F[1, 0] ** 2 + F[1, 1] ** 2
+        det_c = (F[0, 0] * F[1, 1]) ** 2
     det_a = np.maximum(a11 * a22 - a12 * a12, 0.0)
     det = np.hstack([det_c, s2 * c11, 2 * s2 * c12, s2 * c22]) @ np.stack([det_a, a11, a12, a22])
     det += s2 * s2
@@ -191,15 +195,24 @@ def conditional(own: np.ndarray, rest: np.ndarray, F: np.ndarray, sigma: np.ndar
 
 def _half(G: np.ndarray, F: np.ndarray) -> np.ndarray:
     """G F', of which F' is upper and G lower triangular."""
+    if is_diagonal(F):
+        return G * F[None]
     half = np.empty_like(G)
     for a, c in np.ndindex(*G.shape[:2]):
         half[a, c] = sum(G[a, b] * F[c, b] for b in range(min(a, c) + 1))
     return half
 
 
+def is_diagonal(F: np.ndarray) -> bool:
+    """Whether a factor is given as its diagonal."""
+    return F.ndim == 3  # of effects, thetas and levels
+
+
 def _within(F: np.ndarray, A: np.ndarray) -> np.ndarray:
     """F'AF; where A is the same for all thetas, as one product of matrices."""
     q, L = len(F), A.shape[-1]
+    if is_diagonal(F):
+        return F[:, None] * A * F
     if A.shape[2] > 1:
         return np.einsum("ca...,cd...,db...->ab...", F, A, F, optimize=["einsum_path", (0, 1), (0, 1)])
     pairs = np.einsum("cax,dbx->abxcd", F[..., 0], F[..., 0])
@@ -250,12 +263,18 @@ def stage_gradient(stage: Eliminated, V_bar: np.ndarray) -> tuple[np.ndarray, np
     """From the derivative by V (symmetric) those by F and sigma^2 of -1/2 log|S| and of what V enters.
 
     Returns:
-        F_bar, shape (q, q, B); sigma2_bar, shape (B,); own_bar, shape (q, q, B, L).
+        F_bar, shape (q, q, B), or (q, B) of a diagonal; sigma2_bar, shape (B,); own_bar, shape (q, q, B, L).
     """
     assert stage.G is not None  # noqa: S101  # only what `eliminate` made has a gradient
     Q = np.einsum("ka...,kb...->ab...", stage.half, stage.G)  # F S^-1
     VQ = np.einsum("ac...,cb...->ab...", V_bar, Q)
     S_bar = -np.einsum("ca...,cb...->ab...", Q, VQ) - 0.5 * np.einsum("ka...,kb...->ab...", stage.G, stage.G)
+    if is_diagonal(stage.F):
+        FS = stage.F[:, None] * S_bar
+        F_bar = 2 * (np.einsum("aa...->a...", VQ) + np.einsum("ac...,ca...->a...", stage.own, FS)).sum(
+            axis=-1
+        )
+        return F_bar, np.einsum("aabl->b", S_bar), FS * stage.F
     FS = np.einsum("ab...,bc...->ac...", stage.F, S_bar)
     F_bar = 2 * (VQ + np.einsum("ab...,bc...->ac...", stage.own, FS)).sum(axis=-1)
     own_bar = np.einsum("ac...,bc...->ab...", FS, stage.F)
