@@ -38,7 +38,7 @@ def variables_at(spec, theta):
     values = {p.address: known[p.address][None] for p in (*spec.hyper, *spec.auxiliary)}
     for block, factor in zip(spec.blocks, point.factors, strict=True):
         _, T = dense_gaussian.at_means(block.block.X, block.sds)
-        F = T @ np.moveaxis(factor if factor.ndim == 3 else as_matrix(factor), -1, 0)  # noqa: PLR2004  # or a diagonal
+        F = T @ np.moveaxis(factor if factor.ndim == 3 else as_matrix(factor), -1, 0)  # or a diagonal
         covariance = F @ np.swapaxes(F, 1, 2)
         sd = np.sqrt(np.einsum("saa->sa", covariance))
         values[block.sd] = sd[None]

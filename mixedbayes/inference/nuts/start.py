@@ -40,7 +40,7 @@ def start_of(spec: ModelSpec, idata: xr.DataTree, free: Mapping[str, int]) -> di
         sds, others = _block(block, draws)
         means |= {p.address: sd for p, sd in zip(block.sds, sds, strict=False)}
         for kind, name in block.own.items():
-            numbers = list(draws[name].mean(axis=0).reshape(-1, 1))
+            numbers = map(np.asarray, np.atleast_1d(draws[name].mean(axis=0)))
             means |= {p.address: number for p, number in zip(block.parameters[kind], numbers, strict=True)}
         found |= others
     for each in of_model(spec):
