@@ -8,7 +8,7 @@ import pandas as pd
 from formulaic.parser.types import Term
 
 from mixedbayes.designs.centring import Moved, at_means, centre
-from mixedbayes.designs.design import Block, Covariance, Design, Fixed, Linear
+from mixedbayes.designs.design import Block, Design, Fixed, Linear
 from mixedbayes.designs.evaluate import unknown_function
 from mixedbayes.designs.functions import CONTRASTS, FUNCTIONS, VALUES
 from mixedbayes.designs.levels import Levels, find_levels
@@ -168,7 +168,6 @@ def build_blocks(
             number += 1
             name = f"{first}.{number}"
         named.add(name)
-        covariance: Covariance = "full" if term.correlated else "diagonal"
         kept = np.flatnonzero(X.any(axis=0)).tolist()
         if not kept:
             zero = f"{listed(recipe.columns)} {'is' if len(recipe.columns) == 1 else 'are'} zero in every row"
@@ -191,7 +190,7 @@ def build_blocks(
                 X=X,
                 levels=levels.labels,
                 codes=codes,
-                covariance=covariance,
+                covariance="full" if term.correlated else "diagonal",
                 centring=centring,
                 recipe=recipe,
                 factor=levels,

@@ -7,7 +7,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,6 @@ from mixedbayes.designs.response import ResponseValues, additions_of
 from mixedbayes.designs.table import Missing, Rows, index_of, open_table, read_columns, unknown_columns
 from mixedbayes.errors import DesignWarning, counted, listed, warn
 from mixedbayes.language.formula import MEAN, Formula, Side
-
-type Covariance = Literal["full", "diagonal"]
 
 SAME = 1e-6
 """Of the size of a number, up to which two are the same but for rounding."""
@@ -161,7 +159,7 @@ class Block:
         X: What multiplies them, shape (n, q).
         levels: The observed levels, shape (L,), in category or sorted order.
         codes: Each row's place in `levels`, shape (n,).
-        covariance: `"full"`, or `"diagonal"` for `||`.
+        covariance: The name of the structure that the formula asks for: `"full"`, or `"diagonal"` for `||`.
         centring: What effects are at the predictors' means.
         label: Its name in addresses, where another word says of which parameter it is.
         parameter: Whose predictor its effects are part of, `"mu"` or `"sigma"`.
@@ -173,7 +171,7 @@ class Block:
     X: np.ndarray
     levels: np.ndarray
     codes: np.ndarray
-    covariance: Covariance
+    covariance: str
     centring: Centring
     recipe: Recipe
     factor: Levels
@@ -209,11 +207,6 @@ class Block:
                 DesignWarning,
             )
         return EncodedBlock(whole[:, kept], *self.factor.encode(columns))
-
-    @property
-    def has_correlation(self) -> bool:
-        """Whether effects are correlated: `|`, and more than one of them."""
-        return self.covariance == "full" and len(self.columns) > 1
 
     def __str__(self) -> str:
         bar = "||" if self.covariance == "diagonal" else "|"

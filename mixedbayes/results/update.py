@@ -16,6 +16,7 @@ from mixedbayes.models.priors import Prior, parse_priors
 from mixedbayes.models.responses import check_response
 from mixedbayes.models.spec import ModelSpec
 from mixedbayes.models.specify import specify
+from mixedbayes.models.structures import Structure, structures_of
 
 HINT = " A fit keeps only the columns that it used: pass the whole table as data=."
 
@@ -52,7 +53,9 @@ def changed_spec(
         raise
     kept = _applicable(spec, design) if priors is None else parse_priors(priors)
     links = {name: link for name, link in spec.links.items() if name in design.linears}
-    made = specify(design, spec.family, links_of(spec.family, links, design.linears), kept)
+    made = specify(
+        design, spec.family, links_of(spec.family, links, design.linears), kept, _structures(spec, design)
+    )
     for note in design.notes:
         warn(note, DesignWarning)
     return replace(made, design=_among_all(design, was.rows)) if own else made
@@ -65,11 +68,18 @@ def _among_all(design: Design, rows: Rows) -> Design:
     return replace(design, rows=composed, data=design.data.set_axis(kept, axis=0))
 
 
+def _structures(spec: ModelSpec, design: Design) -> dict[str, Structure]:
+    """What the user gave to blocks that another design has too."""
+    names = {block.name for block in design.groups}
+    return {name: structure for name, structure in spec.given_structures.items() if name in names}
+
+
 def _applicable(spec: ModelSpec, design: Design) -> Mapping[str, Prior]:
     """The user's priors that a model of another design has parameters for; the others are told."""
     if not spec.priors:
         return {}
-    known = set(map(str, addresses(design, spec.family)))
+    structures = structures_of(design.groups, _structures(spec, design))
+    known = set(map(str, addresses(design, spec.family, structures)))
     left = [address for address in spec.priors if address not in known]
     if left:
         warn(

@@ -25,6 +25,7 @@ from mixedbayes.models.names import CHAIN, DRAW
 from mixedbayes.models.priors import parse_priors
 from mixedbayes.models.spec import ModelSpec
 from mixedbayes.models.specify import specify
+from mixedbayes.models.structures import STRUCTURES
 from mixedbayes.results.files import container
 from mixedbayes.results.files.columns import (
     columns_to_dataset,
@@ -75,6 +76,11 @@ def to_netcdf(fit: Fitted, path: str | PathLike[str], *, overwrite: bool = False
         raise FileError(
             f"The family {spec.family.name!r} is your own and has the name of one that there is: call it something else."
         )
+    for structure in spec.given_structures.values():
+        if STRUCTURES.get(structure.name) != structure:
+            raise FileError(
+                f"The structure {structure.name!r} is your own: add it to STRUCTURES, here and where the fit is loaded."
+            )
     tree = xr.DataTree.from_dict(
         {
             name: _storable(node.to_dataset())
@@ -141,6 +147,7 @@ def _described(spec: ModelSpec) -> dict[str, Any]:
         "written": design.formula.text,
         "family": spec.family.name,
         "links": spec.links,
+        "structures": {name: structure.name for name, structure in spec.given_structures.items()},
         "priors": {address: str(prior) for address, prior in spec.priors.items()},
         "parameters": {parameter.address: parameter.prior.text(DIGITS) for parameter in spec.parameters},
         "columns": list(map(str, design.data.columns)),
@@ -204,7 +211,13 @@ def _rebuilt(
     family, _ = find_family(_family_of(described["family"], own))
     links = described["links"] if "links" in described else {MEAN: described["link"]}
     design = build_design(described["formula"], columns.iloc[: ends[0]], missing="error", env=env)
-    spec = specify(design, family, links_of(family, links, design.linears), parse_priors(described["priors"]))
+    spec = specify(
+        design,
+        family,
+        links_of(family, links, design.linears),
+        parse_priors(described["priors"]),
+        described.get("structures"),
+    )
     for start, stop in pairwise(ends):
         design = extend(design, columns.iloc[start:stop], "error")
     rows = _rows(described["rows"], len(columns), index)

@@ -119,11 +119,12 @@ def apart(name: str, spec: ModelSpec) -> str:
 
 
 def block_pars(fit: Fitted) -> Iterator[Quantities]:
-    """Standard deviations and then correlations, block by block."""
-    posterior = fit.posterior
+    """Standard deviations, then correlations, then what else a structure has, block by block."""
+    posterior, given = fit.posterior, fit.spec.given_structures
     for block in fit.spec.blocks:
         of, name, columns = block.block.parameter, block.block.label, block.block.columns
-        section = f"Group-level effects{_of(of)}, {name} ({len(block.block.levels):,} levels)"
+        hung = f", {structure.name}" if (structure := given.get(block.block.name)) else ""
+        section = f"Group-level effects{_of(of)}, {name} ({len(block.block.levels):,} levels{hung})"
         sds = [f"sd({column})" for column in columns]
         terms = [f"sd__{column}" for column in columns]
         draws = by_draw(posterior[block.sd])
@@ -137,7 +138,7 @@ def block_pars(fit: Fitted) -> Iterator[Quantities]:
             section=section,
             component=component_of(of),
         )
-        if block.cor:
+        if block.is_correlated:
             i, j = np.triu_indices(len(columns), 1)
             pairs = [(columns[a], columns[b]) for a, b in zip(i, j, strict=True)]
             yield Quantities(
@@ -149,6 +150,20 @@ def block_pars(fit: Fitted) -> Iterator[Quantities]:
                 draws=by_draw(posterior[block.correlation])[..., i, j],
                 section=section,
                 bounds=(-1.0, 1.0),
+                component=component_of(of),
+            )
+
+        for kind, variable in block.own.items():
+            each = columns if block.asked[kind].each else ()
+            own = by_draw(posterior[variable])
+            yield Quantities(
+                effect="ran_pars",
+                group=name,
+                levels=[None] * max(len(each), 1),
+                terms=[f"{kind}__{column}" for column in each] or [kind],
+                labels=[f"{kind}({column})" for column in each] or [kind],
+                draws=own if each else own[..., None],
+                section=section,
                 component=component_of(of),
             )
 

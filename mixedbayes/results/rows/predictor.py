@@ -235,6 +235,7 @@ def predictor_of(
             block.block.name: BlockDraws(
                 block.block.name,
                 flat(effects_draws(fit.idata, block).transpose(block.level, block.effect, ...)),
+                block.structure,
                 factor_of(block, posterior),
                 entropy,
                 block.block.parameter,

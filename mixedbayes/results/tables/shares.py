@@ -88,8 +88,8 @@ def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
 
 def _covariance(block: BlockSpec, posterior: xr.Dataset) -> np.ndarray:
     """The covariance of a block's effects, shape (q, q, S)."""
-    sd = posterior[block.sd].transpose(block.effect, "chain", "draw").to_numpy().reshape(len(block.sds), -1)
-    if not block.cor:
+    sd = posterior[block.sd].transpose(block.effect, "chain", "draw").to_numpy().reshape(block.q, -1)
+    if not block.is_correlated:
         return np.asarray(np.eye(len(sd))[:, :, None] * sd**2)
     correlation = (
         posterior[block.correlation].transpose(block.effect, block.other, "chain", "draw").to_numpy()
