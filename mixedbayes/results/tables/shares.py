@@ -68,16 +68,18 @@ def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
         Nakagawa, Johnson & Schielzeth (2017); Johnson (2014).
     """
     spec = fit.spec
-    constant = spec.link.name == "identity" and spec.family.residual is not None and not _beside(spec)
+    constant = spec.link.name == "identity" and spec.residual is not None and not _beside(spec)
     needs_mean = spec.latent_variance is None and not constant
     predictor = predictor_of(fit, groups="all" if needs_mean else None)
     groups: dict[str, Any] = {}
     for block_spec in spec.blocks:
         block = block_spec.block
-        if block.parameter != MEAN:
+        own = block.places(MEAN)
+        if not own:
             continue
-        squares = block.X.T @ block.X / len(block.X)
-        covariance = _covariance(block_spec, fit.posterior.sel(draw=predictor.draws))
+        X = block.X[:, own]
+        squares = X.T @ X / len(X)
+        covariance = _covariance(block_spec, fit.posterior.sel(draw=predictor.draws))[np.ix_(own, own)]
         variance = np.einsum("abs,ab->s", covariance, squares)
         groups[block.group] = groups.get(block.group, 0.0) + variance
     groups[apart(RESIDUAL, spec)] = _residual(spec.link, predictor)
