@@ -14,6 +14,7 @@ from mixedbayes.inference.prepared import Prepared
 from mixedbayes.models.build import build_spec
 from mixedbayes.models.families import FAMILIES, Family
 from mixedbayes.models.priors import Prior
+from mixedbayes.models.structures import Structure
 from mixedbayes.models.text import spec_html, spec_text
 from mixedbayes.results import elsewhere
 from mixedbayes.sampling import FitOptions, Sampling
@@ -21,7 +22,7 @@ from mixedbayes.sampling import FitOptions, Sampling
 if TYPE_CHECKING:
     from mixedbayes.results.fit import Fit
 
-MODEL_OPTIONS = ("family", "link", "priors", "missing", "env")
+MODEL_OPTIONS = ("family", "link", "priors", "structures", "missing", "env")
 """What `fit` can be told of the model; the rest are options of sampling."""
 
 
@@ -108,13 +109,14 @@ def design(
     return build_design(formula, data, missing=missing, env=env)
 
 
-def model(
+def model(  # noqa: PLR0913  # what users pass by name
     formula: str,
     data: Any,
     family: str | Family = "gaussian",
     *,
     link: str | Mapping[str, str] | None = None,
     priors: Mapping[str, str | Prior] | None = None,
+    structures: Mapping[str, str | Structure] | None = None,
     missing: Missing = "drop",
     env: Mapping[str, Any] | None = None,
     **predictors: Any,
@@ -129,6 +131,8 @@ def model(
             `{"mu": "log", "sigma": "identity"}`.
         priors: By address, `{"b[x]": "normal(0, 1)", "sd[g]": "exponential(1)"}`; the others are
             defaults scaled by the data, printed with the model.
+        structures: What hangs the effects of a group together where that is not what the formula says, by group:
+            `{"g": MyStructure()}`, or its name in `STRUCTURES`; `models/structures.py` says how to write one.
         missing: `"drop"` leaves out, once, every row with a gap in a column used; `"error"` refuses.
         env: Functions and values, by name, that the formula may use beside the published ones.
         **predictors: Formulas of other parameters of the family, which else are the same in every row:
@@ -144,7 +148,15 @@ def model(
     _check_predictors(predictors, MODEL_OPTIONS)
     return Model(
         build_spec(
-            formula, data, family, predictors=predictors, link=link, priors=priors, missing=missing, env=env
+            formula,
+            data,
+            family,
+            predictors=predictors,
+            link=link,
+            priors=priors,
+            missing=missing,
+            env=env,
+            structures=structures,
         )
     )
 
@@ -166,13 +178,14 @@ def _parameters() -> set[str]:
     return {parameter.name for family in FAMILIES.values() for parameter in family.others}
 
 
-def fit(
+def fit(  # noqa: PLR0913  # what users pass by name
     formula: str,
     data: Any,
     family: str | Family = "gaussian",
     *,
     link: str | Mapping[str, str] | None = None,
     priors: Mapping[str, str | Prior] | None = None,
+    structures: Mapping[str, str | Structure] | None = None,
     missing: Missing = "drop",
     env: Mapping[str, Any] | None = None,
     **options: Unpack[FitOptions],
@@ -185,6 +198,7 @@ def fit(
         family: Its name or a record of your own; see `model`.
         link: Of the mean; None for the family's own.
         priors: By address, `{"b[x]": "normal(0, 1)", "sd[g]": "exponential(1)"}`.
+        structures: What hangs the effects of a group together, by group: `{"g": MyStructure()}`.
         missing: `"drop"` or `"error"`.
         env: Functions and values that the formula may use beside the published ones.
         **options: Options of `Model.fit`: method, chains, draws, seed, cores, memory, progress, and for NUTS
@@ -199,7 +213,17 @@ def fit(
     given: dict[str, Any] = {**options}
     predictors = {name: given.pop(name) for name in options if name not in NAMES}
     _check_predictors(predictors, (*MODEL_OPTIONS, *NAMES))  # before the data are looked at
-    unfitted = model(formula, data, family, link=link, priors=priors, missing=missing, env=env, **predictors)
+    unfitted = model(
+        formula,
+        data,
+        family,
+        link=link,
+        priors=priors,
+        structures=structures,
+        missing=missing,
+        env=env,
+        **predictors,
+    )
     return unfitted.fit(**given)
 
 

@@ -54,13 +54,13 @@ GAMMA = mb.Family(
 EXPONENTIAL = mb.Family(
     "exponential",
     "positive",
-    (replace(MU, name="scale"),),
-    log_density=lambda y, p: -p.log("scale") - y / p["scale"],
-    mean=lambda p: p["scale"],
-    variance=lambda p: p["scale"] ** 2,
-    draw=lambda rng, p: rng.exponential(p["scale"], p.shape),
-    tails=mb.Tails(lambda y, p: np.log(-np.expm1(-y / p["scale"])), lambda y, p: -y / p["scale"]),
-    pymc=mb.PyMC("Exponential", lambda p: {"scale": p["scale"]}),
+    (MU,),
+    log_density=lambda y, p: -p.log("mu") - y / p["mu"],
+    mean=lambda p: p["mu"],
+    variance=lambda p: p["mu"] ** 2,
+    draw=lambda rng, p: rng.exponential(p["mu"], p.shape),
+    tails=mb.Tails(lambda y, p: np.log(-np.expm1(-y / p["mu"])), lambda y, p: -y / p["mu"]),
+    pymc=mb.PyMC("Exponential", lambda p: {"scale": p["mu"]}),
 )
 
 # zero-inflated negative binomial: discrete, of a distribution without `rv_op`, with a parameter on (0, 1) --------

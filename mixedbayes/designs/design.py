@@ -7,7 +7,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,6 @@ from mixedbayes.designs.response import ResponseValues, additions_of
 from mixedbayes.designs.table import Missing, Rows, index_of, open_table, read_columns, unknown_columns
 from mixedbayes.errors import DesignWarning, counted, listed, warn
 from mixedbayes.language.formula import MEAN, Formula, GroupTerm, Side
-
-type Covariance = Literal["full", "diagonal"]
 
 SAME = 1e-6
 """Of the size of a number, up to which two are the same but for rounding."""
@@ -204,7 +202,7 @@ class Block:
         X: What multiplies them, shape (n, q).
         levels: The observed levels, shape (L,), in category or sorted order.
         codes: Each row's place in `levels`, shape (n,).
-        covariance: `"full"`, or `"diagonal"` for `||`.
+        covariance: The name of the structure that the formula asks for: `"full"`, or `"diagonal"` for `||`.
         centring: What effects are at the predictors' means; those of each predictor by themselves.
         label: Its name in addresses, where another word says of which parameter it is.
         parts: The effects by the predictor that takes them, in the order of the columns.
@@ -216,7 +214,7 @@ class Block:
     X: np.ndarray
     levels: np.ndarray
     codes: np.ndarray
-    covariance: Covariance
+    covariance: str
     centring: Centring
     factor: Levels
     label: str
@@ -253,11 +251,6 @@ class Block:
         where = f"{self.label}{self.whose}"
         X = [part.encode(columns, env, where) for part in self.parts]
         return EncodedBlock(X[0] if len(X) == 1 else np.hstack(X), *self.factor.encode(columns))
-
-    @property
-    def has_correlation(self) -> bool:
-        """Whether effects are correlated: `|`, and more than one of them."""
-        return self.covariance == "full" and len(self.columns) > 1
 
     @property
     def whose(self) -> str:

@@ -7,7 +7,7 @@ for PyMC's graphs and for derivatives (`maths.py`). What happens only in arrays 
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -17,19 +17,39 @@ from mixedbayes.arguments import is_one_of
 from mixedbayes.designs.margins import Margins, margins
 from mixedbayes.designs.response import ResponseValues
 from mixedbayes.errors import FamilyError, listed, nearest, shown
+from mixedbayes.language.additions import Addition
 from mixedbayes.language.formula import MEAN
 from mixedbayes.models import elsewhere
 from mixedbayes.models.distributions import POSITIVE, REAL, UNIT, Interval
 from mixedbayes.models.links import LINKS, Link
 from mixedbayes.models.maths import HALF_LOG_2PI, Maths, jet_of, log_rising
 from mixedbayes.models.priors import Prior
-from mixedbayes.models.values import Values
+from mixedbayes.models.values import WEIGHTS, Values
 
 type Generator = np.random.Generator
 
 
-def _one(_: Margins) -> float:
-    return 1.0
+@dataclass(frozen=True, slots=True)
+class Always:
+    """A number that does not depend on the data."""
+
+    number: float
+
+    def __call__(self, _: Margins) -> float:
+        """The number."""
+        return self.number
+
+
+def _somewhere(support: Interval) -> float:
+    """One if it lies there, else the middle, or one from the end."""
+    if support.lower < 1 < support.upper:
+        return 1.0
+    if np.isfinite(support.lower) and np.isfinite(support.upper):
+        return (support.lower + support.upper) / 2
+    return support.lower + 1 if np.isfinite(support.lower) else support.upper - 1
+
+
+_ANYWHERE = Always(np.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +61,20 @@ class FamilyParameter:
         support: Where it lies.
         links: Names of the links that it can take with a formula of its own, the default first.
         default: Its prior without a formula, given the data's margins; None for the first, which always has one.
-        typical: A value of about its size, at whose link the prior of the intercept of a formula of its own sits.
+        typical: A value of about its size, at whose link the prior of the intercept of a formula of its own sits; some
+            value of its support if nobody says.
     """
 
     name: str
     support: Interval
     links: tuple[str, ...]
     default: Callable[[Margins], Prior] | None = None
-    typical: Callable[[Margins], float] = _one
+    typical: Callable[[Margins], float] = _ANYWHERE
+
+    def __post_init__(self) -> None:
+        """Find a typical value if none was given."""
+        if self.typical is _ANYWHERE:
+            object.__setattr__(self, "typical", Always(_somewhere(self.support)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +119,9 @@ class Family:
         variance: Of y; infinite, or not a number, where there is none. None if nobody said.
         tails: The probabilities of y or less, and of more. None if nobody said.
         pymc: The distribution that PyMC has for it; None to let PyMC sample from `log_density`.
-        additions: What may stand beside the response, `y | trials(n) ~ x`, by name.
+        additions: What may stand beside the response, `y | trials(n) ~ x`, by name; weights may beside any.
+        replaced: Parameters in whose place one of these stands, by its name: `{"se": "sigma"}`. An option of the parameter's
+            name keeps it, as in `se(s, sigma=TRUE)`.
         scale: That of the first parameter, where it is not the response's own.
         residual: The parameter, if one is, that is the standard deviation of y about its mean (on that scale).
         is_gaussian: Whether on that scale y is normal, with the first parameter as mean and the residual.
@@ -113,6 +141,7 @@ class Family:
     tails: Tails | None = None
     pymc: PyMC | None = None
     additions: frozenset[str] = frozenset()
+    replaced: Mapping[str, str] = field(default_factory=dict)
     scale: Scale = AS_IT_IS
     residual: str | None = None
     is_gaussian: bool = False
@@ -135,6 +164,10 @@ class Family:
                 f"The family {self.name!r} has no parameter; the first is the one that a formula predicts."
             )
         names = [p.name for p in self.parameters]
+        if names[0] != MEAN:
+            raise FamilyError(
+                f"The first parameter of the family {self.name!r}, which a formula predicts, is called {MEAN!r}, not {names[0]!r}."
+            )
         if len(set(names)) < len(names):
             raise FamilyError(f"The family {self.name!r} has two parameters of one name: {listed(names)}.")
         for parameter in self.parameters:
@@ -169,14 +202,29 @@ class Family:
             f"The {self.name} family has no parameter {name!r}.{nearest(name, names)} Its parameters: {listed(names)}."
         )
 
+    def estimated(self, additions: Mapping[str, Addition]) -> tuple[FamilyParameter, ...]:
+        """The parameters but those in whose place something stands beside the response."""
+        known = {
+            name
+            for addition, name in self.replaced.items()
+            if addition in additions and not additions[addition].options.get(name)
+        }
+        return tuple(p for p in self.parameters if p.name not in known)
+
     def margins_of(self, y: ResponseValues) -> Margins:
-        """Those of a response, on the scale of which the first parameter is a location."""
+        """Those of a response, on the scale of which the first parameter is a location; rows of weight zero have no part."""
+        y = y.counted
         return margins(self.scale.of(y.values), y.trials)
 
     @property
     def others(self) -> tuple[FamilyParameter, ...]:
         """The parameters beside the first."""
         return self.parameters[1:]
+
+    def log_likelihood(self, y: Any, values: Values) -> Any:
+        """What a row adds to the log likelihood: its log density times its weight; nothing, if that is zero."""
+        density, weights = self.log_density(y, values), values.addition(WEIGHTS)
+        return density if weights is None else values.maths.where(weights > 0, weights * density, 0.0)
 
     def cdf(self, y: np.ndarray, values: Values) -> np.ndarray:
         """The probability of y or less.
@@ -221,9 +269,9 @@ class Family:
         return self.variance(values)
 
     def derivatives(self, y: np.ndarray, values: Values, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """The first and second derivative of the log density by the predictor of a parameter, exact to rounding."""
+        """The first and second derivative of the log likelihood by the predictor of a parameter, exact to rounding."""
         with np.errstate(all="ignore"):  # of branches that `where` leaves
-            found = jet_of(self.log_density(y, values.jets(name)))
+            found = jet_of(self.log_likelihood(y, values.jets(name)))
         shape = np.shape(found.value)
         return np.broadcast_to(found.slope, shape), np.broadcast_to(found.curvature, shape)
 
@@ -242,17 +290,29 @@ def _log(probability: np.ndarray) -> np.ndarray:
 # Normal, lognormal and Student's t: a location, a scale
 
 
+def _spread(p: Values) -> Any:
+    """Sigma, the known standard error in its place, or the root of both squared."""
+    known = p.addition("se")
+    if known is None:
+        return p["sigma"]
+    return p.maths.sqrt(known * known + p["sigma"] ** 2) if "sigma" in p.parameters else known
+
+
+def _log_spread(p: Values) -> Any:
+    return p.log("sigma") if p.addition("se") is None else p.maths.log(_spread(p))
+
+
 def _z(y: Any, p: Values) -> Any:
-    return (y - p["mu"]) / p["sigma"]
+    return (y - p["mu"]) / _spread(p)
 
 
 def _normal(y: Any, p: Values) -> Any:
     z = _z(y, p)
-    return -0.5 * z * z - p.log("sigma") - HALF_LOG_2PI
+    return -0.5 * z * z - _log_spread(p) - HALF_LOG_2PI
 
 
 def _normal_draw(rng: Generator, p: Values) -> np.ndarray:
-    return np.asarray(p["mu"] + p["sigma"] * rng.standard_normal(p.shape))
+    return np.asarray(p["mu"] + _spread(p) * rng.standard_normal(p.shape))
 
 
 def _lognormal(y: Any, p: Values) -> Any:
@@ -270,7 +330,7 @@ def _of_log(
 
 def _student_t(y: Any, p: Values) -> Any:
     m, nu, z = p.maths, p["nu"], _z(y, p)
-    scale = log_rising(m, nu / 2, 0.5) - 0.5 * m.log(nu * np.pi) - p.log("sigma")
+    scale = log_rising(m, nu / 2, 0.5) - 0.5 * m.log(nu * np.pi) - _log_spread(p)
     return scale - (nu + 1) / 2 * m.log1p(z * z / nu)
 
 
@@ -278,7 +338,7 @@ def _student_t_variance(p: Values) -> np.ndarray:
     """Infinite for one to two degrees of freedom."""
     nu = np.asarray(p["nu"])
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(nu > 2, nu / (nu - 2), np.inf) * np.square(p["sigma"])
+        return np.where(nu > 2, nu / (nu - 2), np.inf) * np.square(_spread(p))
 
 
 # Counts of successes, and of events
@@ -421,10 +481,12 @@ FAMILIES: dict[str, Family] = {
             (LOCATION, SIGMA),
             log_density=_normal,
             mean=lambda p: p["mu"],
-            variance=lambda p: np.square(p["sigma"]),
+            variance=lambda p: np.square(_spread(p)),
             draw=_normal_draw,
             tails=_NORMAL_TAILS,
-            pymc=PyMC("Normal", lambda p: {"mu": p["mu"], "sigma": p["sigma"]}),
+            pymc=PyMC("Normal", lambda p: {"mu": p["mu"], "sigma": _spread(p)}),
+            additions=frozenset({"se"}),
+            replaced={"se": "sigma"},
             residual="sigma",
             is_gaussian=True,
         ),
@@ -435,11 +497,13 @@ FAMILIES: dict[str, Family] = {
             log_density=_student_t,
             mean=lambda p: p["mu"],
             variance=_student_t_variance,
-            draw=lambda rng, p: np.asarray(p["mu"] + p["sigma"] * rng.standard_t(p["nu"], p.shape)),
+            draw=lambda rng, p: np.asarray(p["mu"] + _spread(p) * rng.standard_t(p["nu"], p.shape)),
             tails=Tails(
                 lambda y, p: _log(stdtr(p["nu"], _z(y, p))), lambda y, p: _log(stdtr(p["nu"], -_z(y, p)))
             ),
-            pymc=PyMC("StudentT", lambda p: {"nu": p["nu"], "mu": p["mu"], "sigma": p["sigma"]}),
+            pymc=PyMC("StudentT", lambda p: {"nu": p["nu"], "mu": p["mu"], "sigma": _spread(p)}),
+            additions=frozenset({"se"}),
+            replaced={"se": "sigma"},
         ),
         Family(
             "lognormal",

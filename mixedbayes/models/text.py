@@ -4,17 +4,31 @@ from collections.abc import Iterable
 from html import escape
 from math import isinf
 
+from mixedbayes.language.additions import ADDITIONS, addition_text
 from mixedbayes.models.addresses import CENTRED
 from mixedbayes.models.spec import ModelSpec, Parameter
 
 
 def header(spec: ModelSpec) -> list[tuple[str, str]]:
     """What a table says first: family, links, formula, response, data."""
-    links = "; ".join(f"{p.name} = {spec.links.get(p.name, 'identity')}" for p in spec.family.parameters)
+    links = "; ".join(f"{name} = {spec.links.get(name, 'identity')}" for name in spec.of_family)
     said = [("Family", spec.family.name), ("Links", links), ("Formula", spec.design.formula.text)]
     if spec.design.response.modelled:
         said.append(("Response", spec.design.response.modelled))
     return [*said, ("Data", str(spec.design.rows))]
+
+
+def notes(spec: ModelSpec) -> tuple[str, ...]:
+    """What is to be said of the data, and of what stands beside the response: what that does."""
+    additions = spec.design.formula.response.additions
+    said = [
+        f"{addition_text(name, addition)} {ADDITIONS[name].does}."
+        for name, addition in additions.items()
+        if ADDITIONS[name].does
+    ]
+    known = [p.name for p in spec.family.parameters if p.name not in spec.of_family]
+    said += [f"{name} is not estimated: what is known stands in its place." for name in known]
+    return (*spec.design.notes, *said)
 
 
 def prior_rows(spec: ModelSpec) -> list[tuple[str, str, str]]:
@@ -25,8 +39,8 @@ def prior_rows(spec: ModelSpec) -> list[tuple[str, str, str]]:
 def spec_text(spec: ModelSpec) -> str:
     """The model as a table of text."""
     lines = [f"{name + ':':<9} {value}" for name, value in header(spec)]
-    lines += [f"{'Groups:' if i == 0 else '':<9} {b.block}" for i, b in enumerate(spec.blocks)]
-    lines += [f"{'Note:':<9} {note}" for note in spec.design.notes]
+    lines += [f"{'Groups:' if i == 0 else '':<9} {block}" for i, block in enumerate(_blocks(spec))]
+    lines += [f"{'Note:':<9} {note}" for note in notes(spec)]
     rows = [("Parameter", "Prior", ""), *prior_rows(spec)]
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     table = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows]
@@ -37,8 +51,8 @@ def spec_html(spec: ModelSpec) -> str:
     """The model as a table of HTML."""
     said = [
         *header(spec),
-        *(("Group", str(b.block)) for b in spec.blocks),
-        *(("Note", n) for n in spec.design.notes),
+        *(("Group", block) for block in _blocks(spec)),
+        *(("Note", n) for n in notes(spec)),
     ]
     style = "style='text-align:left;padding:0 .6em'"
     rows = [(("Parameter", "Prior", ""), "th"), *((row, "td") for row in prior_rows(spec))]
@@ -48,6 +62,12 @@ def spec_html(spec: ModelSpec) -> str:
     )
     below = "".join(f"<div>{escape(note)}</div>" for note in _where(spec))
     return f"<div>{definitions(said)}<table style='margin:1em 0'>{table}</table>{below}</div>"
+
+
+def _blocks(spec: ModelSpec) -> list[str]:
+    """The blocks, each with its structure where that is not what the formula says."""
+    given = {name: f", {structure.name}" for name, structure in spec.given_structures.items()}
+    return [f"{spec.block}{given.get(spec.block.name, '')}" for spec in spec.blocks]
 
 
 def _where(spec: ModelSpec) -> list[str]:

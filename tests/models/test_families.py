@@ -2,14 +2,16 @@
 
 import warnings
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import mixedbayes as mb
+from mixedbayes.designs.margins import margins
 from mixedbayes.errors import DataError, FamilyError
-from mixedbayes.models.distributions import POSITIVE
+from mixedbayes.models.distributions import POSITIVE, REAL, UNIT, Interval
 from mixedbayes.models.families import FAMILIES, FamilyParameter, find_family
 from mixedbayes.models.links import LINKS
 from mixedbayes.models.responses import RESPONSES
@@ -108,6 +110,7 @@ def test_a_family_is_found_by_what_it_is_called_elsewhere(written, family):
     ("changes", "message"),
     [
         ({"parameters": ()}, "The family 'mine' has no parameter; the first is the one that a formula predicts"),
+        ({"parameters": (replace(MU, name="rate"),)}, "The first parameter of the family 'mine', .* is called 'mu', not 'rate'"),
         ({"parameters": (MU, MU)}, "'mine' has two parameters of one name: mu, mu"),
         ({"parameters": (MU, FamilyParameter("k", POSITIVE, ("log",)))}, "The parameter k of the family 'mine' has no default prior"),
         ({"parameters": (FamilyParameter("mu", POSITIVE, ("lug",)),)}, "The parameter mu of the family 'mine' has no link 'lug'; there are identity"),
@@ -118,6 +121,22 @@ def test_a_family_is_found_by_what_it_is_called_elsewhere(written, family):
 def test_a_record_that_no_model_can_be_made_of_is_refused(changes, message):
     with pytest.raises(FamilyError, match=message):
         replace(FAMILIES["poisson"], **{"name": "mine", **changes})
+
+
+@pytest.mark.parametrize(
+    ("support", "typical"),
+    [
+        (REAL, 1),
+        (POSITIVE, 1),
+        (UNIT, 0.5),
+        (Interval(1, np.inf), 2),
+        (Interval(-3, -1), -2),
+        (Interval(-np.inf, 0), -1),
+    ],
+)
+def test_a_parameter_has_a_typical_value_where_it_lies(support, typical):
+    assert FamilyParameter("k", support, ("log",)).typical(margins(DATA["y"].to_numpy())) == typical
+    assert FamilyParameter("k", support, ("log",), typical=lambda y: y.sd).typical(Mock(sd=3.5)) == 3.5
 
 
 def test_a_response_of_a_kind_that_there_is_not_is_named():

@@ -56,16 +56,12 @@ def square(_, eta):
     return eta * eta
 
 
-def one(_):
-    return 1.0
-
-
 OWN = Family(
     "own",
     "real",
     (
-        FamilyParameter("mu", REAL, ("identity",), typical=one),
-        FamilyParameter("sigma", POSITIVE, ("log",), default_sigma, one),
+        FamilyParameter("mu", REAL, ("identity",)),
+        FamilyParameter("sigma", POSITIVE, ("log",), default_sigma),
     ),
     log_density=log_density,
     mean=mean,

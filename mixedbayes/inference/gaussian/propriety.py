@@ -8,6 +8,7 @@ from mixedbayes.errors import DataError, PriorError, listed
 from mixedbayes.inference.gaussian.collapsed import Collapsed
 from mixedbayes.inference.gaussian.coordinates import is_flat
 from mixedbayes.inference.gaussian.starts import starts, units_of
+from mixedbayes.models.distributions import POSITIVE
 
 LEAST = 2.0
 """Residuals that are told from rounding, in the density's least sigma."""
@@ -38,7 +39,11 @@ def check_flat_priors(density: Collapsed) -> None:
         PriorError: The density of one of them, or of all at once, does not fall to infinity.
     """
     variances, spec, units = density.variances, density.variances.spec, units_of(density)
-    sds = [p for block in spec.blocks for p in block.sds] + list(spec.auxiliary)
+    sds = [
+        p
+        for p in (*(p for block in spec.blocks for p in block.scalars), *spec.auxiliary)
+        if p.support == POSITIVE
+    ]
     flat = [p.address for p in sds if is_flat(p)]
     if not flat:
         return
@@ -47,14 +52,14 @@ def check_flat_priors(density: Collapsed) -> None:
     for names in [[name] for name in flat] + ([flat] if len(flat) > 1 else []):
         places = [variances.names.index(name) for name in names]
         theta = np.stack([base, base])
-        begin = np.maximum(base[places], np.log([units[name] for name in names]))
+        begin = np.maximum(base[places], np.log([units.get(name, 1.0) for name in names]))
         theta[:, places] = begin + np.array(FAR)[:, None]
         values = density.log_posterior(theta)
         if not (values[0] - values[1]) / (FAR[1] - FAR[0]) > LEAST_FALL:
             raise PriorError(
                 f"With a flat prior for {listed(names)} there is no posterior: these data do not say how large "
                 f"{'it is' if len(names) == 1 else 'they are'} at most. Give {'it' if len(names) == 1 else 'them'} a proper prior, "
-                f"such as exponential({1 / units[names[0]]:.2g})."
+                f"such as exponential({1 / units.get(names[0], 1.0):.2g})."
             )
 
 
@@ -70,6 +75,8 @@ def check_residual(density: Collapsed, mode: np.ndarray) -> None:
     Raises:
         DataError: There is no residual.
     """
+    if density.variances.spec.residual is None:
+        return
     if density.variances.at(mode[None]).sigma[0] <= SUSPICIOUS * density.least_sigma:
         _refuse_nothing(density, _left(density))
 
@@ -80,7 +87,7 @@ def check_rows(density: Collapsed) -> None:
     Raises:
         DataError: There is no residual.
     """
-    n, columns = density.moments.n, density.moments.n - density.degrees_of_freedom
+    n, columns = density.variances.spec.design.response.counted.values.size, density.columns
     if columns < n and n * columns <= MAX_DENSE:
         _refuse_nothing(density, _left(density))
 
@@ -103,7 +110,10 @@ def _refuse_nothing(density: Collapsed, left: float) -> None:
 def _left(density: Collapsed) -> float:
     """The root mean square of what least squares on all columns leaves of y, from the rows themselves."""
     design, frame = density.variances.spec.modelled, density.moments.frame
-    design = design.only(np.delete(np.arange(design.n), density.out)) if len(density.out) else design
+    left_out = density.out
+    if design.response.weights is not None:
+        left_out = np.union1d(left_out, np.flatnonzero(design.response.weights == 0))
+    design = design.only(np.delete(np.arange(design.n), left_out)) if len(left_out) else design
     y = design.response.values - design.offset - frame.location  # of the response
     parts = [sparse.csc_array(design.fixed.X @ frame.fixed)]
     for block, to_zero in zip(design.groups, frame.groups, strict=True):

@@ -18,15 +18,15 @@ import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from mixedbayes.inference.nuts.maths import GRAPHS
-from mixedbayes.inference.nuts.placement import Placement, is_half, of_block, of_predictor
-from mixedbayes.language.formula import MEAN
+from mixedbayes.inference.nuts.placement import Placement, is_half, of_block, of_predictor, side_by_side
 from mixedbayes.models.distributions import DISTRIBUTIONS, REAL, Interval
 from mixedbayes.models.families import Family
 from mixedbayes.models.maths import ARRAYS, Maths
 from mixedbayes.models.names import OBSERVATION
 from mixedbayes.models.priors import Prior, Reference
 from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter, PredictorSpec
-from mixedbayes.models.values import FromPredictor, Values
+from mixedbayes.models.structures import Within
+from mixedbayes.models.values import WEIGHTS, FromPredictor, Values
 
 INCLUDED = "included rows"
 """Name of the data that say which rows of a masked model count, 1 or 0."""
@@ -88,21 +88,18 @@ def _population(spec: PredictorSpec, hyper: Mapping[str, TensorVariable]) -> Ten
 def _group(spec: BlockSpec, hyper: Mapping[str, TensorVariable]) -> dict[str, TensorVariable]:
     """A block's part of each predictor that it reaches into."""
     block, centring = spec.block, spec.centring
-    at_zero = centring.is_none
-    sd = _placed(of_block(spec), hyper, spec.sd if at_zero else spec.inner, spec.effect)
+    values = _numbers(spec, hyper)
     z = pm.Normal(spec.z, 0.0, 1.0, dims=(spec.level, spec.effect))
-    if spec.cor is None:
-        effects = z * sd
+    values |= {kind: _correlation_factor(spec, cor, hyper) for kind, cor in spec.matrices.items()}
+    F = _factor(spec, values)
+    effects = _times(z, F) if spec.is_correlated else z * F
+    if centring.is_none:
+        _show_covariance(spec, F)
         pm.Deterministic(spec.r, effects, dims=(spec.level, spec.effect))
     else:
-        L = _correlation_factor(spec, spec.cor, hyper)
-        F = sd[:, None] * L
-        effects = _times(z, F)
-        if at_zero:
-            pm.Deterministic(spec.correlation, _times(L, L), dims=(spec.effect, spec.other))
-            pm.Deterministic(spec.r, effects, dims=(spec.level, spec.effect))
-        else:
-            _bring_to_zero(spec, F, z)
+        F = _times(pt.as_tensor(centring.to_zero), F.T)
+        _show_covariance(spec, F)
+        pm.Deterministic(spec.r, _times(z, F), dims=(spec.level, spec.effect))
     X = centring.columns(block.X)
     if len(block.columns) == 1:
         column = effects[:, 0][block.codes]
@@ -115,14 +112,45 @@ def _group(spec: BlockSpec, hyper: Mapping[str, TensorVariable]) -> dict[str, Te
     return {name: parts[:, own].sum(axis=1) for name, own in places.items()}
 
 
-def _bring_to_zero(spec: BlockSpec, F: TensorVariable, z: TensorVariable) -> None:
-    """Standard deviations, correlations and effects as tables show them, F being the factor at the predictors' means."""
-    F = _times(pt.as_tensor(spec.centring.to_zero), F.T)
-    sd = pt.sqrt((F**2).sum(axis=1))
-    L = F / sd[:, None]
-    pm.Deterministic(spec.sd, sd, dims=spec.effect)
-    pm.Deterministic(spec.correlation, _times(L, L), dims=(spec.effect, spec.other))
-    pm.Deterministic(spec.r, _times(z, F), dims=(spec.level, spec.effect))
+def _numbers(spec: BlockSpec, hyper: Mapping[str, TensorVariable]) -> dict[str, TensorVariable]:
+    """The structure's parameters by kind, but for a correlation matrix."""
+    values = {}
+    for kind, each in spec.asked.items():
+        own = spec.parameters[kind]
+        if each.is_matrix:
+            continue
+        if kind not in spec.own:
+            name = spec.sd if spec.centring.is_none else spec.inner
+            values[kind] = _placed(of_block(spec), hyper, name, spec.effect)
+        elif each.each:
+            values[kind] = _placed(side_by_side(spec.own[kind], own), hyper, spec.own[kind], spec.effect)
+        else:
+            values[kind] = _one(spec.own[kind], own[0], hyper)
+    return values
+
+
+def _factor(spec: BlockSpec, values: Mapping[str, TensorVariable]) -> TensorVariable:
+    """The structure's factor of its parameters: its diagonal, shape (q,), or (q, q)."""
+    if not isinstance(spec.structure, Within):
+        raise TypeError(f"PyMC's model of the structure {spec.structure.name!r} is not known.")
+    F = spec.structure.factor(GRAPHS, values, spec.q)
+    if not isinstance(F, Sequence):
+        return F
+    rows = [row if isinstance(row, Sequence) else [row] for row in F]
+    if not spec.is_correlated:
+        return pt.stack([row[-1] for row in rows])
+    return pt.stacklists([[*row, *[pt.zeros(())] * (spec.q - len(row))] for row in rows])
+
+
+def _show_covariance(spec: BlockSpec, F: TensorVariable) -> None:
+    """Standard deviations and correlations as tables show them, where they are not parameters themselves; F at zero."""
+    known = spec.centring.is_none and spec.sds
+    sd = pm.modelcontext(None)[spec.sd] if known else pt.sqrt((F**2).sum(axis=1)) if F.ndim > 1 else F
+    if not known:
+        pm.Deterministic(spec.sd, sd, dims=spec.effect)
+    if spec.is_correlated:
+        L = F / sd[:, None]
+        pm.Deterministic(spec.correlation, _times(L, L), dims=(spec.effect, spec.other))
 
 
 def _times(A: TensorVariable, B: TensorVariable) -> TensorVariable:
@@ -161,36 +189,35 @@ def _observe(
     """The density of the response: PyMC's own distribution where it has one."""
     y, family = spec.design.response, spec.family
     parameters: dict[str, Any] = {
-        family.parameters[0].name if name == MEAN else name: FromPredictor(spec.predictors[name].link, eta)
-        for name, eta in etas.items()
+        name: FromPredictor(spec.predictors[name].link, eta) for name, eta in etas.items()
     }
     parameters |= {p.address: _one(p.address, p, hyper) for p in spec.auxiliary}
-    values = Values(GRAPHS, parameters, {} if y.trials is None else {"trials": y.trials})
+    values = Values(GRAPHS, parameters, y.additions)
     observed = y.values.astype(np.int64) if family.is_discrete else y.values
     if masked:
         included = pm.Data(INCLUDED, np.ones(spec.design.n))
         pm.Potential(
-            spec.response, pt.switch(included > 0, _log_density(family, observed, values), 0.0).sum()
+            spec.response, pt.switch(included > 0, _log_likelihood(family, observed, values), 0.0).sum()
         )
         return
     pm.modelcontext(None).add_coord(OBSERVATION, np.asarray(spec.design.rows.kept))
     known: dict[str, Any] = {"observed": observed, "dims": OBSERVATION}
-    if family.pymc is None:
+    if family.pymc is None or WEIGHTS in values.additions:
         _custom(spec.response, family, values, **known)
     else:
         getattr(pm, family.pymc.distribution)(spec.response, **family.pymc.arguments(values), **known)
 
 
-def _log_density(family: Family, observed: np.ndarray, values: Values) -> TensorVariable:
+def _log_likelihood(family: Family, observed: np.ndarray, values: Values) -> TensorVariable:
     """Of each row, shape (n,)."""
-    if family.pymc is None:
-        return pt.as_tensor(family.log_density(observed, values))
+    if family.pymc is None or WEIGHTS in values.additions:
+        return pt.as_tensor(family.log_likelihood(observed, values))
     distribution = getattr(pm, family.pymc.distribution)
     return pm.logp(distribution.dist(**family.pymc.arguments(values)), observed)
 
 
 def _custom(name: str, family: Family, values: Values, **known: Any) -> None:
-    """The response of a family that PyMC has no distribution for, by the family's own log density and draws."""
+    """The response of a family that PyMC has no distribution for, or weighted, by the family's own log density and draws."""
     names = (*values.parameters, *values.additions)
     numbers = [v.eta if isinstance(v, FromPredictor) else v for v in values.parameters.values()]
 
@@ -210,7 +237,7 @@ def _custom(name: str, family: Family, values: Values, **known: Any) -> None:
         name,
         *numbers,
         *values.additions.values(),
-        logp=lambda y, *found: family.log_density(y, again(GRAPHS, found)),
+        logp=lambda y, *found: family.log_likelihood(y, again(GRAPHS, found)),
         random=random,
         signature=",".join(["()"] * len(names)) + "->()",
         dtype="int64" if family.is_discrete else "float64",

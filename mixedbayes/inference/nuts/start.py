@@ -38,7 +38,10 @@ def start_of(spec: ModelSpec, idata: xr.DataTree, free: Mapping[str, int]) -> di
     found: dict[str, np.ndarray] = {}
     for block in spec.blocks:
         sds, others = _block(block, draws)
-        means |= {p.address: sd for p, sd in zip(block.sds, sds, strict=True)}
+        means |= {p.address: sd for p, sd in zip(block.sds, sds, strict=False)}
+        for kind, name in block.own.items():
+            numbers = map(np.asarray, np.atleast_1d(draws[name].mean(axis=0)))
+            means |= {p.address: number for p, number in zip(block.parameters[kind], numbers, strict=True)}
         found |= others
     for each in of_model(spec):
         found[each.name] = each.value(np.array([means[p.address] for p in each.parameters]))
@@ -47,10 +50,10 @@ def start_of(spec: ModelSpec, idata: xr.DataTree, free: Mapping[str, int]) -> di
 
 def _block(spec: BlockSpec, draws: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The standard deviations where their priors are, and a block's other variables."""
-    correlation = draws[spec.correlation] if spec.cor else None
+    correlation = draws[spec.correlation] if spec.is_correlated else None
     covariance = at_means(covariance_of(draws[spec.sd], correlation), spec.centring)
     sd, correlation = sds_and_correlations(covariance)
-    L, q = len(spec.block.levels), len(spec.sds)
+    L, q = len(spec.block.levels), spec.q
     found: dict[str, np.ndarray] = {}
     factor = sd[:, :, None] * cholesky(correlation + 1e-10 * np.eye(q))
     if spec.cor:

@@ -128,7 +128,9 @@ def _t_draws(
 
 
 def _log_normal(x: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Log N(x; 0, F F'), x of shape (q, S), F of shape (q, q, S)."""
+    """Log N(x; 0, F F'), x of shape (q, S), F of shape (q, q, S), or its diagonal, (q, S)."""
+    if factor.ndim == x.ndim:
+        return -(0.5 * (x / factor) ** 2 + np.log(factor)).sum(axis=0) - 0.5 * len(x) * np.log(2 * np.pi)
     by_draw = np.moveaxis(factor, -1, 0)
     z = np.linalg.solve(by_draw, x.T[..., None])[..., 0]
     log_det = np.linalg.slogdet(by_draw)[1]

@@ -25,6 +25,7 @@ from mixedbayes.models.names import CHAIN, DRAW
 from mixedbayes.models.priors import parse_priors
 from mixedbayes.models.spec import ModelSpec
 from mixedbayes.models.specify import specify
+from mixedbayes.models.structures import STRUCTURES
 from mixedbayes.models.variables import former_names
 from mixedbayes.results.files import container
 from mixedbayes.results.files.columns import (
@@ -77,6 +78,11 @@ def to_netcdf(fit: Fitted, path: str | PathLike[str], *, overwrite: bool = False
         raise FileError(
             f"The family {spec.family.name!r} is your own and has the name of one that there is: call it something else."
         )
+    for structure in spec.given_structures.values():
+        if STRUCTURES.get(structure.name) != structure:
+            raise FileError(
+                f"The structure {structure.name!r} is your own: add it to STRUCTURES, here and where the fit is loaded."
+            )
     tree = xr.DataTree.from_dict(
         {
             name: _storable(node.to_dataset())
@@ -145,6 +151,7 @@ def _described(spec: ModelSpec) -> dict[str, Any]:
         "written": design.formula.text,
         "family": spec.family.name,
         "links": spec.links,
+        "structures": {name: structure.name for name, structure in spec.given_structures.items()},
         "priors": {address: str(prior) for address, prior in spec.priors.items()},
         "parameters": {parameter.address: parameter.prior.text(DIGITS) for parameter in spec.parameters},
         "columns": list(map(str, design.data.columns)),
@@ -208,7 +215,13 @@ def _rebuilt(
     family, _ = find_family(_family_of(described["family"], own))
     links = described["links"] if "links" in described else {MEAN: described["link"]}
     design = build_design(described["formula"], columns.iloc[: ends[0]], missing="error", env=env)
-    spec = specify(design, family, links_of(family, links, design.linears), parse_priors(described["priors"]))
+    spec = specify(
+        design,
+        family,
+        links_of(family, links, design.linears),
+        parse_priors(described["priors"]),
+        described.get("structures"),
+    )
     for start, stop in pairwise(ends):
         design = extend(design, columns.iloc[start:stop], "error")
     rows = _rows(described["rows"], len(columns), index)
@@ -261,6 +274,9 @@ def _renamed(tree: xr.DataTree, names: Mapping[str, str]) -> xr.DataTree:
 
 def _check_draws(spec: ModelSpec, tree: xr.DataTree) -> None:
     """Refuse draws that are not of this model."""
+    for group in ("posterior", EFFECTS):
+        if group in tree.children:
+            _check_numbering(tree[group])
     effects = {block.r for block in spec.blocks}
     for name, dims in spec.dims.items():
         moments_only = name in effects and MOMENTS in tree.children
@@ -271,6 +287,13 @@ def _check_draws(spec: ModelSpec, tree: xr.DataTree) -> None:
             _check_variable(spec, tree["posterior"], name, (CHAIN, DRAW, *dims))
         elif EFFECTS in tree.children:
             _check_variable(spec, tree[EFFECTS], name, (CHAIN, DRAW, *dims))
+
+
+def _check_numbering(node: Any) -> None:
+    """Refuse chains or draws of which two have a number, or that have other numbers than one each."""
+    for dim in (CHAIN, DRAW):
+        if dim in node.coords and not (dim in node.indexes and node.indexes[dim].is_unique):
+            raise FileError(f"its {dim}s are not numbered, each by a number of its own")
 
 
 def _check_variable(spec: ModelSpec, node: Any, name: str, dims: Sequence[str]) -> None:

@@ -116,7 +116,7 @@ class Addresses:
                     yield address, partial(_combined, posterior_of(self.idata)[predictor.b], row)
         for block in self.spec.blocks:
             columns, moves = block.block.columns, block.block.centring.moves
-            if not (block.cor and moves.any()):
+            if not (block.structure.moves and block.cor and moves.any()):
                 continue
             own = Address("sd", (block.block.label,), block.block.parameter, centred=True)
             for i, one in enumerate(columns):

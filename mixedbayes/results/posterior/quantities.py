@@ -121,11 +121,12 @@ def apart(name: str, spec: ModelSpec) -> str:
 
 
 def block_pars(fit: Fitted) -> Iterator[Quantities]:
-    """Standard deviations and then correlations, block by block."""
-    posterior = fit.posterior
+    """Standard deviations, then correlations, then what else a structure has, block by block."""
+    posterior, given = fit.posterior, fit.spec.given_structures
     for spec in fit.spec.blocks:
         block, columns = spec.block, spec.block.columns
-        section = f"Group-level effects{block.whose}, {block.label} ({len(block.levels):,} levels)"
+        hung = f", {structure.name}" if (structure := given.get(block.name)) else ""
+        section = f"Group-level effects{block.whose}, {block.label} ({len(block.levels):,} levels{hung})"
         sds = by_draw(posterior[spec.sd])
         for part in block.parts:
             own = block.places(part.parameter)
@@ -140,7 +141,7 @@ def block_pars(fit: Fitted) -> Iterator[Quantities]:
                 component=component_of(part.parameter),
                 before=before_terms(component_of(block.parameter)),
             )
-        if spec.cor:
+        if spec.is_correlated:
             i, j = np.triu_indices(len(columns), 1)
             pairs = [(columns[a], columns[b]) for a, b in zip(i, j, strict=True)]
             yield Quantities(
@@ -152,6 +153,20 @@ def block_pars(fit: Fitted) -> Iterator[Quantities]:
                 draws=by_draw(posterior[spec.correlation])[..., i, j],
                 section=section,
                 bounds=(-1.0, 1.0),
+                component=component_of(block.parameter),
+            )
+
+        for kind, variable in spec.own.items():
+            each = columns if spec.asked[kind].each else ()
+            numbers = by_draw(posterior[variable])
+            yield Quantities(
+                effect="ran_pars",
+                group=block.label,
+                levels=[None] * max(len(each), 1),
+                terms=[f"{kind}__{column}" for column in each] or [kind],
+                labels=[f"{kind}({column})" for column in each] or [kind],
+                draws=numbers if each else numbers[..., None],
+                section=section,
                 component=component_of(block.parameter),
             )
 

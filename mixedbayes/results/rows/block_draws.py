@@ -11,6 +11,7 @@ import xarray as xr
 from mixedbayes.designs.design import EncodedBlock
 from mixedbayes.models.covariances import covariance_of, factor_at_zero
 from mixedbayes.models.spec import BlockSpec
+from mixedbayes.models.structures import Structure
 
 type NewLevels = Literal["sample", "population", "error"]
 
@@ -27,7 +28,8 @@ class BlockDraws:
     Attributes:
         name: The block's.
         r: Of the levels seen, shape (L, q, S).
-        factor: F with F F' the effects' covariance, shape (q, q, S).
+        structure: What hangs the effects together.
+        factor: F with F F' the covariance of a level's effects, shape (q, q, S), or its diagonal, (q, S).
         seed: Of the unseen levels' draws.
         predictors: For each effect the parameter of the family whose predictor takes it.
         drawn: Unseen levels' effects, by label.
@@ -35,6 +37,7 @@ class BlockDraws:
 
     name: str
     r: np.ndarray
+    structure: Structure
     factor: np.ndarray
     seed: int
     predictors: tuple[str, ...]
@@ -46,8 +49,8 @@ class BlockDraws:
             return self.drawn[label]
         key = blake2b(f"{self.name}\0{label}".encode(), digest_size=16, key=self.seed.to_bytes(32, "little"))
         rng = np.random.default_rng(int.from_bytes(key.digest(), "little"))
-        q, _, S = self.factor.shape
-        effects = np.einsum("abs,bs->as", self.factor, rng.standard_normal((q, S)))
+        noise = rng.standard_normal((len(self.factor), self.factor.shape[-1]))
+        effects = self.structure.new_level(self.factor, noise, self.r)
         if len(self.drawn) * effects.size < REMEMBERED:
             self.drawn[label] = effects
         return effects
@@ -84,12 +87,10 @@ def flat(variable: xr.DataArray) -> np.ndarray:
 
 
 def factor_of(block: BlockSpec, posterior: xr.Dataset) -> np.ndarray:
-    """F with F F' the covariance of the effects, shape (q, q, S)."""
+    """F with F F' the covariance of a level's effects, shape (q, q, S), or its diagonal, (q, S)."""
     sd = flat(posterior[block.sd])
-    if not block.cor:
-        factor = np.zeros((len(sd), *sd.shape))
-        factor[range(len(sd)), range(len(sd))] = sd
-        return factor
+    if not block.is_correlated:
+        return sd
     correlation = flat(posterior[block.correlation].transpose(block.effect, block.other, ...))
     covariance = covariance_of(sd.T, np.moveaxis(correlation, -1, 0))
     return np.ascontiguousarray(np.moveaxis(factor_at_zero(covariance, block.centring), 0, -1))

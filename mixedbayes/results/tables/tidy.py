@@ -115,7 +115,7 @@ def varcorr(fit: Fitted, conf_level: float = 0.95, robust: bool = False) -> pd.D
         sd = by_draw(posterior[block.sd])
         pairs = [(k, k) for k in range(len(columns))]
         shown, covariance = sd, sd**2
-        if block.cor:
+        if block.is_correlated:
             i, j = np.triu_indices(len(columns), 1)
             cor = by_draw(posterior[block.correlation])[..., i, j]
             pairs += list(zip(i.tolist(), j.tolist(), strict=True))
