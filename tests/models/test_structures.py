@@ -14,7 +14,7 @@ from mixedbayes.inference.gaussian.coordinates import variances_of
 from mixedbayes.inference.gaussian.sample import collapse
 from mixedbayes.inference.methods import METHODS, Method
 from mixedbayes.inference.nuts import graph
-from mixedbayes.models.distributions import POSITIVE, Interval
+from mixedbayes.models.distributions import CORRELATION, POSITIVE, Interval
 from mixedbayes.models.priors import Prior
 from mixedbayes.models.structures import STRUCTURES, Structure, StructureParameter, Within
 
@@ -54,6 +54,24 @@ class Known(Within):
     def factor(self, maths, values, q):
         one, other = values["sd"][0], values["sd"][1]
         return [[one], [self.r * other, (1 - self.r**2) ** 0.5 * other]]
+
+
+@dataclass(frozen=True)
+class Autoregressive(Within):
+    """Effects in the order of their columns, each of one standard deviation, correlated rho with the one before."""
+
+    name = "ar1"
+
+    def parameters(self, q):
+        return (
+            StructureParameter("sd"),
+            StructureParameter("rho", CORRELATION, Prior("uniform", (-1.0, 1.0))),
+        )
+
+    def factor(self, maths, values, q):
+        sd, rho = values["sd"], values["rho"]
+        own = [1.0, *[maths.sqrt(1.0 - rho**2)] * (q - 1)]
+        return [[sd * own[k] * rho ** (i - k) for k in range(i + 1)] for i in range(q)]
 
 
 @dataclass(frozen=True)
@@ -121,6 +139,7 @@ CASES = {
     "symmetric beside another block": ("y ~ x + (0 + f | g) + (0 + x | g)", Symmetric()),
     "known": ("y ~ x + (x | g)", Known()),
     "known, in the root": ("y ~ x + (x | g) + (1 | k)", Known()),
+    "autoregressive": ("y ~ x + (0 + f | g)", Autoregressive()),
     "equal": ("y ~ x + (0 + f | g)", Equal()),
     "equal, in the root": ("y ~ x + (0 + f | g) + (1 | k)", Equal()),
 }
@@ -132,6 +151,9 @@ def covariance_by_hand(structure, values, q):
         a, b = values["sd[g, Intercept]"], values["sd[g, x]"]
         return np.array([[a * a, 0.6 * a * b], [0.6 * a * b, b * b]])
     rho = values.get("rho[g]", 0.0)
+    if structure.name == "ar1":
+        places = np.arange(q)
+        return values["sd[g]"] ** 2 * rho ** np.abs(places[:, None] - places)
     return values["sd[g]"] ** 2 * ((1 - rho) * np.eye(q) + rho)
 
 
@@ -204,7 +226,7 @@ def test_the_collapsed_density_is_that_of_a_dense_normal(name):
         np.testing.assert_allclose(slope[0], differences, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["symmetric", "known", "equal"])
+@pytest.mark.parametrize("name", ["symmetric", "known", "equal", "autoregressive"])
 def test_pymcs_density_is_that_of_the_formula_by_hand(name):
     """All of them, of standard normals z and of the response given r = z F', which SciPy has too."""
     formula, structure = CASES[name]
@@ -357,7 +379,7 @@ def test_a_structure_stays_with_its_group_when_a_fit_is_updated(fit):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["symmetric", "known", "equal"])
+@pytest.mark.parametrize("name", ["symmetric", "known", "equal", "autoregressive"])
 def test_both_engines_have_the_same_posterior(name):
     formula, structure = CASES[name]
     options = {"structures": {"g": structure}, "seed": 4, "progress": False}

@@ -77,8 +77,7 @@ def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
         if block.parameter != MEAN:
             continue
         squares = block.X.T @ block.X / len(block.X)
-        covariance = _covariance(block_spec, fit.posterior.sel(draw=predictor.draws))
-        variance = np.einsum("abs,ab->s", covariance, squares)
+        variance = _variance(block_spec, fit.posterior.sel(draw=predictor.draws), squares)
         groups[block.group] = groups.get(block.group, 0.0) + variance
     groups[apart(RESIDUAL, spec)] = _residual(spec.link, predictor)
     total = sum(groups.values())
@@ -86,15 +85,16 @@ def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
     return _table(shares, shares.values(), conf_level).rename_axis("group")
 
 
-def _covariance(block: BlockSpec, posterior: xr.Dataset) -> np.ndarray:
-    """The covariance of a block's effects, shape (q, q, S)."""
+def _variance(block: BlockSpec, posterior: xr.Dataset, squares: np.ndarray) -> np.ndarray:
+    """The mean of z'Sigma z, of which squares are the mean of zz', shape (S,); Sigma is the covariance of a block's effects."""
     sd = posterior[block.sd].transpose(block.effect, "chain", "draw").to_numpy().reshape(block.q, -1)
     if not block.is_correlated:
-        return np.asarray(np.eye(len(sd))[:, :, None] * sd**2)
+        return np.asarray(np.diag(squares) @ sd**2)
     correlation = (
         posterior[block.correlation].transpose(block.effect, block.other, "chain", "draw").to_numpy()
     )
-    return np.asarray(correlation.reshape(*correlation.shape[:2], -1) * sd[:, None] * sd)
+    covariance = correlation.reshape(*correlation.shape[:2], -1) * sd[:, None] * sd
+    return np.asarray(np.einsum("abs,ab->s", covariance, squares))
 
 
 def _residual(link: Link, predictor: Predictor) -> np.ndarray:
