@@ -36,6 +36,8 @@ from mixedbayes.errors import (
     PriorError,
 )
 from mixedbayes.inference.methods import METHODS, Method
+from mixedbayes.models.distributions import Interval
+from mixedbayes.models.families import Family, FamilyParameter, PyMC, Scale, Tails
 from mixedbayes.models.priors import prior
 
 if TYPE_CHECKING:
@@ -50,16 +52,22 @@ __all__ = [
     "ConvergenceWarning",
     "DataError",
     "DesignWarning",
+    "Family",
     "FamilyError",
+    "FamilyParameter",
     "FileError",
     "Fit",
     "FormulaError",
+    "Interval",
     "Method",
     "MixedBayesError",
     "Model",
     "PartialDrawsWarning",
     "PictureWarning",
     "PriorError",
+    "PyMC",
+    "Scale",
+    "Tails",
     "compare",
     "design",
     "fit",

@@ -1,6 +1,7 @@
 """What options can be: each function returns a value that is one, or refuses it by the option's name."""
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
 from numbers import Integral, Real
 from typing import Any
 
@@ -117,6 +118,10 @@ def names_of(name: str, value: Any, what: str) -> list[str]:
     return list(found)
 
 
+MOST_NAMED = 100
+"""Things that are looked at where some of a few names are asked for: these tell what `range(10**12)` is as well as all do."""
+
+
 def some_of(name: str, value: Any, known: Collection[str]) -> list[str]:
     """One or several of some texts, as a list.
 
@@ -124,7 +129,7 @@ def some_of(name: str, value: Any, known: Collection[str]) -> list[str]:
         ArgumentError: There are none, or others among them.
     """
     several = isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) == 1
-    asked: Sequence[Any] = list(value) if several else [value]
+    asked: Sequence[Any] = list(islice(value, MOST_NAMED)) if several else [value]
     unknown = [each for each in asked if not is_one_of(each, known)]
     if unknown or not asked:
         raise ArgumentError(

@@ -50,8 +50,9 @@ STDIN = "-"
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
-ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-"""How text is encoded, by the mark that it begins with; without one in UTF-8."""
+ENCODINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+             codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
+"""How text is encoded, by the mark that it begins with; without one in UTF-8. That of UTF-16 begins one of UTF-32."""
 
 START = 2**16
 """Bytes of a file that are looked at to see what it is."""
@@ -241,6 +242,12 @@ def read_data(source: str) -> pd.DataFrame:
     if source == STDIN:
         return _read_stdin()
     path = Path(source)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        pass  # for what is no file there are sentences below
+    except OSError as error:
+        raise DataError(f"{source} cannot be read: {error.strerror}.") from None
     ending = next((end for end in READERS if path.name.lower().endswith(end)), None)
     if ending is None and not path.is_file():
         if source in DATASETS:
@@ -298,7 +305,7 @@ def _read_text(path: Path | BytesIO, separator: str) -> pd.DataFrame:
     name = "Standard input" if isinstance(path, BytesIO) else str(path)
     start = _start_of(path)
     encoding = next((each for mark, each in ENCODINGS.items() if start.startswith(mark)), "utf-8")
-    if encoding != "utf-16" and b"\x00" in start:
+    if encoding not in ("utf-16", "utf-32") and b"\x00" in start:
         raise DataError(
             f"{name} cannot be read as a table: it holds zeros, as text in UTF-16 does and a file of another kind."
         )
@@ -361,7 +368,11 @@ def _check_output(output: Path, data: str, *, overwrite: bool) -> None:
     """Refuse a place for the fit that cannot be written, or should not be, before anything is sampled."""
     from mixedbayes.results.files.container import check_place  # noqa: PLC0415  # xarray takes half a second to import
 
-    if output.exists() and Path(data).exists() and output.samefile(data):
+    try:
+        is_same = output.samefile(data)
+    except (OSError, ValueError):  # one of them is no file
+        is_same = False
+    if is_same:
         raise FileError(f"{output} is the data: save the fit under another name, as fit.nc.")
     check_place(output, overwrite=overwrite)
 

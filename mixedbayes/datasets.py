@@ -12,7 +12,8 @@ from importlib.resources.abc import Traversable
 
 import pandas as pd
 
-from mixedbayes.errors import DataError, nearest
+from mixedbayes.arguments import is_one_of
+from mixedbayes.errors import DataError, nearest, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,9 @@ def load_dataset(name: str) -> pd.DataFrame:
     Raises:
         DataError: There is no such data set.
     """
-    if name not in DATASETS:
+    if not is_one_of(name, DATASETS):
         raise DataError(
-            f"No data set {name!r}.{nearest(str(name), DATASETS)} There are: {', '.join(DATASETS)}."
+            f"No data set {shown(name)}.{nearest(shown(name), DATASETS)} There are: {', '.join(DATASETS)}."
         )
     return _read(DATASETS[name])
 

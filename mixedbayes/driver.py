@@ -126,8 +126,8 @@ def model(  # noqa: PLR0913  # what users pass by name
     Args:
         formula: As in lme4, `y ~ x + (1 + x | g)`; `docs/formulas.md` has the grammar.
         data: A pandas, polars or Arrow table, or a mapping of columns; it is only read.
-        family: `"gaussian"`, `"bernoulli"`, `"binomial"` or `"poisson"`.
-        link: Of the mean; None for the family's own (identity, logit, logit, log). Of several parameters by name:
+        family: Its name, as `docs/formulas.md` lists them, or a record of your own, `mb.Family(...)`.
+        link: Of the mean; None for the family's own, the first of its links. Of several parameters by name:
             `{"mu": "log", "sigma": "identity"}`.
         priors: By address, `{"b[x]": "normal(0, 1)", "sd[g]": "exponential(1)"}`; the others are
             defaults scaled by the data, printed with the model.
@@ -194,7 +194,7 @@ def fit(  # noqa: PLR0913  # what users pass by name
     Args:
         formula: As in lme4, `y ~ x + (1 + x | g)`; `docs/formulas.md` has the grammar.
         data: A pandas, polars or Arrow table, or a mapping of columns; it is only read.
-        family: `"gaussian"`, `"bernoulli"`, `"binomial"` or `"poisson"`.
+        family: Its name or a record of your own; see `model`.
         link: Of the mean; None for the family's own.
         priors: By address, `{"b[x]": "normal(0, 1)", "sd[g]": "exponential(1)"}`.
         structures: What hangs the effects of a group together, by group: `{"g": MyStructure()}`.
@@ -226,12 +226,15 @@ def fit(  # noqa: PLR0913  # what users pass by name
     return unfitted.fit(**given)
 
 
-def load(path: str | PathLike[str], *, env: Mapping[str, Any] | None = None) -> "Fit":
+def load(
+    path: str | PathLike[str], *, env: Mapping[str, Any] | None = None, family: Family | None = None
+) -> "Fit":
     """Read a fit that `Fit.to_netcdf` saved.
 
     Args:
         path: The file.
         env: The functions and values that the formula used, if it was fitted with `env`.
+        family: The record of the family, if it was fitted with one of your own.
 
     Returns:
         The fit, as it was saved.
@@ -242,7 +245,7 @@ def load(path: str | PathLike[str], *, env: Mapping[str, Any] | None = None) -> 
     from mixedbayes.results.files.netcdf import read  # noqa: PLC0415  # as above
     from mixedbayes.results.fit import Fit  # noqa: PLC0415  # ArviZ takes seconds to import
 
-    spec, idata = read(path, env)
+    spec, idata = read(path, env, family)
     try:
         engine = engine_of(idata)
     except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:

@@ -177,16 +177,29 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+LONGEST = 120
+"""Characters of one thing in a list: a level can be a whole letter."""
+
+
 def listed(items: Iterable[object], limit: int = 8) -> str:
     """`a, b, c and 12 more`: the items in words, at most `limit` of them."""
-    texts = [str(item) for item in items]
+    texts = [_cut(str(item)) for item in items]
     if len(texts) <= limit:
         return ", ".join(texts)
     return f"{', '.join(texts[:limit])} and {len(texts) - limit:,} more"
+
+
+def _cut(text: str) -> str:
+    """The beginning and the end of a long text."""
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]}...{text[-half:]}"
 
 
 def shown(value: Any) -> str:
     """What was passed, in a few characters: numbers can have a million digits, and tables as many rows."""
     if isinstance(value, int) and abs(value) >= 10**20:
         return "a number of more than 20 digits"
-    return " ".join(shortened(value).split())
+    try:
+        return " ".join(shortened(value).split())
+    except ValueError:  # such a number within a list
+        return f"a {type(value).__name__} that cannot be shown"

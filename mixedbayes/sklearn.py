@@ -21,6 +21,7 @@ except ImportError as error:
         "mixedbayes.sklearn needs scikit-learn 1.6 or later: pip install 'mixedbayes[sklearn]'."
     ) from error
 
+from mixedbayes.arguments import is_one_of
 from mixedbayes.designs.columns import alike
 from mixedbayes.designs.design import Design
 from mixedbayes.designs.response import additions_of
@@ -54,7 +55,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
 
     Args:
         formula: As in lme4. The default is a linear regression on all columns of `X`.
-        family: `"gaussian"`, `"bernoulli"`, `"binomial"` or `"poisson"`.
+        family: Its name or a record of your own; see `mb.model`.
         link: Of the mean; None for the family's own.
         priors: By address, `{"b[x]": "normal(0, 1)"}`.
         env: Functions and values that the formula may use beside the published ones.
@@ -170,7 +171,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         check_is_fitted(self)
         table = self._table(X, reset=False)
         predictor = predictor_of(self.fit_, self.groups, self.new_levels, self.seed_)
-        rows = encode(predictor, table.to_native(), trials=False, missing=self.missing)
+        rows = encode(predictor, table.to_native(), noise=False, missing=self.missing)
         return predictions(predictor, rows, "mean").means()
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -202,7 +203,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self._is_one_sided
-        tags.input_tags.allow_nan = self.missing == "drop"
+        tags.input_tags.allow_nan = is_one_of(self.missing, ("drop",))
         return tags
 
     @property
@@ -229,7 +230,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
             self,
             X,
             reset=reset,
-            ensure_all_finite=True if self.missing == "error" else "allow-nan",
+            ensure_all_finite=True if is_one_of(self.missing, ("error",)) else "allow-nan",
             ensure_min_samples=2 if reset else 1,
         )
         names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(array.shape[1])])
@@ -293,7 +294,7 @@ def as_series(y: Any, name: str, table: nw.DataFrame[Any], missing: Missing) -> 
     if isinstance(series, nw.DataFrame) and len(series.columns) == 1:
         series = next(series.iter_columns())
     if not isinstance(series, nw.Series):
-        finite = True if missing == "error" else "allow-nan"
+        finite = True if is_one_of(missing, ("error",)) else "allow-nan"
         values = column_or_1d(y, warn=True)
         values = check_array(values, ensure_2d=False, dtype=None, ensure_all_finite=finite, input_name="y")
         return nw.new_series(name, values.tolist(), backend=table.implementation)

@@ -49,7 +49,7 @@ def log_posterior(
         L = len(block.block.levels)
         covariance += Z @ np.kron(np.eye(L), np.diag(sd) @ R @ np.diag(sd)) @ Z.T
     total += sum(place(p, u[p.address], values) for p in spec.auxiliary)
-    covariance += values["sigma"] ** 2 * np.diag(1 / w)
+    covariance += values.get("sigma", 1.0) ** 2 * np.diag(1 / w)
     X = at_means(design.fixed.X, variances.coefficients)[0][rows]
     mean, covariance = design.offset[rows].copy(), covariance[rows][:, rows]
     flat = []

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 import mixedbayes as mb
+from mixedbayes.models.distributions import POSITIVE
 from mixedbayes.models.spec import ModelSpec
 from mixedbayes.results.fit import Fit
 
@@ -37,15 +38,19 @@ class NoEngine:
 
 def synthetic_draws(spec: ModelSpec, chains: int, draws: int, seed: int) -> xr.DataTree:
     rng = np.random.default_rng(seed)
-    positive = {p.address for p in (*spec.auxiliary, *spec.hyper)} | {block.sd for block in spec.blocks}
+    supports = {p.address: p.support for p in spec.scalars} | {block.sd: POSITIVE for block in spec.blocks}
     correlations = {block.correlation for block in spec.blocks}
     variables: dict[str, Any] = {}
     for name, dims in spec.dims.items():
         shape = (chains, draws, *(len(spec.coords[dim]) for dim in dims))
         if name in correlations:
             values = correlation_matrices(rng, shape)
+        elif name in supports and np.isfinite(lower := supports[name].lower):
+            values = lower + rng.gamma(4.0, 0.5, shape)
+            if np.isfinite(upper := supports[name].upper):
+                values = lower + (upper - lower) * (values - lower) / (1 + values - lower)
         else:
-            values = rng.gamma(4.0, 0.5, shape) if name in positive else rng.normal(2.0, 1.0, shape)
+            values = rng.normal(2.0, 1.0, shape)
         variables[name] = (("chain", "draw", *dims), values)
     used = {dim for dims in spec.dims.values() for dim in dims}
     coords = {dim: labels for dim, labels in spec.coords.items() if dim in used}

@@ -255,7 +255,7 @@ def test_options_of_other_programs_are_answered_with_ours(call, name):
 @pytest.mark.parametrize(
     ("call", "options", "message"),
     [
-        (mb.fit, {"weights": [1]}, "weights of rows are not supported yet"),
+        (mb.fit, {"weights": [1]}, "weights stand in the formula, as y | weights(w) ~ x"),
         (mb.fit, {"control": {}}, "its parts are options by themselves"),
         (mb.fit, {"groups": "g"}, "it stands in the formula, as (1 + x | g)"),
         (mb.fit, {"drawz": 1}, "Did you mean 'draws'?"),

@@ -181,7 +181,7 @@ def test_a_pickled_estimator_predicts_the_same(noise, X):
 
 def test_parameters_are_those_of_fit_and_of_its_options():
     ours = set(MixedModel().get_params())
-    assert ours >= set(inspect.signature(mb.fit).parameters) - {"data", "sampling"}
+    assert ours >= set(inspect.signature(mb.fit).parameters) - {"data", "options"}
     assert ours >= {field.name for field in fields(Options)} - {"seed"}
     assert ours >= set(inspect.signature(mb.Fit.predict).parameters) & {"groups", "new_levels"}
 

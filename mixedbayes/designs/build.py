@@ -24,6 +24,7 @@ from mixedbayes.language.formula import MEAN, Formula, GroupTerm, Side
 from mixedbayes.language.parse import parse
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is too large to compute with is refused, in a sentence
 def build_design(
     formula: str | Formula,
     data: Any,

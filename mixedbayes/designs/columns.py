@@ -96,7 +96,9 @@ def plain_column(column: nw.Series[Any]) -> pd.Series:  # noqa: C901, PLR0911  #
             return pd.Series(_numbers(column))
         case Held.LONG_FLOATS:
             floats = column.to_native().to_numpy()
-            return pd.Series(_told_apart(floats, floats.astype(float), name))
+            with np.errstate(over="ignore"):
+                doubles = floats.astype(float)
+            return pd.Series(_told_apart(floats, doubles, name))
         case Held.BOOLEANS:
             pairs = zip(column.to_list(), column.is_null().to_list(), strict=True)
             values = [None if lost else bool(value) for value, lost in pairs]
@@ -123,7 +125,10 @@ def plain_column(column: nw.Series[Any]) -> pd.Series:  # noqa: C901, PLR0911  #
 
 def held_by(column: nw.Series[Any]) -> Held:
     """What a column holds, found once."""
-    dtype = column.dtype
+    try:
+        dtype = column.dtype
+    except ValueError:  # of decimals in tens or hundreds, for which narwhals has no word
+        return Held.OBJECTS
     if isinstance(dtype, nw.Unknown):
         return _held_by_rare(column)
     known = next((held for kind, held in HELD.items() if isinstance(dtype, kind)), None)
@@ -132,9 +137,12 @@ def held_by(column: nw.Series[Any]) -> Held:
 
 def _held_by_rare(column: nw.Series[Any]) -> Held:
     """Of types that narwhals has no word for: pandas' own ones, and rare ones of Arrow's."""
+    dtype = getattr(column.to_native(), "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind == "V":  # bytes without a meaning, of which none is a gap
+        return Held.UNUSABLE
     if column.is_null().all():
         return Held.NOTHING
-    match getattr(column.to_native(), "dtype", None):
+    match dtype:
         case pd.SparseDtype():
             return Held.SPARSE
         case pd.PeriodDtype() | pd.IntervalDtype():
@@ -246,14 +254,16 @@ def _labelled(column: pd.Series, name: str) -> pd.Series:
         types = listed(sorted({type(category).__name__ for category in categories}))
         raise _unusable(name, f"categories of {types}", _remedy_of_objects(categories.tolist()))
     elif kind in ("datetime", "date"):
-        plain = pd.DatetimeIndex(pd.to_datetime(categories))
+        plain = pd.DatetimeIndex(_datetimes(categories, name))
     elif isinstance(categories.dtype, np.dtype | pd.StringDtype | pd.DatetimeTZDtype):
         plain = categories
     else:
         plain = pd.Index(categories.tolist())
     if kind == "string":
         _check_unicode(plain, name)
-    return column.cat.rename_categories(plain).cat.as_unordered().reset_index(drop=True)
+    known = plain.notna()  # a category of Arrow's can be no number
+    codes = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)[column.cat.codes.to_numpy()]
+    return pd.Series(pd.Categorical.from_codes(codes, plain[known]))
 
 
 def _texts(values: Any, name: str) -> pd.Series:
@@ -289,10 +299,7 @@ def _objects(values: list[Any], name: str) -> pd.Series:
         case Held.NUMBERS:
             return pd.Series(_number_objects(clean, name))
         case Held.DATES:
-            try:
-                return pd.Series(pd.to_datetime(pd.Series(clean)))
-            except (TypeError, ValueError, OverflowError) as error:
-                raise DataError(f"Column {name!r} holds dates that do not go together: {error}") from error
+            return pd.Series(_datetimes(pd.Series(clean), name))
         case Held.SPANS if (inferred := pd.Series(clean)).dtype != object:
             return _spans(inferred, name)
         case Held.NOTHING:
@@ -300,6 +307,14 @@ def _objects(values: list[Any], name: str) -> pd.Series:
     known = [value for value in clean if value is not None]
     types = listed(sorted({type(value).__name__ for value in known}))
     raise _unusable(name, types, _remedy_of_objects(known))
+
+
+def _datetimes(values: Any, name: str) -> Any:
+    """Dates as pandas has them, in one zone or all without."""
+    try:
+        return pd.to_datetime(values)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"Column {name!r} holds dates that do not go together: {error}") from error
 
 
 def _number_objects(values: list[Any], name: str) -> Any:
@@ -325,7 +340,9 @@ def _number_objects(values: list[Any], name: str) -> Any:
 
 def _is_whole(value: Any) -> bool:
     """Whether a number is a whole one by its type, or a whole one of those that hold decimals."""
-    return hasattr(value, "__index__") or (isinstance(value, Decimal) and value == value.to_integral_value())
+    if isinstance(value, Decimal):
+        return value.is_finite() and value == value.to_integral_value()
+    return hasattr(value, "__index__")
 
 
 def _told_apart(exact: np.ndarray, floats: np.ndarray, name: str) -> np.ndarray:

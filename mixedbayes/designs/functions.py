@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from formulaic.materializers.types import FactorValues
 from formulaic.transforms import TRANSFORMS
 from formulaic.transforms.contrasts import Contrasts, ContrastsRegistry
+
+from mixedbayes.errors import shown
 
 _NUMPY = (
     "abs",
@@ -58,13 +61,18 @@ def _poly(x: Any, degree: int = 1, raw: bool = False, _state: dict[str, Any] | N
             "poly() takes one column and a degree; for two columns write poly(x, 2) * poly(z, 2)"
         )
     if isinstance(degree, bool) or degree != int(degree) or degree < 1:
-        raise ValueError(f"the degree of a polynomial is a whole number from 1, not {degree!r}")
+        raise ValueError(f"the degree of a polynomial is a whole number from 1, not {shown(degree)}")
+    if not (raw or _state) and degree >= (distinct := len(np.unique(x))):  # what is left would be rounding
+        raise ValueError(
+            f"the degree of a polynomial is below the number of distinct values, here {distinct}"
+        )
     value = TRANSFORMS["poly"](x, int(degree), raw, _state=_state)
     return FactorValues(value, column_names=tuple(map(str, range(1, int(degree) + 1)))) if raw else value
 
 
 def _coded(data: Any, contrasts: Any = None, *, levels: Any = None) -> FactorValues:
     """A factor, coded by contrasts: a coding of the table, or one written out."""
+    _check_levels(data, levels)
     coding = CONTRASTS.get(contrasts, contrasts) if isinstance(contrasts, str) else contrasts
     is_coding = isinstance(coding, Contrasts | dict) or (
         isinstance(coding, type) and issubclass(coding, Contrasts)
@@ -74,6 +82,15 @@ def _coded(data: Any, contrasts: Any = None, *, levels: Any = None) -> FactorVal
             "beside the column stands a coding, as contr.sum or Treatment('b'); an order of levels is levels=['b', 'a']"
         )
     return TRANSFORMS["C"](data, coding, levels=levels)
+
+
+def _check_levels(data: Any, levels: Any) -> None:
+    """Refuse numbers for levels of truth values, and the contrary: Python takes True for 1, and pandas does not."""
+    if levels is None or np.ndim(levels) != 1:
+        return
+    truth = {isinstance(value, bool | np.bool_) for value in pd.unique(pd.Series(data).dropna())}
+    if truth and truth != {isinstance(level, bool | np.bool_) for level in levels}:
+        raise ValueError("booleans have the levels TRUE and FALSE, and numbers and texts have not")
 
 
 def _factor(data: Any, levels: Any = None, contrasts: Any = None) -> FactorValues:

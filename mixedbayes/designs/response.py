@@ -37,6 +37,16 @@ class ResponseValues:
         """The number of trials of each row, shape (n,); None where there are none."""
         return self.additions.get("trials")
 
+    @property
+    def weights(self) -> np.ndarray | None:
+        """What each row's log density is multiplied by, shape (n,); None where there are no weights."""
+        return self.additions.get("weights")
+
+    @property
+    def counted(self) -> "ResponseValues":
+        """Over the rows that count: not those of weight zero."""
+        return self if self.weights is None else self.only(np.flatnonzero(self.weights))
+
     def only(self, rows: np.ndarray) -> "ResponseValues":
         """Some of the rows, by their places."""
         additions = {name: numbers[rows] for name, numbers in self.additions.items()}

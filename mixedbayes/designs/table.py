@@ -104,7 +104,7 @@ def _framed(data: Any) -> Any:
             return nw.from_arrow(data, backend="pyarrow").to_native()
         if hasattr(data, "__arrow_c_array__") and hasattr(data, "schema"):
             return nw.from_arrow(data, backend="pyarrow").to_native()
-    except (ValueError, TypeError, ImportError) as error:
+    except (ValueError, TypeError, ImportError, MemoryError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"The data cannot be made a table: {error}") from None

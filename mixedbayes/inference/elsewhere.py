@@ -6,7 +6,10 @@ from mixedbayes.errors import ArgumentError, listed, nearest
 from mixedbayes.sampling import Sampling
 
 _PRIORS = "priors={'b[x]': 'normal(0, 1)'}"
-_WEIGHTS = "weights of rows are not supported yet; for shares write the counts, y | trials(n) ~ x"
+_WEIGHTS = (
+    "weights stand in the formula, as y | weights(w) ~ x, and multiply log densities: a row of weight 2 counts as two; those that divide "
+    "variances are not supported yet. For shares write the counts, y | trials(n) ~ x"
+)
 _IN_FORMULA = "it stands in the formula, as (1 + x | g)"
 _OTHER_ROWS = "leave the other rows out of the data"
 _ONE = "there is one answer, the posterior; its draws are independent of where it was looked for"

@@ -17,17 +17,21 @@ class AdditionKind:
         noun: What its numbers are called.
         numbers: Of what kind those of its column are: counts, weights, or standard deviations.
         options: Its keywords, each with what it is if it does not stand there.
+        does: What its numbers do, as printed fits say after its text; nothing where that goes without saying.
     """
 
     noun: str
     numbers: NumbersKind
     options: Mapping[str, bool] = field(default_factory=dict)
+    does: str = ""
 
 
 ADDITIONS: dict[str, AdditionKind] = {
     "trials": AdditionKind("trials", "count"),
-    "weights": AdditionKind("weights", "weight"),
-    "se": AdditionKind("standard errors", "deviation", {"sigma": False}),
+    "weights": AdditionKind("weights", "weight", does="multiplies the log density of each row"),
+    "se": AdditionKind(
+        "standard errors", "deviation", {"sigma": False}, "is the known standard error of each row"
+    ),
 }
 """Every addition: the number of trials of each row, its weight, the known standard error of its response."""
 
@@ -47,11 +51,12 @@ class Addition:
 
 def additions_text(additions: Mapping[str, Addition]) -> str:
     """The canonical text, in the order of the table: `trials(n) + weights(w)`; keywords where they are no default."""
-    return " + ".join(
-        f"{name}({', '.join([text_of(additions[name].argument), *_options_text(name, additions[name])])})"
-        for name in ADDITIONS
-        if name in additions
-    )
+    return " + ".join(addition_text(name, additions[name]) for name in ADDITIONS if name in additions)
+
+
+def addition_text(name: str, addition: Addition) -> str:
+    """One of them as canonical text."""
+    return f"{name}({', '.join([text_of(addition.argument), *_options_text(name, addition)])})"
 
 
 def _options_text(name: str, addition: Addition) -> list[str]:

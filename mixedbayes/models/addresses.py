@@ -68,7 +68,8 @@ def addresses(
         found += of_coefficients(linear.fixed, name)
         blocks = [block for block in design.groups if block.predictors[0] == name]
         found += of_blocks(blocks, name, structures)
-    found += [Address(p.name) for p in family.others if p.name not in design.linears]
+    estimated = family.estimated(design.formula.response.additions)
+    found += [Address(p.name) for p in estimated[1:] if p.name not in design.linears]
     return tuple(dict.fromkeys(found))
 
 

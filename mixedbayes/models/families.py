@@ -7,25 +7,49 @@ for PyMC's graphs and for derivatives (`maths.py`). What happens only in arrays 
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, SupportsIndex
 
 import numpy as np
-from scipy.special import betainc, expit, pdtr, pdtrc, stdtr
+from scipy.special import betainc, betaincc, expit, pdtr, pdtrc, stdtr
 
 from mixedbayes.arguments import is_one_of
 from mixedbayes.designs.margins import Margins, margins
 from mixedbayes.designs.response import ResponseValues
 from mixedbayes.errors import FamilyError, listed, nearest, shown
+from mixedbayes.language.additions import Addition
 from mixedbayes.language.formula import MEAN
 from mixedbayes.models import elsewhere
 from mixedbayes.models.distributions import POSITIVE, REAL, UNIT, Interval
 from mixedbayes.models.links import LINKS, Link
-from mixedbayes.models.maths import HALF_LOG_2PI
+from mixedbayes.models.maths import HALF_LOG_2PI, Maths, jet_of, log_rising
 from mixedbayes.models.priors import Prior
-from mixedbayes.models.values import Values
+from mixedbayes.models.values import WEIGHTS, Values
 
 type Generator = np.random.Generator
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """A number that does not depend on the data."""
+
+    number: float
+
+    def __call__(self, _: Margins) -> float:
+        """The number."""
+        return self.number
+
+
+def _somewhere(support: Interval) -> float:
+    """One if it lies there, else the middle, or one from the end."""
+    if support.lower < 1 < support.upper:
+        return 1.0
+    if np.isfinite(support.lower) and np.isfinite(support.upper):
+        return (support.lower + support.upper) / 2
+    return support.lower + 1 if np.isfinite(support.lower) else support.upper - 1
+
+
+_ANYWHERE = Always(np.nan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +61,20 @@ class FamilyParameter:
         support: Where it lies.
         links: Names of the links that it can take with a formula of its own, the default first.
         default: Its prior without a formula, given the data's margins; None for the first, which always has one.
-        typical: A value of about its size, at whose link the prior of the intercept of a formula of its own sits.
+        typical: A value of about its size, at whose link the prior of the intercept of a formula of its own sits; some
+            value of its support if nobody says.
     """
 
     name: str
     support: Interval
     links: tuple[str, ...]
     default: Callable[[Margins], Prior] | None = None
-    typical: Callable[[Margins], float] = lambda _: 1.0
+    typical: Callable[[Margins], float] = _ANYWHERE
+
+    def __post_init__(self) -> None:
+        """Find a typical value if none was given."""
+        if self.typical is _ANYWHERE:
+            object.__setattr__(self, "typical", Always(_somewhere(self.support)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +85,7 @@ class Scale:
     log_slope: Callable[[np.ndarray], np.ndarray]
 
 
-AS_IT_IS = Scale(lambda y: y, np.zeros_like)
+AS_IT_IS = Scale(np.asarray, np.zeros_like)
 LOGARITHM = Scale(np.log, lambda y: -np.log(y))
 
 
@@ -89,7 +119,9 @@ class Family:
         variance: Of y; infinite, or not a number, where there is none. None if nobody said.
         tails: The probabilities of y or less, and of more. None if nobody said.
         pymc: The distribution that PyMC has for it; None to let PyMC sample from `log_density`.
-        additions: What may stand beside the response, `y | trials(n) ~ x`, by name.
+        additions: What may stand beside the response, `y | trials(n) ~ x`, by name; weights may beside any.
+        replaced: Parameters in whose place one of these stands, by its name: `{"se": "sigma"}`. An option of the parameter's
+            name keeps it, as in `se(s, sigma=TRUE)`.
         scale: That of the first parameter, where it is not the response's own.
         residual: The parameter, if one is, that is the standard deviation of y about its mean (on that scale).
         is_gaussian: Whether on that scale y is normal, with the first parameter as mean and the residual.
@@ -109,6 +141,7 @@ class Family:
     tails: Tails | None = None
     pymc: PyMC | None = None
     additions: frozenset[str] = frozenset()
+    replaced: Mapping[str, str] = field(default_factory=dict)
     scale: Scale = AS_IT_IS
     residual: str | None = None
     is_gaussian: bool = False
@@ -119,6 +152,41 @@ class Family:
     def links(self) -> tuple[str, ...]:
         """Of the first parameter, the default first."""
         return self.parameters[0].links
+
+    def __post_init__(self) -> None:
+        """Refuse a record that no model could be made of.
+
+        Raises:
+            FamilyError: It says what is wrong.
+        """
+        if not self.parameters:
+            raise FamilyError(
+                f"The family {self.name!r} has no parameter; the first is the one that a formula predicts."
+            )
+        names = [p.name for p in self.parameters]
+        if names[0] != MEAN:
+            raise FamilyError(
+                f"The first parameter of the family {self.name!r}, which a formula predicts, is called {MEAN!r}, not {names[0]!r}."
+            )
+        if len(set(names)) < len(names):
+            raise FamilyError(f"The family {self.name!r} has two parameters of one name: {listed(names)}.")
+        for parameter in self.parameters:
+            unknown = [link for link in parameter.links if link not in LINKS]
+            if unknown or not parameter.links:
+                wrong = f"no link {unknown[0]!r}" if unknown else "to have a link"
+                raise FamilyError(
+                    f"The parameter {parameter.name} of the family {self.name!r} has {wrong}; there are {listed(LINKS)}."
+                )
+        for parameter in self.others:
+            if parameter.default is None:
+                raise FamilyError(
+                    f"The parameter {parameter.name} of the family {self.name!r} has no default prior: "
+                    "give it one, default=lambda y: mb.prior('exponential', 1 / y.sd)."
+                )
+        if self.residual is not None and self.residual not in names[1:]:
+            raise FamilyError(
+                f"The residual of the family {self.name!r}, {self.residual!r}, is none of its parameters."
+            )
 
     def parameter(self, name: str) -> FamilyParameter:
         """The parameter of that name.
@@ -134,14 +202,29 @@ class Family:
             f"The {self.name} family has no parameter {name!r}.{nearest(name, names)} Its parameters: {listed(names)}."
         )
 
+    def estimated(self, additions: Mapping[str, Addition]) -> tuple[FamilyParameter, ...]:
+        """The parameters but those in whose place something stands beside the response."""
+        known = {
+            name
+            for addition, name in self.replaced.items()
+            if addition in additions and not additions[addition].options.get(name)
+        }
+        return tuple(p for p in self.parameters if p.name not in known)
+
     def margins_of(self, y: ResponseValues) -> Margins:
-        """Those of a response, on the scale of which the first parameter is a location."""
+        """Those of a response, on the scale of which the first parameter is a location; rows of weight zero have no part."""
+        y = y.counted
         return margins(self.scale.of(y.values), y.trials)
 
     @property
     def others(self) -> tuple[FamilyParameter, ...]:
         """The parameters beside the first."""
         return self.parameters[1:]
+
+    def log_likelihood(self, y: Any, values: Values) -> Any:
+        """What a row adds to the log likelihood: its log density times its weight; nothing, if that is zero."""
+        density, weights = self.log_density(y, values), values.addition(WEIGHTS)
+        return density if weights is None else values.maths.where(weights > 0, weights * density, 0.0)
 
     def cdf(self, y: np.ndarray, values: Values) -> np.ndarray:
         """The probability of y or less.
@@ -186,8 +269,9 @@ class Family:
         return self.variance(values)
 
     def derivatives(self, y: np.ndarray, values: Values, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """The first and second derivative of the log density by the predictor of a parameter, exact to rounding."""
-        found = self.log_density(y, values.jets(name))
+        """The first and second derivative of the log likelihood by the predictor of a parameter, exact to rounding."""
+        with np.errstate(all="ignore"):  # of branches that `where` leaves
+            found = jet_of(self.log_likelihood(y, values.jets(name)))
         shape = np.shape(found.value)
         return np.broadcast_to(found.slope, shape), np.broadcast_to(found.curvature, shape)
 
@@ -206,17 +290,29 @@ def _log(probability: np.ndarray) -> np.ndarray:
 # Normal, lognormal and Student's t: a location, a scale
 
 
+def _spread(p: Values) -> Any:
+    """Sigma, the known standard error in its place, or the root of both squared."""
+    known = p.addition("se")
+    if known is None:
+        return p["sigma"]
+    return p.maths.sqrt(known * known + p["sigma"] ** 2) if "sigma" in p.parameters else known
+
+
+def _log_spread(p: Values) -> Any:
+    return p.log("sigma") if p.addition("se") is None else p.maths.log(_spread(p))
+
+
 def _z(y: Any, p: Values) -> Any:
-    return (y - p["mu"]) / p["sigma"]
+    return (y - p["mu"]) / _spread(p)
 
 
 def _normal(y: Any, p: Values) -> Any:
     z = _z(y, p)
-    return -0.5 * z * z - p.log("sigma") - HALF_LOG_2PI
+    return -0.5 * z * z - _log_spread(p) - HALF_LOG_2PI
 
 
 def _normal_draw(rng: Generator, p: Values) -> np.ndarray:
-    return np.asarray(p["mu"] + p["sigma"] * rng.standard_normal(p.shape))
+    return np.asarray(p["mu"] + _spread(p) * rng.standard_normal(p.shape))
 
 
 def _lognormal(y: Any, p: Values) -> Any:
@@ -234,7 +330,7 @@ def _of_log(
 
 def _student_t(y: Any, p: Values) -> Any:
     m, nu, z = p.maths, p["nu"], _z(y, p)
-    scale = m.gammaln((nu + 1) / 2) - m.gammaln(nu / 2) - 0.5 * m.log(nu * np.pi) - p.log("sigma")
+    scale = log_rising(m, nu / 2, 0.5) - 0.5 * m.log(nu * np.pi) - _log_spread(p)
     return scale - (nu + 1) / 2 * m.log1p(z * z / nu)
 
 
@@ -242,7 +338,7 @@ def _student_t_variance(p: Values) -> np.ndarray:
     """Infinite for one to two degrees of freedom."""
     nu = np.asarray(p["nu"])
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(nu > 2, nu / (nu - 2), np.inf) * np.square(p["sigma"])
+        return np.where(nu > 2, nu / (nu - 2), np.inf) * np.square(_spread(p))
 
 
 # Counts of successes, and of events
@@ -251,14 +347,23 @@ def _student_t_variance(p: Values) -> np.ndarray:
 def _successes(y: Any, p: Values) -> Any:
     m, x, n = p.maths, p.logit("mu"), p.addition("trials", 1.0)
     ways = m.gammaln(n + 1.0) - m.gammaln(y + 1.0) - m.gammaln(n - y + 1.0)
-    # y log p + (n - y) log(1 - p), where an impossible outcome that did not occur counts nothing
-    return ways + m.where(y > 0, y * m.log_expit(x), 0.0) + m.where(y < n, (n - y) * m.log_expit(-x), 0.0)
+    return ways + _times(m, y, m.log_expit(x)) + _times(m, n - y, m.log_expit(-x))
+
+
+def _times(m: Maths, n: Any, log: Any) -> Any:
+    """Of something that happened n times: n times its log probability, which counts nothing where n is 0, infinite or not."""
+    return n * m.where(n > 0, log, 0.0)
+
+
+def _betainc(a: np.ndarray, b: np.ndarray, logit: np.ndarray) -> np.ndarray:
+    """The regularised incomplete beta function I_x(a, b), of the log-odds of x: it may be very near 1."""
+    return np.where(logit < 0, betainc(a, b, expit(logit)), betaincc(b, a, expit(-logit)))
 
 
 def _successes_tail(y: np.ndarray, p: Values, *, above: bool) -> np.ndarray:
     y, n, x = np.broadcast_arrays(np.floor(y), p.addition("trials", 1.0), p.logit("mu"))
     a, b = np.maximum(n - y, 1.0), np.maximum(y, 0.0) + 1
-    inside = betainc(b, a, expit(x)) if above else betainc(a, b, expit(-x))
+    inside = _betainc(b, a, x) if above else _betainc(a, b, -x)
     return _log(np.where(y < 0, float(above), np.where(y >= n, float(not above), inside)))
 
 
@@ -269,7 +374,7 @@ def _successes_draw(rng: Generator, p: Values) -> np.ndarray:
 
 def _poisson(y: Any, p: Values) -> Any:
     m, mu = p.maths, p["mu"]  # by the identity link it may be negative
-    found = m.where(y > 0, y * p.log("mu"), 0.0) - mu - m.gammaln(y + 1.0)
+    found = _times(m, y, p.log("mu")) - mu - m.gammaln(y + 1.0)
     return m.where(mu >= 0, found, -np.inf)
 
 
@@ -284,7 +389,7 @@ MAX_MEAN = 1e18
 
 
 def _poisson_draw(rng: Generator, mu: np.ndarray) -> np.ndarray:
-    drawn = rng.poisson(np.clip(mu, 0.0, MAX_MEAN)).astype(float)
+    drawn = rng.poisson(np.clip(np.nan_to_num(mu), 0.0, MAX_MEAN)).astype(float)
     if np.all((mu >= 0) & (mu < MAX_MEAN)):
         return drawn
     with np.errstate(invalid="ignore"):
@@ -295,14 +400,15 @@ def _poisson_draw(rng: Generator, mu: np.ndarray) -> np.ndarray:
 def _negative_binomial(y: Any, p: Values) -> Any:
     m, shape = p.maths, p["shape"]
     x = p.log("mu") - p.log("shape")
-    ways = m.gammaln(y + shape) - m.gammaln(shape) - m.gammaln(y + 1.0)
-    return ways + m.where(y > 0, y * m.log_expit(x), 0.0) + shape * m.log_expit(-x)
+    ways = log_rising(m, shape, m.where(y > 0, y, 0.0)) - m.gammaln(y + 1.0)
+    found = ways + _times(m, y, m.log_expit(x)) + shape * m.log_expit(-x)
+    return m.where(p["mu"] >= 0, found, -np.inf)  # by the identity link it may be negative
 
 
 def _negative_binomial_tail(y: np.ndarray, p: Values, *, above: bool) -> np.ndarray:
     y, shape, x = np.broadcast_arrays(np.floor(y), p["shape"], p.log("mu") - p.log("shape"))
     a = np.maximum(y, 0.0) + 1
-    inside = betainc(a, shape, expit(x)) if above else betainc(shape, a, expit(-x))
+    inside = _betainc(a, shape, x) if above else _betainc(shape, a, -x)
     return _log(np.where(y < 0, float(above), inside))
 
 
@@ -323,15 +429,16 @@ def _beta(y: Any, p: Values) -> Any:
     m, phi = p.maths, p["phi"]
     a, b = p["mu"] * phi, _others(p) * phi
     inside = m.where((y > 0) & (y < 1), y, 0.5)
-    found = (
-        m.gammaln(phi) - m.gammaln(a) - m.gammaln(b) + (a - 1) * m.log(inside) + (b - 1) * m.log1p(-inside)
-    )
+    # gamma(a) is gamma(a + 1) / a: where mu is too near 0 for a number, its logarithm is not
+    logs = p.log("mu") + m.log_expit(-p.logit("mu")) + p.log("phi")
+    ways = m.gammaln(phi + 1.0) - m.gammaln(a + 1.0) - m.gammaln(b + 1.0) + logs
+    found = ways + (a - 1) * m.log(inside) + (b - 1) * m.log1p(-inside)
     return m.where((y > 0) & (y < 1), found, -np.inf)
 
 
 def _beta_tail(y: np.ndarray, p: Values, *, above: bool) -> np.ndarray:
     a, b, y = p["mu"] * p["phi"], _others(p) * p["phi"], np.clip(y, 0.0, 1.0)
-    return _log(betainc(b, a, 1 - y) if above else betainc(a, b, y))
+    return _log((betaincc if above else betainc)(a, b, y))
 
 
 def _beta_draw(rng: Generator, p: Values) -> np.ndarray:
@@ -374,10 +481,12 @@ FAMILIES: dict[str, Family] = {
             (LOCATION, SIGMA),
             log_density=_normal,
             mean=lambda p: p["mu"],
-            variance=lambda p: np.square(p["sigma"]),
+            variance=lambda p: np.square(_spread(p)),
             draw=_normal_draw,
             tails=_NORMAL_TAILS,
-            pymc=PyMC("Normal", lambda p: {"mu": p["mu"], "sigma": p["sigma"]}),
+            pymc=PyMC("Normal", lambda p: {"mu": p["mu"], "sigma": _spread(p)}),
+            additions=frozenset({"se"}),
+            replaced={"se": "sigma"},
             residual="sigma",
             is_gaussian=True,
         ),
@@ -388,11 +497,13 @@ FAMILIES: dict[str, Family] = {
             log_density=_student_t,
             mean=lambda p: p["mu"],
             variance=_student_t_variance,
-            draw=lambda rng, p: np.asarray(p["mu"] + p["sigma"] * rng.standard_t(p["nu"], p.shape)),
+            draw=lambda rng, p: np.asarray(p["mu"] + _spread(p) * rng.standard_t(p["nu"], p.shape)),
             tails=Tails(
                 lambda y, p: _log(stdtr(p["nu"], _z(y, p))), lambda y, p: _log(stdtr(p["nu"], -_z(y, p)))
             ),
-            pymc=PyMC("StudentT", lambda p: {"nu": p["nu"], "mu": p["mu"], "sigma": p["sigma"]}),
+            pymc=PyMC("StudentT", lambda p: {"nu": p["nu"], "mu": p["mu"], "sigma": _spread(p)}),
+            additions=frozenset({"se"}),
+            replaced={"se": "sigma"},
         ),
         Family(
             "lognormal",
@@ -475,8 +586,6 @@ FAMILIES: dict[str, Family] = {
     )
 }
 
-_NAMES = {*FAMILIES, *elsewhere.ALIASES}
-
 
 def find_family(family: str | Family, link: str | None = None) -> tuple[Family, Link]:
     """The family, and the link of its mean, by their names.
@@ -524,23 +633,19 @@ def _family_of(family: Any) -> Family:
     """The family of that name, as it is here or elsewhere, whatever its letters' case."""
     if not isinstance(family, str):
         kind = getattr(family, "__name__", type(family).__name__)
-        named = (
-            f": family={elsewhere.ALIASES.get(kind.lower(), kind.lower())!r}"
-            if kind.lower() in _NAMES
-            else ""
-        )
-        raise FamilyError(f"A family is a text{named or f', one of {listed(FAMILIES, 40)}'}, not {kind}.")
+        called = _called(kind)
+        named = f": family={called!r}" if called else f", one of {listed(FAMILIES, 40)}, or an mb.Family"
+        raise FamilyError(f"A family is a text{named}, not {kind}.")
     name = family.strip().lower()
-    name = elsewhere.ALIASES.get(name, name)
-    if name in FAMILIES:
-        return FAMILIES[name]
     head, bracket, rest = name.partition("(")
-    if bracket and head in _NAMES:
+    called = _called(head)
+    if called and bracket:
         link = next((repr(link) for link in LINKS if link in rest), "...")
-        called = elsewhere.ALIASES.get(head, head)
         raise FamilyError(
             f"A family is named without brackets, and its link by itself: family={called!r}, link={link}."
         )
+    if called:
+        return FAMILIES[called]
     plain = elsewhere.squeezed(head)
     if plain in elsewhere.UNSUPPORTED:
         advice = elsewhere.UNSUPPORTED[plain]
@@ -551,6 +656,13 @@ def _family_of(family: Any) -> Family:
     raise FamilyError(
         f"There is no family {family!r}.{nearest(name, FAMILIES)} Known: {listed(FAMILIES, 40)}."
     )
+
+
+def _called(name: str) -> str | None:
+    """What a family of that name is called here, if it is here."""
+    plain = elsewhere.squeezed(name)
+    ours = {elsewhere.squeezed(known): known for known in FAMILIES} | dict(elsewhere.ALIASES)
+    return name if name in FAMILIES else ours.get(plain)
 
 
 def _family(name: str) -> Family:

@@ -50,9 +50,15 @@ class Link:
         return object.__reduce_ex__(self, protocol)
 
 
+def _cloglog_log(m: Maths, eta: Any) -> Any:
+    """log(1 - exp(-rate)), by its series where the rate is small."""
+    is_low = eta < -25
+    low, high = m.where(is_low, eta, -25.0), m.where(is_low, -25.0, eta)
+    return m.where(is_low, low - m.exp(low) / 2, m.log1mexp(-m.exp(high)))
+
+
 def _cloglog_logit(m: Maths, eta: Any) -> Any:
-    rate = m.exp(eta)
-    return rate + m.log1mexp(-rate)
+    return m.exp(eta) + _cloglog_log(m, eta)
 
 
 LINKS: Mapping[str, Link] = {
@@ -89,7 +95,7 @@ LINKS: Mapping[str, Link] = {
             lambda mu: np.log(-np.log1p(-mu)),
             lambda m, eta: -m.expm1(-m.exp(eta)),
             UNIT,
-            lambda m, eta: m.log1mexp(-m.exp(eta)),
+            _cloglog_log,
             _cloglog_logit,
             np.pi**2 / 6,
         ),

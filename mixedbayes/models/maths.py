@@ -66,6 +66,22 @@ def _quiet(function: Callable[..., Any]) -> Any:
     return staticmethod(of)
 
 
+def log_rising(m: Maths, x: Any, n: Any) -> Any:
+    """The logarithm of gamma(x + n) / gamma(x), which is about n log(x) where x is large: no digits are lost there.
+
+    Source: Abramowitz & Stegun (1964), 6.1.41 (Stirling's series), the difference taken term by term.
+    """
+    is_large = x > 100
+    near, far = m.where(is_large, 1.0, x), m.where(is_large, x, 100.0)
+    top = far + n
+    series = (far - 0.5) * m.log1p(n / far) + n * (m.log(top) - 1) - n / (12 * far * top)
+    return m.where(
+        is_large,
+        series - 1 / (360 * top**3) + 1 / (360 * far**3),
+        m.gammaln(near + n) - m.gammaln(near),
+    )
+
+
 def _log_1m_exp(x: Any) -> Any:
     # Mächler (2012), Accurately computing log(1 - exp(-|a|))
     return np.where(x > -np.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(np.minimum(x, -0.5))))
@@ -105,11 +121,11 @@ class Jet:
         return Jet(-self.value, -self.slope, -self.curvature)
 
     def __add__(self, other: Any) -> "Jet":
-        o = _jet(other)
+        o = jet_of(other)
         return Jet(self.value + o.value, self.slope + o.slope, self.curvature + o.curvature)
 
     def __mul__(self, other: Any) -> "Jet":
-        o = _jet(other)
+        o = jet_of(other)
         return Jet(
             self.value * o.value,
             self.slope * o.value + self.value * o.slope,
@@ -123,31 +139,32 @@ class Jet:
     __radd__, __rmul__ = __add__, __mul__
 
     def __sub__(self, other: Any) -> "Jet":
-        return self + -_jet(other)
+        return self + -jet_of(other)
 
     def __rsub__(self, other: Any) -> "Jet":
         return -self + other
 
     def __truediv__(self, other: Any) -> "Jet":
-        return self * _inverse(_jet(other)) if isinstance(other, Jet) else self * (1 / np.asarray(other))
+        return self * _inverse(other) if isinstance(other, Jet) else self * (1 / np.asarray(other))
 
     def __rtruediv__(self, other: Any) -> "Jet":
         return _inverse(self) * other
 
     def __lt__(self, other: Any) -> Any:
-        return self.value < _jet(other).value
+        return self.value < jet_of(other).value
 
     def __le__(self, other: Any) -> Any:
-        return self.value <= _jet(other).value
+        return self.value <= jet_of(other).value
 
     def __gt__(self, other: Any) -> Any:
-        return self.value > _jet(other).value
+        return self.value > jet_of(other).value
 
     def __ge__(self, other: Any) -> Any:
-        return self.value >= _jet(other).value
+        return self.value >= jet_of(other).value
 
 
-def _jet(x: Any) -> Jet:
+def jet_of(x: Any) -> Jet:
+    """The number itself, or a constant as one."""
     return x if isinstance(x, Jet) else Jet(np.asarray(x), 0.0, 0.0)
 
 
@@ -159,7 +176,10 @@ def _lifted(function: Callable[[Any], Any], derivatives: Callable[[Any], tuple[A
     """The function of arrays and jets."""
 
     def of(x: Any) -> Any:
-        return x.through(function(x.value), *derivatives(x.value)) if isinstance(x, Jet) else function(x)
+        if not isinstance(x, Jet):
+            return function(x)
+        with np.errstate(all="ignore"):
+            return x.through(function(x.value), *derivatives(x.value))
 
     return staticmethod(of)
 
@@ -184,8 +204,8 @@ def _ndtr(x: Any) -> tuple[Any, Any]:
 
 
 def _log_ndtr(x: Any) -> tuple[Any, Any]:
-    first = np.exp(-0.5 * x * x - HALF_LOG_2PI - special.log_ndtr(x))
-    return first, -first * (x + first)
+    first = np.sqrt(2 / np.pi) / special.erfcx(-x / np.sqrt(2))  # Mills' ratio, inverted
+    return first, np.where(x < -1e4, -1.0, -first * (x + first))  # of which there the sum has few digits
 
 
 class _Jets:
@@ -210,7 +230,7 @@ class _Jets:
         """As in `Maths`."""
         if not (isinstance(x, Jet) or isinstance(y, Jet)):
             return np.where(condition, x, y)
-        x, y = _jet(x), _jet(y)
+        x, y = jet_of(x), jet_of(y)
         parts = ((getattr(x, name), getattr(y, name)) for name in ("value", "slope", "curvature"))
         return Jet(*(np.where(condition, a, b) for a, b in parts))
 

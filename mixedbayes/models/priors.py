@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
-from mixedbayes.arguments import is_number
-from mixedbayes.errors import FormulaError, PriorError, listed, nearest
+from mixedbayes.arguments import is_number, is_one_of
+from mixedbayes.errors import FormulaError, PriorError, listed, nearest, shown
 from mixedbayes.language.expressions import Call, Expression, Literal, Name, Operation
 from mixedbayes.language.read import parse_expression
 from mixedbayes.models.distributions import DISTRIBUTIONS, Interval
@@ -72,9 +72,9 @@ def prior(distribution: str, *arguments: float | Prior, **named: float | Prior) 
     Raises:
         PriorError: An unknown distribution, a wrong number of arguments, or one out of range.
     """
-    if distribution not in DISTRIBUTIONS:
+    if not is_one_of(distribution, DISTRIBUTIONS):
         raise PriorError(
-            f"There is no prior distribution {distribution!r}.{_hint(str(distribution))} Known: {listed(DISTRIBUTIONS, 30)}."
+            f"There is no prior distribution {shown(distribution)}.{_hint(shown(distribution).strip("'"))} Known: {listed(DISTRIBUTIONS, 30)}."
         )
     wanted = DISTRIBUTIONS[distribution].arguments
     usage = f"{distribution}({', '.join(wanted)})"

@@ -7,7 +7,8 @@ import numpy as np
 from mixedbayes.designs.design import Design
 from mixedbayes.designs.response import ResponseValues
 from mixedbayes.errors import FamilyError, counted, listed
-from mixedbayes.models.families import Family
+from mixedbayes.models.families import FAMILIES, Family
+from mixedbayes.models.values import WEIGHTS
 
 
 def check_response(design: Design, family: Family) -> None:
@@ -22,17 +23,41 @@ def check_response(design: Design, family: Family) -> None:
         )
     for name in design.linears:
         family.parameter(name)
-    _refuse_additions(design.response, family)
+    _check_additions(design, family)
     RESPONSES[family.response](design.response, family, design.rows.kept)
+    if (
+        family.response in CONTINUOUS
+        and family.estimated(design.formula.response.additions) == family.parameters
+    ):
+        _check_varies(design.response.counted)
 
 
-def _refuse_additions(y: ResponseValues, family: Family) -> None:
-    """Refuse what stands right of the bar and the family does not take: it would be ignored."""
-    others = [f"{name}()" for name in y.additions if name != "trials" and name not in family.additions]
+def _check_additions(design: Design, family: Family) -> None:
+    """Refuse what stands right of the bar and the family does not take, or what is both known and to be predicted."""
+    y, additions = design.response, design.formula.response.additions
+    others = [f"{name}()" for name in additions if name not in ("trials", WEIGHTS, *family.additions)]
     if others:
+        able = [each.name for each in FAMILIES.values() if set(additions) <= {WEIGHTS, *each.additions}]
         raise FamilyError(
-            f"{listed(others)} beside the response {y.name}: not supported yet by the {family.name} family, which would leave it "
-            "out; for shares write the counts, successes | trials(n)."
+            f"{listed(others)} beside the response {y.name}: the {family.name} family does not take it"
+            + (f"; {listed(able)} {'does' if len(able) == 1 else 'do'}." if able else ".")
+        )
+    estimated = [p.name for p in family.estimated(additions)]
+    for addition, name in family.replaced.items():
+        if name in design.linears and name not in estimated:
+            raise FamilyError(
+                f"{name} has a formula, and {addition}() stands in its place: write {addition}(..., {name}=TRUE) to have both."
+            )
+
+
+def _check_varies(y: ResponseValues) -> None:
+    """Refuse numbers that are the same in every row: nothing then says how far they lie from their mean.
+
+    Of known standard errors they may be.
+    """
+    if np.ptp(y.values) == 0:
+        raise FamilyError(
+            f"The response {y.name} is {y.values[0]:g} in every row; there is nothing to model."
         )
 
 
@@ -42,10 +67,6 @@ def _real(y: ResponseValues, family: Family, _rows: np.ndarray) -> None:
             f"The response {y.name} holds {y.held}, not numbers, which the {family.name} family needs.{_two(y)}"
         )
     _no_trials(y, family)
-    if np.ptp(y.values) == 0:
-        raise FamilyError(
-            f"The response {y.name} is {y.values[0]:g} in every row; there is nothing to model."
-        )
 
 
 def _positive(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
@@ -91,8 +112,9 @@ def _binary(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
         f"the {family.name} family takes 0 and 1",
         "Counts of successes go with family='binomial': y | trials(n) ~ ...",
     )
-    if len(np.unique(y.values)) < 2:
-        only = f"{y.values[0]:g}" if y.levels is None else repr(y.levels[int(y.values[0])])
+    values = y.counted.values
+    if len(np.unique(values)) < 2:
+        only = f"{values[0]:g}" if y.levels is None else repr(y.levels[int(values[0])])
         raise FamilyError(f"The response {y.name} is {only} in every row; there is nothing to model.")
 
 
@@ -109,7 +131,7 @@ def _count(y: ResponseValues, family: Family, rows: np.ndarray) -> None:
         f"the {family.name} family takes whole numbers from 0",
         "",
     )
-    if not y.values.any():
+    if not y.counted.values.any():
         raise FamilyError(f"The response {y.name} is 0 in every row; there is nothing to model.")
 
 
@@ -130,7 +152,8 @@ def _successes(y: ResponseValues, _family: Family, rows: np.ndarray) -> None:
         raise FamilyError(
             f"{y.name} has more successes than trials in {counted(len(above), 'row')}, the first row {rows[i]} (from 0): {y.values[i]:g} of {y.trials[i]:g}."
         )
-    if y.values.sum() in (0, y.trials.sum()):
+    rest = y.counted
+    if rest.values.sum() in (0, rest.additions["trials"].sum()):
         raise FamilyError(f"Every trial of {y.name} came out the same; there is nothing to model.")
 
 
@@ -143,6 +166,9 @@ RESPONSES: Mapping[str, Callable[[ResponseValues, Family, np.ndarray], None]] = 
     "successes": _successes,
 }
 """For each kind of response the check that it is one."""
+
+CONTINUOUS = ("real", "positive", "share")
+"""Kinds that vary by a parameter of their own."""
 
 
 def _no_trials(y: ResponseValues, family: Family) -> None:

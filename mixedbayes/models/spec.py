@@ -243,6 +243,11 @@ class ModelSpec:
         return (*population, *groups, *self.auxiliary, *self.hyper)
 
     @property
+    def of_family(self) -> tuple[str, ...]:
+        """The family's parameters that are estimated, by a predictor or as they are; not those that additions stand for."""
+        return tuple(p.name for p in self.family.estimated(self.design.formula.response.additions))
+
+    @property
     def residual(self) -> str | None:
         """The parameter that is the standard deviation of the response about its mean; None if it varies, or there is none."""
         own = self.family.residual

@@ -51,7 +51,8 @@ def specify(
         DesignWarning: A prior that no parameter takes.
     """
     check_response(design, family)
-    scalars = [p for p in family.others if p.name not in design.linears]
+    estimated = family.estimated(design.formula.response.additions)
+    scalars = [p for p in estimated[1:] if p.name not in design.linears]
     if not (any(linear.fixed.columns for linear in design.linears.values()) or design.groups or scalars):
         raise DataError("The model has no parameter: nothing stands right of '~' but an offset.")
     _check_levels(design, family)
@@ -295,7 +296,7 @@ def _lives_at_means(block: Block, structure: Structure, chooser: Chooser) -> boo
 
 def _check_levels(design: Design, family: Family) -> None:
     """Where a residual is estimated, effects that are one for each row cannot be told from it."""
-    if family.residual is None:
+    if family.residual not in [p.name for p in family.estimated(design.formula.response.additions)]:
         return
     for block in design.groups:
         if len(block.levels) >= design.n:
@@ -307,7 +308,7 @@ def _check_levels(design: Design, family: Family) -> None:
 
 def _check_sizes(design: Design) -> None:
     """Refuse numbers whose squares leave the range of floating point, and with them every scale."""
-    columns = [(design.response.name, design.response.values)]
+    columns = [(design.response.name, design.response.values), *design.response.additions.items()]
     for linear in design.linears.values():
         columns += zip(linear.fixed.columns, linear.fixed.X.T, strict=True)
     columns += [pair for block in design.groups for pair in zip(block.columns, block.X.T, strict=True)]

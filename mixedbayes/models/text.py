@@ -2,18 +2,33 @@
 
 from collections.abc import Iterable
 from html import escape
+from math import isinf
 
+from mixedbayes.language.additions import ADDITIONS, addition_text
 from mixedbayes.models.addresses import CENTRED
 from mixedbayes.models.spec import ModelSpec, Parameter
 
 
 def header(spec: ModelSpec) -> list[tuple[str, str]]:
     """What a table says first: family, links, formula, response, data."""
-    links = "; ".join(f"{p.name} = {spec.links.get(p.name, 'identity')}" for p in spec.family.parameters)
+    links = "; ".join(f"{name} = {spec.links.get(name, 'identity')}" for name in spec.of_family)
     said = [("Family", spec.family.name), ("Links", links), ("Formula", spec.design.formula.text)]
     if spec.design.response.modelled:
         said.append(("Response", spec.design.response.modelled))
     return [*said, ("Data", str(spec.design.rows))]
+
+
+def notes(spec: ModelSpec) -> tuple[str, ...]:
+    """What is to be said of the data, and of what stands beside the response: what that does."""
+    additions = spec.design.formula.response.additions
+    said = [
+        f"{addition_text(name, addition)} {ADDITIONS[name].does}."
+        for name, addition in additions.items()
+        if ADDITIONS[name].does
+    ]
+    known = [p.name for p in spec.family.parameters if p.name not in spec.of_family]
+    said += [f"{name} is not estimated: what is known stands in its place." for name in known]
+    return (*spec.design.notes, *said)
 
 
 def prior_rows(spec: ModelSpec) -> list[tuple[str, str, str]]:
@@ -25,7 +40,7 @@ def spec_text(spec: ModelSpec) -> str:
     """The model as a table of text."""
     lines = [f"{name + ':':<9} {value}" for name, value in header(spec)]
     lines += [f"{'Groups:' if i == 0 else '':<9} {block}" for i, block in enumerate(_blocks(spec))]
-    lines += [f"{'Note:':<9} {note}" for note in spec.design.notes]
+    lines += [f"{'Note:':<9} {note}" for note in notes(spec)]
     rows = [("Parameter", "Prior", ""), *prior_rows(spec)]
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     table = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows]
@@ -37,7 +52,7 @@ def spec_html(spec: ModelSpec) -> str:
     said = [
         *header(spec),
         *(("Group", block) for block in _blocks(spec)),
-        *(("Note", n) for n in spec.design.notes),
+        *(("Note", n) for n in notes(spec)),
     ]
     style = "style='text-align:left;padding:0 .6em'"
     rows = [(("Parameter", "Prior", ""), "th"), *((row, "td") for row in prior_rows(spec))]
@@ -79,7 +94,7 @@ def _prior_text(parameter: Parameter) -> str:
         case "lkj", _:
             return text
         case "flat", _:
-            text = "flat (improper)"
+            text = "flat (improper)" if isinf(parameter.support.upper - parameter.support.lower) else "flat"
         case "exponential", (float() as rate,):
             text = f"{text}  mean {1 / rate:.4g}"
     ends = parameter.support, prior.support

@@ -12,6 +12,9 @@ import numpy as np
 from mixedbayes.models.links import Link
 from mixedbayes.models.maths import JETS, Jet, Maths
 
+WEIGHTS = "weights"
+"""The addition that any family takes, for it is no business of a distribution: what log densities are multiplied by."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class FromPredictor:

@@ -8,7 +8,7 @@ from mixedbayes.designs.build import build_design
 from mixedbayes.designs.design import Design
 from mixedbayes.designs.extend import extend
 from mixedbayes.designs.table import Missing, Rows, open_table
-from mixedbayes.errors import ArgumentError, DesignWarning, UnknownColumns, listed, warn
+from mixedbayes.errors import ArgumentError, DesignWarning, FormulaError, UnknownColumns, listed, shown, warn
 from mixedbayes.language.change import updated
 from mixedbayes.models.addresses import addresses
 from mixedbayes.models.families import links_of
@@ -35,6 +35,11 @@ def changed_spec(
     Raises:
         FormulaError, DataError, PriorError: What was passed does not make a model.
     """
+    for text in (formula, *predictors.values()):
+        if text is not None and not isinstance(text, str):
+            raise FormulaError(
+                f"A change of a formula is a text such as '~ . - x', with a dot for what was there, not {shown(text)}."
+            )
     was = spec.design
     own = data is None
     table = open_table(was.data.set_axis(was.rows.index, axis=0) if own else data)

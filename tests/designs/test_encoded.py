@@ -16,7 +16,7 @@ DATA = pd.DataFrame(
 def test_a_part_of_rows_is_these_rows_of_every_field(formula, at):
     design = mb.design(formula, DATA)
     new = DATA.assign(g=list("abccda"))
-    rows = design.encode(new, trials=design.response.trials is not None)
+    rows = design.encode(new, additions=design.response.additions)
     part = rows.part(at)
     assert len(part) == len(rows.X[at])
     for name in ("X", "offset", "places"):

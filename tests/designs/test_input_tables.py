@@ -261,7 +261,7 @@ def test_a_level_that_only_dropped_rows_had_is_none():
         (base(), "y ~ poly(x, 10^9)", "asks for more than 200 columns"),
         (base(), "y ~ bs(x, 5, None, 10^9)", "asks for more than 200 columns"),
         (base(), "y ~ poly(x, 0)", "the degree of a polynomial is a whole number from 1, not 0"),
-        (base(), "y ~ poly(x, 99):poly(n, 99)", "columns over 24 rows, too many to hold"),
+        (base(), "y ~ poly(x, 99, raw=TRUE):poly(n, 99, raw=TRUE)", "columns over 24 rows, too many to hold"),
         (base(), "y ~ I(9^9^9^9)", "a number is too large"),
         (base(), "y ~ pi", "There is no column 'pi' in the data"),
         (base(), "y ~ I(x, n)", "I() takes 1 positional argument but 2 were given"),

@@ -139,6 +139,8 @@ def test_predictors_that_cannot_be_made_are_refused(formula, error, message):
         build_design(formula, DATA)
 
 
-def test_no_family_takes_further_predictors_in_silence():
-    with pytest.raises(FamilyError, match="Formulas for sigma, nu are not supported yet"):
+def test_no_family_takes_a_predictor_of_what_it_has_not():
+    with pytest.raises(
+        FamilyError, match=r"The gaussian family has no parameter 'nu'\. Its parameters: mu, sigma"
+    ):
         mb.model(TEXT, DATA)

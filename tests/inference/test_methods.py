@@ -2,7 +2,7 @@
 
 import inspect
 from dataclasses import fields
-from typing import get_type_hints
+from typing import Unpack, get_type_hints
 
 import click
 import numpy as np
@@ -15,7 +15,8 @@ from mixedbayes.cli import fit_command
 from mixedbayes.inference.draws import as_tree
 from mixedbayes.inference.methods import METHODS, Method
 from mixedbayes.inference.options import Options
-from mixedbayes.sampling import Sampling
+from mixedbayes.models.families import FAMILIES
+from mixedbayes.sampling import FitOptions, Sampling
 
 RNG = np.random.default_rng(5)
 DATA = pd.DataFrame({"y": RNG.normal(3, 2, 40), "g": np.resize(list("abcd"), 40), "k": RNG.poisson(2, 40)})
@@ -124,8 +125,10 @@ def test_options_that_a_method_of_ones_own_has_no_use_for_are_refused():
 def test_the_options_of_sampling_are_one_list():
     names = list(get_type_hints(Sampling))
     assert names == [field.name for field in fields(Options)]
-    signature = inspect.signature(mb.fit).parameters["sampling"]
-    for verb in (mb.fit, mb.Model.fit, mb.Fit.update):
-        assert str(inspect.signature(verb).parameters["sampling"].annotation) == str(signature.annotation)
+    assert inspect.signature(mb.Model.fit).parameters["sampling"].annotation == Unpack[Sampling]
+    for verb in (mb.fit, mb.Fit.update):
+        assert inspect.signature(verb).parameters["options"].annotation == Unpack[FitOptions]
+    parameters = {parameter.name for family in FAMILIES.values() for parameter in family.others}
+    assert set(get_type_hints(FitOptions)) == {*names, *parameters}
     assert all(f"\n    {name}: " in inspect.getdoc(mb.Model.fit) for name in names)
     assert {each.name for each in fit_command.params if isinstance(each, click.Option)} >= set(names)

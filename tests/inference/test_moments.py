@@ -1,6 +1,6 @@
 """Moments are the dense cross-products, and add over rows."""
 
-from types import SimpleNamespace
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -108,7 +108,12 @@ def test_moments_add_over_any_division_of_the_rows(division):
     parts = [DATA[groups == k] for k in range(3)]
     if any(part["g"].nunique() < 2 or part["h"].nunique() < 2 for part in parts):
         return
-    one, two, three = (moments(mb.design(FORMULA, part.copy())) for part in parts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mb.DesignWarning)
+        designs = [mb.design(FORMULA, part.copy()) for part in parts]
+    if any(len(design.fixed.columns) < 3 for design in designs):  # of too few rows
+        return
+    one, two, three = map(moments, designs)
     same(moments(mb.design(FORMULA, DATA)), one + two + three)
     same(one + two, two + one)
     same((one + two) + three, one + (two + three))
@@ -146,14 +151,12 @@ def test_moments_of_different_things_do_not_add():
         one + moments(mb.design("y ~ x + (1 | g)", DATA), Frame(1.0, np.eye(2), (np.eye(1),)))
 
 
-@pytest.mark.parametrize("values", [np.ones(3), np.zeros(N), -WEIGHTS, np.full(N, np.nan)])
-@pytest.mark.parametrize("name", ["weights", "precisions"])
-def test_additions_are_positive_numbers(name, values):
-    design = mb.design("y ~ x", DATA)
-    beside = SimpleNamespace(n=N, response=SimpleNamespace(additions={name: values}))
-    with pytest.raises(mb.ArgumentError, match=f"{name} are 90 positive numbers"):
-        additions_of(beside)
-    assert additions_of(design) == (None, None)
+def test_additions_are_weights_and_precisions():
+    data = DATA.assign(v=WEIGHTS)
+    assert additions_of(mb.design("y ~ x", data)) == (None, None)
+    beside = additions_of(mb.design("y | weights(v) + se(v) ~ x", data))
+    np.testing.assert_array_equal(beside.weights, WEIGHTS)
+    np.testing.assert_allclose(beside.precisions, 1 / WEIGHTS**2)
 
 
 def test_a_weight_of_two_is_the_row_written_twice():

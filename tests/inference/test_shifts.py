@@ -206,7 +206,7 @@ def test_a_column_far_from_zero_is_no_combination_of_the_intercept():
 def test_a_product_without_its_margin_moves_what_it_can():
     """`x:z` without `z` is another model after a shift of x, and the same after one of z."""
     plain, moved = (mb.model("y ~ x + x:z + (1 | item)", data).spec for data in (DATA, changed(2000, 1, "z")))
-    assert [p.address for p in plain.coefficients] == ["centred.b[x]", "b[x:z]"]
+    assert [p.address for p in plain.main.coefficients] == ["centred.b[x]", "b[x:z]"]
     assert [p.prior.text(6) for p in plain.parameters] == [p.prior.text(6) for p in moved.parameters]
 
 

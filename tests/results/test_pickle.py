@@ -13,8 +13,8 @@ import pytest
 from synthetic import synthetic_fit
 
 from mixedbayes.errors import FamilyError
-from mixedbayes.models.distributions import POSITIVE
-from mixedbayes.models.families import FAMILIES, Density, Family, FamilyParameter
+from mixedbayes.models.distributions import POSITIVE, REAL
+from mixedbayes.models.families import FAMILIES, Family, FamilyParameter
 from mixedbayes.models.links import LINKS, Link
 from mixedbayes.models.priors import Prior
 
@@ -36,18 +36,38 @@ CASES = [
 ]
 
 
-def default_sigma(sd):
-    return Prior("exponential", (2.0 / sd,))
+def default_sigma(y):
+    return Prior("exponential", (2.0 / y.sd,))
+
+
+def log_density(y, p):
+    return -((y - p["mu"]) ** 2) / p["sigma"]
+
+
+def mean(p):
+    return p["mu"]
+
+
+def draw(rng, p):
+    return rng.normal(p["mu"], p["sigma"], p.shape)
+
+
+def square(_, eta):
+    return eta * eta
 
 
 OWN = Family(
     "own",
-    ("identity",),
     "real",
-    (FamilyParameter("sigma", POSITIVE, default_sigma),),
-    Density("Normal", {"mu": "mu", "sigma": "sigma"}),
+    (
+        FamilyParameter("mu", REAL, ("identity",)),
+        FamilyParameter("sigma", POSITIVE, ("log",), default_sigma),
+    ),
+    log_density=log_density,
+    mean=mean,
+    draw=draw,
 )
-OWN_LINK = Link("own", np.sqrt, np.square)
+OWN_LINK = Link("own", np.sqrt, square, POSITIVE)
 
 
 @pytest.mark.parametrize("transfer", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])  # noqa: S301  # our own

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import time
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -16,6 +17,7 @@ from synthetic import synthetic_fit
 
 import mixedbayes as mb
 from mixedbayes.errors import ArgumentError, FileError
+from mixedbayes.models.families import FAMILIES
 from mixedbayes.results.files import container
 from mixedbayes.results.fit import Fit
 
@@ -97,6 +99,10 @@ CASES = {
     "no intercept": ("y ~ 0 + a + (1 | g)", {}),
     "nothing but groups": ("y ~ 0 + (1 | g)", {}),
     "no groups": ("y ~ x", {}),
+    "heavy tails": ("y ~ x + (1 | g)", {"family": "student_t", "priors": {"nu": "gamma(4, 0.2)"}}),
+    "positive": ("z ~ x + (1 | g)", {"family": "lognormal"}),
+    "varied counts": ("k ~ x + (1 | g)", {"family": "negative_binomial"}),
+    "shares": ("I(z - 1) ~ x + (1 | g)", {"family": "beta", "link": "probit"}),
     "priors": ("y ~ x + a + (x | g)", {"priors": {"b[Intercept]": "normal(0, 5)", "b": "flat", "cor": "lkj(4)"}}),
     "hyperpriors": (
         "y ~ x + a + (`with/slash` | g)",
@@ -381,8 +387,8 @@ REBUILT = "holds a fit that cannot be rebuilt: "
         ({"formula": 3}, REBUILT + "A formula is a text"),
         ({"formula": None}, "is damaged"),
         ({"family": "poisson"}, REBUILT + "y is -?[0-9.]+ in row 0"),
-        ({"family": "Gauss"}, REBUILT + "There is no family 'Gauss'"),
-        ({"link": "logg"}, REBUILT + "The gaussian family has no link 'logg'"),
+        ({"links": {"mu": "logg"}}, REBUILT + "The gaussian family has no link 'logg'"),
+        ({"family": "Gauss"}, REBUILT + "its family, 'Gauss', is none of this version's"),
         ({"priors": {"b": "normal(0, open('x'))"}}, REBUILT + r"priors\['b'\]"),
         ({"priors": {"b": "normal(0, exponential(1))"}}, REBUILT + "draws of prior\\[b, sigma\\] are not in it"),
         ({"priors": ["b"]}, REBUILT + "priors is a mapping"),
@@ -499,15 +505,32 @@ def test_a_file_that_would_read_another_file(path, tmp_path, kind):
 
 
 def test_a_family_of_the_user_s_own_is_not_saved_under_another_s_name(tmp_path):
-    from dataclasses import replace
+    own = replace(FAMILIES["gaussian"], is_gaussian=False)
+    with pytest.raises(
+        FileError, match="The family 'gaussian' is your own and has the name of one that there is"
+    ):
+        synthetic_fit("y ~ x", DATA, own, draws=3).to_netcdf(tmp_path / "fit.nc")
 
-    from mixedbayes.models.families import FAMILIES
 
-    fit = synthetic_fit(
-        "y ~ x", DATA, replace(FAMILIES["gaussian"], response="real", links=("identity",)), draws=3
-    )
-    with pytest.raises(FileError, match="The family 'gaussian' is your own"):
-        fit.to_netcdf(tmp_path / "fit.nc")
+def test_a_family_of_the_user_s_own_is_passed_to_load(tmp_path):
+    own = replace(FAMILIES["student_t"], name="mine")
+    fit, path = synthetic_fit("y ~ x + (1 | g)", DATA, own, draws=3), tmp_path / "fit.nc"
+    fit.to_netcdf(path)
+    assert_same(mb.load(path, family=own), fit)
+    with pytest.raises(
+        FileError, match=r"cannot be rebuilt: its family, 'mine', is none of .* if it is your own, pass"
+    ):
+        mb.load(path)
+    with pytest.raises(FileError, match="its family is 'mine', and family= is another, 'student_t'"):
+        mb.load(path, family=FAMILIES["student_t"])
+    with pytest.raises(
+        ArgumentError, match=r"family is the record that the fit was made with, .* not 'mine'"
+    ):
+        mb.load(path, family="mine")
+    synthetic_fit("y ~ x", DATA, "student_t", draws=3).to_netcdf(path)
+    assert mb.load(path, family=FAMILIES["student_t"]).spec.family is FAMILIES["student_t"]
+    with pytest.raises(FileError, match="its family is 'student_t', and family= is another, 'mine'"):
+        mb.load(path, family=own)
 
 
 # places ---------------------------------------------------------------------------------------------------
@@ -863,7 +886,7 @@ def test_a_value_that_no_model_takes(path, name, value, message):
     "options",
     [
         {"draws": 10**9}, {"chains": 10**9}, {"tune": 10**12}, {"draws": -1}, {"draws": "1000"}, {"seed": -1},
-        {"memory": -1}, {"memory": None}, {"sampler": ["nutpie"]}, {"method": {}}, {"iter": 5}, [], 3, "x",
+        {"memory": -1}, {"sampler": ["nutpie"]}, {"method": {}}, {"iter": 5}, [], 3, "x",
     ],
     ids=str,
 )  # fmt: skip

@@ -176,9 +176,14 @@ class Collapsed:
         return self.ends[-1] + len(self.flat)
 
     @property
+    def columns(self) -> int:
+        """Effects and coefficients."""
+        return self.m + sum(stage.effects for stage in self.stages)
+
+    @property
     def degrees_of_freedom(self) -> float:
-        """Rows less effects and coefficients; it may be negative."""
-        return self.moments.n - self.m - sum(stage.effects for stage in self.stages)
+        """Rows, as weights count them, less effects and coefficients; it may be negative."""
+        return self.moments.n - self.columns
 
     @cached_property
     def size(self) -> float:
@@ -385,12 +390,17 @@ class Collapsed:
         above: dict[int, np.ndarray] = {}  # of the later stages, (q, B, L)
         for place in range(len(self.stages) - 1, -1, -1):
             factor = self.stages[place].factor
+            T, (L, q) = self.to_zero[factor], self.moments.own[factor].shape[:2]
             drawn = np.ones_like(wanted) if place else wanted  # what is below needs all
-            values, sums[factor] = self._draw_stage(place, solved, x, above, drawn, rng, summed=summed)
-            if place:
-                above[factor] = values
-            at_zero = _times(self.to_zero[factor], values[:, wanted[drawn]])
-            effects[factor] = np.ascontiguousarray(np.moveaxis(at_zero, 0, -1))
+            effects[factor], sums[factor] = np.empty((int(wanted.sum()), L, q)), np.empty((3, L, q))
+            for levels, stage, mean, values in self._draw_stage(place, solved, x, above, drawn, rng):
+                here = values
+                if place:
+                    above[factor], here = values, values[:, wanted]
+                effects[factor][:, levels] = np.moveaxis(_times(T, here), 0, -1)
+                if summed:
+                    variance = np.einsum("abkl,ab,k->al", _times(T, stage.V), T, solved.point.sigma**2)
+                    sums[factor][:, levels] = np.swapaxes([*_sums(_times(T, mean), axis=1), variance], 1, 2)
         order = range(len(self.moments.groups))
         return Drawn(
             (x[:, self.ends[-1] :] + solved.point.location.T) @ self.moments.frame.fixed.T,
@@ -420,43 +430,35 @@ class Collapsed:
         above: Mapping[int, np.ndarray],
         drawn: np.ndarray,
         rng: np.random.Generator,
-        *,
-        summed: bool,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw the effects of one stage given those above it, where priors live.
+    ) -> Iterator[tuple[slice, Eliminated, np.ndarray, np.ndarray]]:
+        """Draw the effects of one stage given those above it, where priors live, piece by piece of its levels.
 
         Args:
-            place: The stage's.
+            place: The stage's; of all but the first there is one piece.
             solved: At B thetas.
             x: The draw of the root, shape (B, m).
             above: Of later stages the effects, shape (q, B, L).
             drawn: At which thetas, shape (B,).
             rng: The source of randomness.
-            summed: Whether sums are wanted.
 
-        Returns:
-            The effects, shape (q, drawn, L), and the sums over all thetas at zero, shape (3, L, q).
+        Yields:
+            The levels, the stage at these, the effects' mean, shape (q, B, levels), and the effects, (q, drawn, levels).
         """
         constant, sigma, start = self.stages[place], solved.point.sigma, self.ends[-1]
-        (q, L), T = (constant.own.shape[0], constant.own.shape[-1]), self.to_zero[constant.factor]
+        q, L = constant.own.shape[0], constant.own.shape[-1]
         root = [] if self.coupling is not None else [-x[:, :start]]
         border = np.column_stack(
             [*root, self.shift - x[:, start:] - solved.point.location.T, np.ones(len(x))]
         )
-        values, sums = np.empty((q, int(drawn.sum()), L)), np.empty((3, L, q))
         whole = [(slice(0, L), solved.stages[place])] if solved.stages else []
         for levels, stage in whole or self._first(solved.factors, sigma, conditional):
             e = _contract(stage.rest, self._at_parents(place, above, border.T[:, :, None]))
             if self.coupling is not None:
                 e = e - np.moveaxis((self.coupling @ x[:, :start].T).reshape(L, q, -1), 0, -1)
             mean = np.einsum("ab...,b...->a...", stage.V, e)
-            if summed:
-                variance = np.einsum("abkl,ab,k->al", _times(T, stage.V), T, sigma**2)
-                sums[:, levels] = np.swapaxes([*_sums(_times(T, mean), axis=1), variance], 1, 2)
-            noise = rng.standard_normal((q, values.shape[1], mean.shape[-1]))
+            noise = rng.standard_normal((q, int(drawn.sum()), mean.shape[-1]))
             moved = np.einsum("acbl,abl->cbl", stage.half[:, :, drawn], noise)
-            values[:, :, levels] = mean[:, drawn] + sigma[drawn, None] * moved
-        return values, sums
+            yield levels, stage, mean, mean[:, drawn] + sigma[drawn, None] * moved
 
     def _at_parents(self, place: int, above: Mapping[int, np.ndarray], border: np.ndarray) -> np.ndarray:
         """Less the later stages' effects at each level of a stage, and the border, shape (w, B, L or 1)."""

@@ -5,7 +5,7 @@ One `Coordinate` of theta each, in this order:
     a hyperparameter         the parameter itself, its log or its logit, by its support
     a group's sd             log sd; the logit of its place where the prior has two ends
     a correlation matrix     atanh of each canonical partial correlation, row by row
-    sigma                    log sigma
+    sigma                    log sigma; none where standard errors are known, beside which sigma is 1
 
 Coefficients and group effects are not here: given theta they are Gaussian. All functions take real or
 complex arrays: the Jacobian is one complex step.
@@ -163,7 +163,9 @@ class Variances:
             log_prior = log_prior + log_density_of_u
         factors = [_factor(block, values, theta) for block in self.spec.blocks]
         location, scale = self._coefficient_priors(values, theta)
-        return Point(values, tuple(factors), values["sigma"], location, scale, log_prior)
+        residual = self.spec.residual
+        sigma = np.ones(len(theta), dtype=theta.dtype) if residual is None else values[residual]
+        return Point(values, tuple(factors), sigma, location, scale, log_prior)
 
     def steps(self, theta: np.ndarray) -> Point:
         """The point at each of B thetas moved along each coordinate by an imaginary step, (B d) points in all.
@@ -171,7 +173,7 @@ class Variances:
         The imaginary parts over `STEP` are derivatives.
         """
         moved = theta[:, None, :] + 1j * STEP * np.eye(self.size)
-        return self.at(moved.reshape(-1, self.size))
+        return self.at(moved.reshape(len(theta) * self.size, self.size))
 
     def of(self, draws: Mapping[str, np.ndarray]) -> np.ndarray:
         """Theta at draws of the parameters: the inverse of `at`, shape (S, d).
@@ -191,7 +193,9 @@ class Variances:
             for kind, name in block.own.items():
                 own = block.parameters[kind]
                 values |= zip([p.address for p in own], draws[name].reshape(-1, len(own)).T, strict=True)
-        return np.column_stack([coordinate.to_line(values) for coordinate in self.coordinates])
+        S = draws[next(iter(draws))].shape[:2]
+        lines = [coordinate.to_line(values) for coordinate in self.coordinates]
+        return np.column_stack(lines) if lines else np.empty((int(np.prod(S)), 0))
 
     def start(self, guesses: Mapping[str, float]) -> np.ndarray:
         """A theta to begin from, shape (d,): parameters at the guesses, hyperparameters where their priors say."""

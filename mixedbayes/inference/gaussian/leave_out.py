@@ -110,7 +110,10 @@ class LeaveOut:
     def _log_slope(self, out: np.ndarray) -> float:
         """Of the scale on which the rows left out are normal, in all: from densities there to those of the response."""
         spec = self.density.variances.spec
-        return float(spec.family.scale.log_slope(spec.design.response.values[out]).sum())
+        y = spec.design.response.only(out)
+        return float(
+            (spec.family.scale.log_slope(y.values) * (1.0 if y.weights is None else y.weights)).sum()
+        )
 
     def _without(self, out: np.ndarray) -> Collapsed:
         return Collapsed(self.density.variances, self._rest(out)[0], out)

@@ -31,7 +31,9 @@ class Moments:
 
     The columns of a factor's Z are those of all its blocks, q of them for each of L levels; those of the
     border are X and then y, t = p + 1 of them. All are as the `frame` has them. W holds each row's weight times its
-    precision.
+    precision: a weight w multiplies the log density of a row, -w/2 [log(2 pi sigma^2) + e^2 / sigma^2], and a precision
+    p divides its variance, -1/2 [log(2 pi sigma^2 / p) + p e^2 / sigma^2]. So both multiply squares, but weights count
+    rows (n) and precisions have logs (log_precision).
 
     Attributes:
         n: Rows; with weights, their sum.

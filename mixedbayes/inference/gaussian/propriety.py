@@ -75,6 +75,8 @@ def check_residual(density: Collapsed, mode: np.ndarray) -> None:
     Raises:
         DataError: There is no residual.
     """
+    if density.variances.spec.residual is None:
+        return
     if density.variances.at(mode[None]).sigma[0] <= SUSPICIOUS * density.least_sigma:
         _refuse_nothing(density, _left(density))
 
@@ -85,7 +87,7 @@ def check_rows(density: Collapsed) -> None:
     Raises:
         DataError: There is no residual.
     """
-    n, columns = density.moments.n, density.moments.n - density.degrees_of_freedom
+    n, columns = density.variances.spec.design.response.counted.values.size, density.columns
     if columns < n and n * columns <= MAX_DENSE:
         _refuse_nothing(density, _left(density))
 
@@ -108,7 +110,10 @@ def _refuse_nothing(density: Collapsed, left: float) -> None:
 def _left(density: Collapsed) -> float:
     """The root mean square of what least squares on all columns leaves of y, from the rows themselves."""
     design, frame = density.variances.spec.modelled, density.moments.frame
-    design = design.only(np.delete(np.arange(design.n), density.out)) if len(density.out) else design
+    left_out = density.out
+    if design.response.weights is not None:
+        left_out = np.union1d(left_out, np.flatnonzero(design.response.weights == 0))
+    design = design.only(np.delete(np.arange(design.n), left_out)) if len(left_out) else design
     y = design.response.values - design.offset - frame.location  # of the response
     parts = [sparse.csc_array(design.fixed.X @ frame.fixed)]
     for block, to_zero in zip(design.groups, frame.groups, strict=True):

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from mixedbayes.designs.design import Design
-from mixedbayes.errors import ArgumentError
 
 CHUNK = 2**22
 """Numbers in memory at once, about, while rows are read."""
@@ -58,18 +57,10 @@ class Chunk:
 def additions_of(design: Design) -> Additions:
     """What stands beside the response of a design: the one place where the closed form asks for it.
 
-    Raises:
-        ArgumentError: It is not one positive number for each row.
+    Beside known standard errors sigma is 1.
     """
-    known = getattr(design.response, "additions", {})
-    found = Additions(known.get("weights"), known.get("precisions"))
-    for name, values in found._asdict().items():
-        fits = values is None or (
-            np.shape(values) == (design.n,) and np.isfinite(values).all() and (values > 0).all()
-        )
-        if not fits:
-            raise ArgumentError(f"{name} are {design.n:,} positive numbers, one for each row.")
-    return found
+    known = design.response.additions.get("se")
+    return Additions(design.response.weights, None if known is None else known**-2.0)
 
 
 def factors_of(design: Design) -> tuple[Factor, ...]:

@@ -49,13 +49,19 @@ CLIMBS, MAX_CLIMBS = 3e7, 12
 FIRST_ROUND = 1000
 """Draws of the first proposal, where they are cheap."""
 
+CLOSED = {"se"}
+"""Additions of families, but weights, that have a closed form: known standard errors in place of sigma."""
+
 PATIENCE = 20
 """Times as many proposals as draws are wanted, at most."""
 
 
 def is_gaussian(spec: ModelSpec) -> bool:
-    """Whether given its predictor a response is Gaussian, with a residual of its own, and its moments have a use."""
-    is_normal = spec.family.is_gaussian and spec.link.name == "identity" and len(spec.predictors) == 1
+    """Whether given its predictor a response is Gaussian, with a residual that is the same in all rows, and its moments have a use."""
+    same = spec.residual is not None and not spec.family.additions & spec.design.response.additions.keys()
+    is_normal = (
+        same and spec.family.is_gaussian and spec.link.name == "identity" and len(spec.predictors) == 1
+    )
     return is_normal and not structures.why_not("collapsed", structures.independent_levels, spec.structures)
 
 
@@ -67,6 +73,11 @@ def why_not(spec: ModelSpec) -> str | None:
         return f"with the {spec.link.name} link there is no closed form"
     if len(spec.predictors) > 1:
         return f"where {listed(name for name in spec.predictors if name != MEAN)} differs from row to row there is no closed form"
+    additions = spec.family.additions & spec.design.response.additions.keys()
+    if additions and spec.residual is not None:
+        return f"with a residual beside what {listed(f'{name}()' for name in sorted(additions))} says, variances differ from row to row: there is no closed form"
+    if unknown := additions - CLOSED:
+        return f"of {listed(f'{name}()' for name in sorted(unknown))} there is no closed form"
     for parameter in spec.main.parameters:
         if parameter.prior.distribution not in ("normal", "flat"):
             return f"the prior of {parameter.address} is neither normal nor flat"
@@ -182,21 +193,43 @@ def _weigh(
         return np.concatenate([value for value, _ in both]), np.concatenate([slope for _, slope in both])
 
     check_flat_priors(density)
+    if not density.variances.size:
+        return _all_alike(density, wanted)
     modes, values = importance.find_modes(climb, _starts(density, rng))
     others = starts.mirrored(density, modes[np.argmax(values)])
     if len(modes) > 1 and len(others):
         more, more_values = importance.find_modes(climb, others)
         modes, values = np.concatenate([modes, more]), np.concatenate([values, more_values])
     if not np.isfinite(values).any():
-        raise DataError(
-            "The posterior density of the variances cannot be computed: look at the data and priors for numbers that are very "
-            "large or very small. method='nuts' may get further."
-        )
+        raise _uncomputable()
     check_residual(density, modes[np.argmax(values)])
     first = importance.at_modes(climb, modes, values)
     at_once = min(FIRST_ROUND, max(100, wanted // 4))
     return importance.sample(
         effects.log_posterior, first, wanted, rng=rng, at_once=at_once, limit=PATIENCE * wanted
+    )
+
+
+def _all_alike(density: Collapsed, wanted: int) -> importance.Weighted:
+    """Weighted draws where there is no theta: all is Gaussian, and each draw as good as another."""
+    value = float(density.log_posterior(np.empty((1, 0)))[0])
+    if not np.isfinite(value):
+        raise _uncomputable()
+    alike = importance.Proposal(np.ones(1), np.empty((1, 0)), np.empty((1, 0, 0)))
+    return importance.Weighted(
+        theta=np.empty((wanted, 0)),
+        log_density=np.full(wanted, value),
+        log_weights=np.full(wanted, -np.log(wanted)),
+        pareto_k=-np.inf,
+        proposal=alike,
+        log_evidence=value,
+    )
+
+
+def _uncomputable() -> DataError:
+    return DataError(
+        "The posterior density of the variances cannot be computed: look at the data and priors for numbers that are very "
+        "large or very small. method='nuts' may get further."
     )
 
 

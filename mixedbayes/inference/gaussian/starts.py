@@ -89,7 +89,8 @@ def units_of(density: Collapsed) -> dict[str, float]:
 
     Where effects share one, it has the least of them.
     """
-    specs, units = density.variances.spec.blocks, {"sigma": density.size}
+    specs, residual = density.variances.spec.blocks, density.variances.spec.residual
+    units = {} if residual is None else {residual: density.size}
     for i, places in enumerate(density.blocks):
         left = _of_factor(density, i)
         for spec in (specs[place] for place in places):
@@ -142,7 +143,8 @@ def _by_moments(
     mask = _pattern(density, factor)
     values, vectors = np.linalg.eigh(own.sum(axis=0) / n)
     covariance = np.eye(len(unit)) + (vectors / np.where(values > LEAST_SPAN, values, np.inf)) @ vectors.T
-    covariance, sigma2 = covariance * mask, max(part * left / n, least)
+    is_known = density.variances.spec.residual is None
+    covariance, sigma2 = covariance * mask, 1.0 if is_known else max(part * left / n, least)
     found = []
     for step in range(1, STEPS[-1] + 1):
         F = np.linalg.cholesky(covariance)
@@ -152,7 +154,7 @@ def _by_moments(
         rest = left - 2 * np.sum(u * e) + np.einsum("la,lab,lb->", u, own, u) + sigma2 * np.sum(V * own)
         covariance = (u.T @ u + sigma2 * V.sum(axis=0)) / len(u) * mask
         covariance = 0.5 * (covariance + covariance.T) + 1e-12 * np.eye(len(F))
-        sigma2 = max(float(rest) / n, least)
+        sigma2 = 1.0 if is_known else max(float(rest) / n, least)
         if step in STEPS:
             found.append((covariance * unit[:, None] * unit, float(np.sqrt(sigma2))))
     return found
@@ -173,7 +175,9 @@ def _pattern(density: Collapsed, factor: int) -> np.ndarray:
 
 def _theta(density: Collapsed, covariances: Sequence[np.ndarray], sigma: float) -> np.ndarray:
     """The theta of such covariances of each factor's effects, sds brought inside the ends of their priors."""
-    variances, guesses = density.variances, {"sigma": sigma}
+    variances = density.variances
+    residual = variances.spec.residual
+    guesses = {} if residual is None else {residual: sigma}
     for covariance, places in zip(covariances, density.blocks, strict=True):
         start = 0
         for spec in (variances.spec.blocks[i] for i in places):

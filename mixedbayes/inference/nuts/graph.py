@@ -26,7 +26,7 @@ from mixedbayes.models.names import OBSERVATION
 from mixedbayes.models.priors import Prior, Reference
 from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter, PredictorSpec
 from mixedbayes.models.structures import Within
-from mixedbayes.models.values import FromPredictor, Values
+from mixedbayes.models.values import WEIGHTS, FromPredictor, Values
 
 INCLUDED = "included rows"
 """Name of the data that say which rows of a masked model count, 1 or 0."""
@@ -192,32 +192,32 @@ def _observe(
         name: FromPredictor(spec.predictors[name].link, eta) for name, eta in etas.items()
     }
     parameters |= {p.address: _one(p.address, p, hyper) for p in spec.auxiliary}
-    values = Values(GRAPHS, parameters, {} if y.trials is None else {"trials": y.trials})
+    values = Values(GRAPHS, parameters, y.additions)
     observed = y.values.astype(np.int64) if family.is_discrete else y.values
     if masked:
         included = pm.Data(INCLUDED, np.ones(spec.design.n))
         pm.Potential(
-            spec.response, pt.switch(included > 0, _log_density(family, observed, values), 0.0).sum()
+            spec.response, pt.switch(included > 0, _log_likelihood(family, observed, values), 0.0).sum()
         )
         return
     pm.modelcontext(None).add_coord(OBSERVATION, np.asarray(spec.design.rows.kept))
     known: dict[str, Any] = {"observed": observed, "dims": OBSERVATION}
-    if family.pymc is None:
+    if family.pymc is None or WEIGHTS in values.additions:
         _custom(spec.response, family, values, **known)
     else:
         getattr(pm, family.pymc.distribution)(spec.response, **family.pymc.arguments(values), **known)
 
 
-def _log_density(family: Family, observed: np.ndarray, values: Values) -> TensorVariable:
+def _log_likelihood(family: Family, observed: np.ndarray, values: Values) -> TensorVariable:
     """Of each row, shape (n,)."""
-    if family.pymc is None:
-        return pt.as_tensor(family.log_density(observed, values))
+    if family.pymc is None or WEIGHTS in values.additions:
+        return pt.as_tensor(family.log_likelihood(observed, values))
     distribution = getattr(pm, family.pymc.distribution)
     return pm.logp(distribution.dist(**family.pymc.arguments(values)), observed)
 
 
 def _custom(name: str, family: Family, values: Values, **known: Any) -> None:
-    """The response of a family that PyMC has no distribution for, by the family's own log density and draws."""
+    """The response of a family that PyMC has no distribution for, or weighted, by the family's own log density and draws."""
     names = (*values.parameters, *values.additions)
     numbers = [v.eta if isinstance(v, FromPredictor) else v for v in values.parameters.values()]
 
@@ -230,13 +230,14 @@ def _custom(name: str, family: Family, values: Values, **known: Any) -> None:
         return Values(maths, parameters, {key: by_name[key] for key in values.additions})
 
     def random(*found: Any, rng: np.random.Generator, size: Any) -> np.ndarray:
-        return np.broadcast_to(family.draw(rng, again(ARRAYS, found)), size)
+        own = found if size is None else [np.broadcast_to(value, size) for value in found]
+        return np.asarray(family.draw(rng, again(ARRAYS, own)))
 
     pm.CustomDist(
         name,
         *numbers,
         *values.additions.values(),
-        logp=lambda y, *found: family.log_density(y, again(GRAPHS, found)),
+        logp=lambda y, *found: family.log_likelihood(y, again(GRAPHS, found)),
         random=random,
         signature=",".join(["()"] * len(names)) + "->()",
         dtype="int64" if family.is_discrete else "float64",

@@ -64,7 +64,7 @@ def _weighted(fit: Fitted, predictor: Predictor, of: OfWeighted) -> np.ndarray:
         part = rows.part(at)
         arguments = predictor.values(part)
         observed = y[at, None]
-        logs, k = leave_out_weights(predictor.likelihood.log_density(observed, arguments), efficiency)
+        logs, k = leave_out_weights(predictor.likelihood.log_likelihood(observed, arguments), efficiency)
         weights = np.exp(logs)
         bad += int((~(k <= good_k(predictor.S))).sum())
         return of(observed, arguments, weights, rng)

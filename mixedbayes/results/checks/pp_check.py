@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mixedbayes.arguments import name_of, one_of, seed_of, whole
-from mixedbayes.errors import ArgumentError, PictureWarning, counted, listed, nearest, warn
+from mixedbayes.errors import ArgumentError, PictureWarning, counted, listed, nearest, shown, warn
 from mixedbayes.models.spec import ModelSpec
 from mixedbayes.results.checks.calibration import is_binary, loo_means, loo_places
 from mixedbayes.results.checks.panels import Compared, Panel
@@ -322,13 +322,13 @@ def _statistics(stat: Statistics) -> dict[str, Statistic]:
     """The statistics by the names that pictures show."""
     asked = [stat] if isinstance(stat, str) or callable(stat) else stat
     if not isinstance(asked, Sequence) or not asked:
-        raise ArgumentError(f"stat is a name, a function, or a list of these, not {stat!r}.")
+        raise ArgumentError(f"stat is a name, a function, or a list of these, not {shown(stat)}.")
     found: dict[str, Statistic] = {}
     for each in asked:
         if not callable(each) and not (isinstance(each, str) and each in STATISTICS):
             known = listed(map(repr, STATISTICS))
             raise ArgumentError(
-                f"stat is one of {known}, or a function, not {each!r}.{nearest(str(each), STATISTICS)}"
+                f"stat is one of {known}, or a function, not {shown(each)}.{nearest(shown(each), STATISTICS)}"
             )
         name = str(getattr(each, "__name__", "stat")) if callable(each) else each
         if name in found:
@@ -356,7 +356,7 @@ def _applied(statistic: Statistic, name: str, values: np.ndarray) -> np.ndarray:
     wrong = next((one for one in found if not isinstance(one, Real) and not _is_one_number(one)), None)
     if wrong is not None:
         raise ArgumentError(
-            f"The statistic {name!r} takes the responses of a data set and returns one number, not {wrong!r}."
+            f"The statistic {name!r} takes the responses of a data set and returns one number, not {shown(wrong)}."
         )
     return np.array(found, dtype=float)
 

@@ -24,7 +24,7 @@ class Elpd(ELPDDataLOO):  # type: ignore[misc]  # ArviZ is typed loosely
         criterion: `loo`, `waic`, `dic`, `kfold` or `logo` (leave one group out).
         p_i: Of each row (or group) its part of the effective number of parameters; None where that is not known.
         index: What the rows (or groups) are called.
-        data: What was predicted: response, trials, and the group of each row.
+        data: What was predicted: response, weights, trials, and the group of each row.
         folds: With which others each row was left out, by numbers; None but for k folds.
     """
 
@@ -88,6 +88,7 @@ def elpd_of(
         groups: What they are called and each row's place among them; None of rows.
     """
     response, rows = spec.design.response, spec.design.rows
+    weights = np.ones(spec.design.n) if response.weights is None else response.weights
     index, labels, codes = rows.index, rows.kept, []
     if groups is not None:
         index, labels, codes = groups[0], np.arange(len(groups[0])), [groups[1]]
@@ -107,7 +108,7 @@ def elpd_of(
         pareto_k=None if k is None else xr.DataArray(k, dims=OBSERVATION, coords=coords, name="pareto_k"),
         p_i=p,
         index=index,
-        data=(response.values, *([] if response.trials is None else [response.trials]), *codes),  # noqa: PD011
+        data=(response.values, weights, *([] if response.trials is None else [response.trials]), *codes),  # noqa: PD011
     )
 
 

@@ -4,6 +4,7 @@ Behind the netCDF file's own bytes stand MARK and their SHA-256; HDF5 takes no n
 """
 
 import os
+import re
 from collections.abc import Iterator
 from hashlib import sha256
 from math import prod
@@ -20,7 +21,7 @@ import xarray as xr
 from xarray.coders import CFDatetimeCoder
 
 from mixedbayes.arguments import flag
-from mixedbayes.errors import ArgumentError, FileError
+from mixedbayes.errors import ArgumentError, FileError, shown
 
 MODEL = "mixedbayes"
 """The root's attribute that holds the model; who has it is a file of ours."""
@@ -127,7 +128,7 @@ def read(path: str | PathLike[str]) -> tuple[xr.DataTree, bool]:
 
 def _path(path: Any) -> Path:
     if not isinstance(path, str | PathLike) or not isinstance(os.fspath(path), str) or not str(path):
-        raise ArgumentError(f"The path of a file is a text, as 'fit.nc', not {path!r}.")
+        raise ArgumentError(f"The path of a file is a text, as 'fit.nc', not {shown(path)}.")
     return Path(path)
 
 
@@ -196,6 +197,7 @@ def _look_over(place: Path) -> None:
     """Refuse a file that reads from others, is built in a circle, or unpacks to far more than it holds."""
     _check_superblock(place)
     _check_heaps(place)
+    _check_attribute_lengths(place)
     bound = max(SMALL, MAX_UNPACKING * place.stat().st_size)
     total = sets = attributes = 0
     with h5py.File(place) as file:  # h5netcdf would leave an unraisable exception behind what is no HDF5
@@ -245,6 +247,58 @@ def _check_heaps(place: Path) -> None:
             at = content.find(head, at + 8)
 
 
+IN_16_BYTES = b"\x00\x10\x00\x00\x00"
+VLEN = re.compile(
+    rb"[\x19-\x49][\x00-\x21][\x00\x01]" + IN_16_BYTES +  # what has lengths of its own
+    rb".{8}(?:.{4}(?:\x00{4})?)?"  # of what it is: references in 8 bytes, characters in 12, with 4 to fill up
+    rb"(?:\x01(?P<rank>[\x00-\x20])(?P<most>[\x00\x01])\x00{5}|\x02(?P<rank2>[\x00-\x20])(?P<most2>[\x00\x01])[\x00-\x02])",
+    re.DOTALL,
+)  # fmt: skip
+"""A datatype and the dataspace behind it, as attributes have them before their value."""
+
+
+def _check_attribute_lengths(place: Path) -> None:
+    """Refuse a file with attributes that say that they are longer than it: HDF5 would take the memory before it looks.
+
+    Source: HDF5 File Format Specification 3.0, sections IV.A.2.b, d and m: dataspaces, datatypes and attributes.
+    """
+    with place.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        for start, count in _descriptors(content):
+            _check_lengths(content[start : start + 16 * count], place)
+
+
+def _descriptors(content: Any) -> Iterator[tuple[int, int]]:
+    """Where the lengths of attributes' values are, and how many: one for each value, of which not too many are read."""
+    at = content.find(IN_16_BYTES)  # ten times as fast as the pattern alone
+    while at >= 0:
+        found = VLEN.match(content, max(at - 3, 0))
+        at = content.find(IN_16_BYTES, at + 1)
+        if found is None:
+            continue
+        rank, most = (ord(found[name] or found[f"{name}2"]) for name in ("rank", "most"))
+        dims = np.frombuffer(content[found.end() : found.end() + 8 * rank], "<u8").tolist()
+        yield found.end() + 8 * rank * (1 + most), min(prod(dims), MAX_UNPACKING)
+
+
+def _check_text_lengths(item: h5py.Dataset, place: Path) -> None:
+    """The same of texts in a data set."""
+    start = item.id.get_offset()
+    if start is None:
+        if item.id.get_storage_size():
+            raise FileError(f"{place} has texts in pieces, as no fit has, at {item.name}.")
+        return
+    with place.open("rb") as file:
+        file.seek(start)
+        _check_lengths(file.read(16 * item.size), place)
+
+
+def _check_lengths(descriptors: bytes, place: Path) -> None:
+    """Refuse lengths of texts, each in the first 4 of 16 bytes, that are more than the whole file has."""
+    lengths = np.frombuffer(descriptors[: len(descriptors) // 16 * 16], "<u4")[::4]
+    if lengths.max(initial=0) > place.stat().st_size:
+        raise FileError(f"{place} cannot be read as a netCDF file: a text is longer than the file.")
+
+
 def _items(file: h5py.File, place: Path) -> Iterator[h5py.Group | h5py.Dataset]:
     """The root, its groups and their data sets, each once: a fit has nothing deeper."""
     yield file
@@ -284,6 +338,8 @@ def _sizes(item: h5py.Group | h5py.Dataset, place: Path) -> Iterator[int]:
         count = prod(attribute.shape)
         if not attribute.dtype.hasobject or _is_reference(attribute.dtype):
             yield count * attribute.dtype.itemsize
+        elif attribute.get_type().committed():  # its lengths are not where `_check_attribute_lengths` looks
+            raise FileError(f"{place} has an attribute of a type that stands elsewhere, {name!r}.")
         elif _is_text(attribute.dtype) or _is_dimensions(attribute.dtype):
             if count > MAX_UNPACKING:
                 raise FileError(f"{place} has an attribute of {count:,} texts, {name!r}.")
@@ -295,6 +351,7 @@ def _sizes(item: h5py.Group | h5py.Dataset, place: Path) -> Iterator[int]:
             raise FileError(f"{place} has values of a kind that no fit has, at {item.name}.")
         yield max(item.nbytes, prod(item.chunks or ()) * item.dtype.itemsize)
         if item.dtype.hasobject and item.size:
+            _check_text_lengths(item, place)
             yield from map(_length_of_all, _pieces(item))
 
 

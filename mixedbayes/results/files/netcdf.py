@@ -18,9 +18,9 @@ from mixedbayes.designs.build import build_design
 from mixedbayes.designs.extend import extend
 from mixedbayes.designs.levels import texts_of
 from mixedbayes.designs.table import Rows
-from mixedbayes.errors import DesignWarning, FileError, MixedBayesError, listed, warn
+from mixedbayes.errors import ArgumentError, DesignWarning, FileError, MixedBayesError, listed, shown, warn
 from mixedbayes.language.formula import MEAN
-from mixedbayes.models.families import FAMILIES, find_family, links_of
+from mixedbayes.models.families import FAMILIES, Family, find_family, links_of
 from mixedbayes.models.names import CHAIN, DRAW
 from mixedbayes.models.priors import parse_priors
 from mixedbayes.models.spec import ModelSpec
@@ -67,14 +67,14 @@ def to_netcdf(fit: Fitted, path: str | PathLike[str], *, overwrite: bool = False
 
     Raises:
         ArgumentError: That is no path.
-        FileError: The file cannot be written, or there is one that holds something else; or the
-            family would not be known when it is read.
+        FileError: The file cannot be written, or there is one that holds something else; or the family has the name of
+            another.
     """
     spec = fit.spec
     check_place(path, overwrite=overwrite)
-    if FAMILIES.get(spec.family.name) is not spec.family:
+    if FAMILIES.get(spec.family.name, spec.family) is not spec.family:
         raise FileError(
-            f"The family {spec.family.name!r} is your own: add it to FAMILIES, here and where the fit is loaded."
+            f"The family {spec.family.name!r} is your own and has the name of one that there is: call it something else."
         )
     for structure in spec.given_structures.values():
         if STRUCTURES.get(structure.name) != structure:
@@ -96,24 +96,31 @@ def to_netcdf(fit: Fitted, path: str | PathLike[str], *, overwrite: bool = False
     write(tree, path, overwrite=overwrite)
 
 
-def read(path: str | PathLike[str], env: Mapping[str, Any] | None = None) -> tuple[ModelSpec, xr.DataTree]:
+def read(
+    path: str | PathLike[str], env: Mapping[str, Any] | None = None, family: Family | None = None
+) -> tuple[ModelSpec, xr.DataTree]:
     """Read what `to_netcdf` wrote.
 
     Args:
         path: The file.
         env: The functions and values that the formula used, if it was fitted with `env`.
+        family: The record of the family, if it was fitted with one of the user's own.
 
     Raises:
-        ArgumentError: The path is none.
+        ArgumentError: The path or the family is none.
         FileError: There is no such file, or it holds no fit.
     """
+    if family is not None and not isinstance(family, Family):
+        raise ArgumentError(
+            f"family is the record that the fit was made with, an mb.Family, not {shown(family)}."
+        )
     tree, signed = container.read(path)
     try:
         described = json.loads(tree.attrs[MODEL])
         _check_format(described, signed=signed)
         stored = tree[DATA].to_dataset()
         columns = dataset_to_columns(stored, described.get("columns"))
-        spec = _rebuilt(described, columns, dataset_to_index(stored, described.get("index")), env)
+        spec = _rebuilt(described, columns, dataset_to_index(stored, described.get("index")), env, family)
         _check_draws(spec, tree)
         describe_draws(tree)
     except MixedBayesError as error:
@@ -190,6 +197,7 @@ def _rebuilt(
     columns: pd.DataFrame,
     index: pd.Index | None,
     env: Mapping[str, Any] | None,
+    own: Family | None,
 ) -> ModelSpec:
     lacking = [name for name in described["env"] if name not in (env or {})]
     if lacking:
@@ -200,7 +208,7 @@ def _rebuilt(
     ends = np.cumsum(batches).tolist()
     if ends[-1] != len(columns) or min(np.diff([0, *ends])) < 1:
         raise FileError("its rows are not those of its data")
-    family, _ = find_family(described["family"])
+    family, _ = find_family(_family_of(described["family"], own))
     links = described["links"] if "links" in described else {MEAN: described["link"]}
     design = build_design(described["formula"], columns.iloc[: ends[0]], missing="error", env=env)
     spec = specify(
@@ -222,6 +230,22 @@ def _rebuilt(
     return spec.of(design)
 
 
+def _family_of(name: str, own: Family | None) -> Family:
+    """The family of a fit, ours or the user's own.
+
+    Raises:
+        FileError: It is neither.
+    """
+    known = FAMILIES.get(name, own)
+    if known is None:
+        raise FileError(
+            f"its family, {name!r}, is none of this version's; if it is your own, pass its record: mb.load(..., family=record)"
+        )
+    if known.name != name or own not in (None, known):
+        raise FileError(f"its family is {name!r}, and family= is another, {own.name if own else None!r}")
+    return known
+
+
 def _rows(described: Mapping[str, Any], n: int, index: pd.Index | None) -> Rows:
     """Which rows of the caller's data the n rows stored are."""
     kept = np.arange(n) if described["kept"] is None else np.asarray(described["kept"], dtype=np.int64)
@@ -239,6 +263,9 @@ def _rows(described: Mapping[str, Any], n: int, index: pd.Index | None) -> Rows:
 
 def _check_draws(spec: ModelSpec, tree: xr.DataTree) -> None:
     """Refuse draws that are not of this model."""
+    for group in ("posterior", EFFECTS):
+        if group in tree.children:
+            _check_numbering(tree[group])
     effects = {block.r for block in spec.blocks}
     for name, dims in spec.dims.items():
         moments_only = name in effects and MOMENTS in tree.children
@@ -249,6 +276,13 @@ def _check_draws(spec: ModelSpec, tree: xr.DataTree) -> None:
             _check_variable(spec, tree["posterior"], name, (CHAIN, DRAW, *dims))
         elif EFFECTS in tree.children:
             _check_variable(spec, tree[EFFECTS], name, (CHAIN, DRAW, *dims))
+
+
+def _check_numbering(node: Any) -> None:
+    """Refuse chains or draws of which two have a number, or that have other numbers than one each."""
+    for dim in (CHAIN, DRAW):
+        if dim in node.coords and not (dim in node.indexes and node.indexes[dim].is_unique):
+            raise FileError(f"its {dim}s are not numbered, each by a number of its own")
 
 
 def _check_variable(spec: ModelSpec, node: Any, name: str, dims: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """How draws came about, by the sampler's own record."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 import xarray as xr
 
@@ -62,10 +63,11 @@ class Draws:
         )
 
     def __str__(self) -> str:
-        if self.are_independent:
+        if self.pareto_k is not None:
+            how = f"of {self.proposals:,} proposals by weight, Pareto k {self.pareto_k:.2f}"
+            how = how if isfinite(self.pareto_k) else "each from the posterior itself"
             return (
-                f"{self.chains:,} chains x {self.draws:,} draws, {self.chains * self.draws:,} in all "
-                f"(of {self.proposals:,} proposals by weight, Pareto k {self.pareto_k:.2f})"
+                f"{self.chains:,} chains x {self.draws:,} draws, {self.chains * self.draws:,} in all ({how})"
             )
         tuned = f" after {self.tune:,} tuning steps" if self.tune is not None else ""
         return f"{self.chains:,} chains x {self.draws:,} draws{tuned}, {self.chains * self.draws:,} in all ({self.sampler})"

@@ -79,7 +79,7 @@ def _averaged(predictor: Predictor, cells: Any, weight: str, by: Sequence[str], 
     if not totals.all():
         empty = [", ".join(map(str, row)) for row in strata[totals == 0].itertuples(index=False)]
         raise DataError(f"The weights {weight} add up to 0 in {listed(empty) if by else 'all rows'}.")
-    rows = encode(predictor, cells, trials=False, missing="error")
+    rows = encode(predictor, cells, noise=False, missing="error")
     sums = np.zeros((len(strata), predictor.S))
     for at, values in predictions(predictor, rows, kind).pieces("Predicting"):
         np.add.at(sums, codes[at], values * weights[at, None])

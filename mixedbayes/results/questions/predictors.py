@@ -1,12 +1,14 @@
 """Columns as predictors: what kind each is, the values it is asked at, and the row it is held at."""
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mixedbayes.errors import ArgumentError, listed, nearest, shown
+from mixedbayes.language.additions import ADDITIONS, NumbersKind
 from mixedbayes.language.expressions import Call, Expression, Name, parts_of
 from mixedbayes.models.spec import ModelSpec
 
@@ -22,9 +24,10 @@ def predictors(spec: ModelSpec) -> tuple[str, ...]:
     return tuple(name for name in spec.design.formula.names(response=False) if name in spec.design.data)
 
 
-def trial_columns(spec: ModelSpec) -> tuple[str, ...]:
-    """The columns of the data that the number of trials is made of."""
-    return tuple(name for name in spec.design.formula.response.trial_names if name in spec.design.data)
+def addition_columns(spec: ModelSpec, numbers: NumbersKind | None = None) -> tuple[str, ...]:
+    """The columns of the data that the family's additions are made of: all, or those of one kind of numbers."""
+    wanted = [name for name in spec.family.additions if numbers in (None, ADDITIONS[name].numbers)]
+    return tuple(name for name in spec.design.formula.response.names_of(wanted) if name in spec.design.data)
 
 
 def is_factor(spec: ModelSpec, name: str) -> bool:
@@ -128,6 +131,10 @@ def chosen(at: Any) -> dict[str, list[Any]]:
     return {name: given(name, values) for name, values in (at or {}).items()}
 
 
+MAX_VALUES = 1_000_000
+"""Of a predictor: `range(10**12)` must not take all memory."""
+
+
 def given(name: str, values: Any) -> list[Any]:
     """The values that the caller chose for a predictor: one or more.
 
@@ -137,7 +144,9 @@ def given(name: str, values: Any) -> list[Any]:
     if getattr(values, "ndim", None) == 0:  # an array of one number
         values = np.asarray(values)[()]
     several = pd.api.types.is_list_like(values, allow_sets=False)
-    found = pd.Index(list(values)).tolist() if several else [values]
+    found = pd.Index(list(islice(values, MAX_VALUES + 1))).tolist() if several else [values]
+    if len(found) > MAX_VALUES:
+        raise ArgumentError(f"at has more than {MAX_VALUES:,} values for {name!r}; give fewer.")
     if not found:
         raise ArgumentError(f"at has no value for {name!r}: give one or more, or leave it out.")
     for value in found:

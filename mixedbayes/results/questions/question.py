@@ -19,13 +19,13 @@ from mixedbayes.errors import ArgumentError
 from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.questions.grid import Grid, check_names, check_size, full_grid
 from mixedbayes.results.questions.predictors import (
+    addition_columns,
     blocks_of,
     check_predictors,
     grouping_columns,
     one,
     predictors,
     reference_row,
-    trial_columns,
     values_of,
 )
 from mixedbayes.results.rows.block_draws import NewLevels
@@ -83,7 +83,7 @@ class Question:
 
     def predictions(self, frame: pd.DataFrame) -> Iterator[np.ndarray]:
         """Predictions for the rows of a frame, piece by piece."""
-        rows = encode(self.predictor, frame, trials=self.kind == "response", missing="error")
+        rows = encode(self.predictor, frame, noise=self.kind == "response", missing="error")
         for _, values in predictions(self.predictor, rows, self.kind).pieces("Predicting"):
             yield values
 
@@ -120,14 +120,19 @@ class Setting:
     def __post_init__(self) -> None:
         name_of("x", self.x, "one predictor")
         one_of("kind", self.kind, KINDS)
-        known = dict.fromkeys([*predictors(self.fit.spec), *self.trials])
+        known = dict.fromkeys([*predictors(self.fit.spec), *self.beside])
         check_predictors([self.x, *self.by, *self.at], known)
         one_of("over", self.over, ("reference", "data"))
 
     @property
+    def beside(self) -> tuple[str, ...]:
+        """Columns of what stands beside a response and its noise depends on, where that counts: trials, standard errors."""
+        return addition_columns(self.fit.spec) if self.kind == "response" else ()
+
+    @property
     def trials(self) -> tuple[str, ...]:
-        """Columns that the number of trials is made of, where that counts."""
-        return trial_columns(self.fit.spec) if self.kind == "response" else ()
+        """Those that hold counts."""
+        return addition_columns(self.fit.spec, "count") if self.kind == "response" else ()
 
     def question(self, focal: Sequence[str], moved: Collection[str], own: Sequence[str] = ()) -> Question:
         """The values and rows that a verb is about; predictors of `at` that are not focal are held at its values.
@@ -146,7 +151,7 @@ class Setting:
         groups = blocks_of(spec, moved) if auto else self.groups
         predictor = predictor_of(self.fit, groups, self.new_levels, self.seed)
         columns = design.columns_of(
-            predictor.blocks, additions=("trials",) if self.kind == "response" else ()
+            predictor.blocks, additions=spec.family.additions if self.kind == "response" else ()
         )
         held = {name: one(name, values) for name, values in self.at.items() if name not in focal}
         _check_held(held, columns)

@@ -142,7 +142,7 @@ class Mover:
     def slopes(self, frame: pd.DataFrame) -> Iterator[np.ndarray]:
         """The slopes of some rows over all draws, piece by piece, (m, S)."""
         predictor = self.question.predictor
-        rows = encode(predictor, frame, trials=False, missing="error")
+        rows = encode(predictor, frame, noise=False, missing="error")
         rates = self.rates(frame, rows)
 
         def of(at: slice, _: np.random.Generator) -> np.ndarray:

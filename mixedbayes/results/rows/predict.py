@@ -68,7 +68,7 @@ def predict(  # noqa: PLR0913, PLR0917  # options that users pass by name
     one_of("kind", kind, KINDS)
     name = _parameter(fit, parameter, kind)
     predictor = predictor_of(fit, groups, new_levels, seed)
-    rows = encode(predictor, newdata, trials=kind == "response")
+    rows = encode(predictor, newdata, noise=kind == "response")
     found = predictions(predictor, rows, kind) if name is None else _of_parameter(predictor, rows, kind, name)
     return found.array() if draws else found.table(conf_level)
 
@@ -134,7 +134,7 @@ def simulate(
     """
     n = whole("n", n, least=1)
     predictor = predictor_of(fit, groups, new_levels, seed)
-    rows = encode(predictor, newdata, trials=True)
+    rows = encode(predictor, newdata, noise=True)
     m = len(rows.index)
     check_size(n, "data sets", m)
     rng = np.random.default_rng(predictor.seed.spawn(1)[0])
@@ -162,8 +162,8 @@ def _as_observed(fit: Fitted, numbers: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns, index=numbers.index)
 
 
-def encode(predictor: Predictor, newdata: Any, *, trials: bool, missing: Missing = "drop") -> Encoded:
-    """The rows to predict: the fit's own, or new ones.
+def encode(predictor: Predictor, newdata: Any, *, noise: bool, missing: Missing = "drop") -> Encoded:
+    """The rows to predict: the fit's own, or new ones; with what the noise of responses depends on, if that is wanted.
 
     Raises:
         DataError: The new data do not fit the model, or have levels that are to be refused.
@@ -171,9 +171,8 @@ def encode(predictor: Predictor, newdata: Any, *, trials: bool, missing: Missing
     design = predictor.spec.design
     if newdata is None:
         return design.encoded
-    rows = design.encode(
-        newdata, missing, groups=tuple(predictor.blocks), additions=("trials",) if trials else ()
-    )
+    additions = predictor.likelihood.additions if noise else ()
+    rows = design.encode(newdata, missing, groups=tuple(predictor.blocks), additions=additions)
     predictor.check(rows)
     if rows.missing:
         warn(f"The new data lack values ({_gaps(rows)}): predictions there are NaN.", DesignWarning)
@@ -245,7 +244,7 @@ def _parameter(fit: Fitted, parameter: str | None, kind: Kind) -> str | None:
     """The parameter asked for, checked."""
     if parameter is None:
         return None
-    known = [p.name for p in fit.spec.family.parameters]
+    known = fit.spec.of_family
     one_of("parameter", parameter, known)
     if kind == "response":
         raise ArgumentError(

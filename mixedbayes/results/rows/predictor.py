@@ -146,7 +146,7 @@ class Predictor:
         etas: Mapping[str, np.ndarray] | None = None,
         parameters: Mapping[str, np.ndarray] | None = None,
     ) -> np.ndarray:
-        """The log density of the response of some rows, shape (m, S).
+        """The log density of the response of some rows times their weights, shape (m, S).
 
         Args:
             rows: Of which the response is.
@@ -155,7 +155,7 @@ class Predictor:
             parameters: Those without a predictor, in place of those of the draws.
         """
         etas = self.etas(rows) if etas is None else etas
-        found = self.likelihood.log_density(y[:, None], self.values_at(etas, rows.additions, parameters))
+        found = self.likelihood.log_likelihood(y[:, None], self.values_at(etas, rows.additions, parameters))
         return np.broadcast_to(found, etas[MEAN].shape)
 
     def response(self, rows: Encoded, rng: np.random.Generator) -> np.ndarray:

@@ -48,7 +48,7 @@ def posterior_predictive(
     """
     check_draws(n)
     predictor = predictor_of(fit, groups, new_levels, seed)
-    rows = encode(predictor, newdata, trials=True)
+    rows = encode(predictor, newdata, noise=True)
     some = thinned(predictor, n)
     drawn, spec = replicated(some, rows), fit.spec
     if newdata is not None:

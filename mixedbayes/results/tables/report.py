@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from rich.cells import cell_len, chop_cells
 
-from mixedbayes.models.text import definitions, header
+from mixedbayes.models.text import definitions, header, notes
 from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.posterior.quantities import Quantities, before_terms, printed, ran_vals
 from mixedbayes.results.posterior.record import describe_draws
@@ -112,9 +112,9 @@ def build_report(fit: Fitted, conf_level: float = 0.95) -> Report:
         ]
     said = tuple(complaints(draws, pd.concat(diagnosed, ignore_index=True))) if diagnosed else ()
     method = (("Method", draws.method),) if draws.method else ()
-    notes = (*spec.design.notes, *((draws.partial,) if draws.partial else ()))
+    said_of = (*notes(spec), *((draws.partial,) if draws.partial else ()))
     headings = tuple(heading.format(f"{100 * conf_level:.6g}") for heading in HEADINGS)
-    return Report((*header(spec), *method, ("Draws", str(draws))), headings, _merged(sections), notes, said)
+    return Report((*header(spec), *method, ("Draws", str(draws))), headings, _merged(sections), said_of, said)
 
 
 def _named(quantities: Quantities, statistics: pd.DataFrame) -> pd.DataFrame:

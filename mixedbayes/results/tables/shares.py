@@ -9,7 +9,7 @@ import xarray as xr
 
 from mixedbayes.language.formula import MEAN
 from mixedbayes.models.links import Link
-from mixedbayes.models.spec import BlockSpec
+from mixedbayes.models.spec import BlockSpec, ModelSpec
 from mixedbayes.results.fitted import Fitted
 from mixedbayes.results.posterior.quantities import RESIDUAL, apart
 from mixedbayes.results.posterior.summary import estimate
@@ -68,7 +68,7 @@ def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
         Nakagawa, Johnson & Schielzeth (2017); Johnson (2014).
     """
     spec = fit.spec
-    constant = spec.link.name == "identity" and spec.family.residual is not None
+    constant = spec.link.name == "identity" and spec.family.residual is not None and not _beside(spec)
     needs_mean = spec.latent_variance is None and not constant
     predictor = predictor_of(fit, groups="all" if needs_mean else None)
     groups: dict[str, Any] = {}
@@ -102,7 +102,7 @@ def _residual(link: Link, predictor: Predictor) -> np.ndarray:
     family, spec = predictor.spec.family, predictor.spec
     if (latent := spec.latent_variance) is not None:
         return np.full(predictor.S, latent)
-    if family.residual is not None and link.name == "identity":
+    if family.residual is not None and link.name == "identity" and not _beside(spec):
         return np.square(_means(predictor, [family.residual], squares=True)[family.residual])
     at_mean = {
         name: spec.predictors[name].link.link(mean)[None]
@@ -113,8 +113,23 @@ def _residual(link: Link, predictor: Predictor) -> np.ndarray:
     after, before = (
         family.mean(predictor.values_at({**at_mean, MEAN: moved})) for moved in (eta + step, eta - step)
     )
-    variance = predictor.variance(predictor.values_at(at_mean))
+    variance = _variance(predictor) if _beside(spec) else predictor.variance(predictor.values_at(at_mean))
     return np.broadcast_to(variance / np.square((after - before) / (2 * step)), (1, predictor.S))[0]
+
+
+def _beside(spec: ModelSpec) -> bool:
+    """Whether the variance of a response depends on what stands beside it, but for the number of trials."""
+    return bool(spec.family.additions & spec.design.response.additions.keys() - {"trials"})
+
+
+def _variance(predictor: Predictor) -> np.ndarray:
+    """The mean over rows of the variance of a response, shape (1, S)."""
+    rows, total = predictor.spec.design.encoded, np.zeros(predictor.S)
+    for at in predictor.pieces(len(rows)):
+        part = rows.part(at)
+        found = predictor.variance(predictor.values(part))
+        total += np.broadcast_to(found, (len(part), predictor.S)).sum(axis=0)
+    return total[None] / len(rows)
 
 
 def _means(predictor: Predictor, names: Sequence[str], *, squares: bool = False) -> dict[str, np.ndarray]:
