@@ -77,7 +77,7 @@ def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
         if block.parameter != MEAN:
             continue
         squares = block.X.T @ block.X / len(block.X)
-        variance = _variance(block_spec, fit.posterior.sel(draw=predictor.draws), squares)
+        variance = _of_effects(block_spec, fit.posterior.sel(draw=predictor.draws), squares)
         groups[block.group] = groups.get(block.group, 0.0) + variance
     groups[apart(RESIDUAL, spec)] = _residual(spec.link, predictor)
     total = sum(groups.values())
@@ -85,7 +85,7 @@ def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
     return _table(shares, shares.values(), conf_level).rename_axis("group")
 
 
-def _variance(block: BlockSpec, posterior: xr.Dataset, squares: np.ndarray) -> np.ndarray:
+def _of_effects(block: BlockSpec, posterior: xr.Dataset, squares: np.ndarray) -> np.ndarray:
     """The mean of z'Sigma z, of which squares are the mean of zz', shape (S,); Sigma is the covariance of a block's effects."""
     sd = posterior[block.sd].transpose(block.effect, "chain", "draw").to_numpy().reshape(block.q, -1)
     if not block.is_correlated:
