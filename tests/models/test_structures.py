@@ -355,17 +355,31 @@ def log_joint_at(spec, idata, draw):
     return log_joint_by_hand(spec, values, Symmetric()) + log_slope
 
 
-def test_a_structure_is_saved_by_name_if_the_name_is_known(fit, tmp_path, monkeypatch):
-    with pytest.raises(FileError, match="'symmetric' is your own: add it to STRUCTURES"):
-        fit.to_netcdf(tmp_path / "fit.nc")
-    monkeypatch.setitem(STRUCTURES, "symmetric", Symmetric())
+def test_a_structure_is_saved_and_read_with_its_record_or_by_a_name_that_is_known(fit, tmp_path, monkeypatch):
     fit.to_netcdf(tmp_path / "fit.nc")
-    again = mb.load(tmp_path / "fit.nc")
+    with pytest.raises(
+        FileError,
+        match=r"structure of g, 'symmetric', is none of this version's; .* structures={'g': record}",
+    ):
+        mb.load(tmp_path / "fit.nc")
+    with pytest.raises(FileError, match=r"structure of g is .*Symmetric.*, and structures= has another"):
+        mb.load(tmp_path / "fit.nc", structures={"g": Equal()})
+    again = mb.load(tmp_path / "fit.nc", structures={"g": Symmetric()})
     assert again.spec.structures == {"g": Symmetric()}
     pd.testing.assert_frame_equal(again.tidy(), fit.tidy())
-    monkeypatch.delitem(STRUCTURES, "symmetric")
-    with pytest.raises(FileError, match="There is no structure 'symmetric'"):
-        mb.load(tmp_path / "fit.nc")
+    monkeypatch.setitem(STRUCTURES, "symmetric", Symmetric())
+    assert mb.load(tmp_path / "fit.nc").spec.structures == {"g": Symmetric()}
+    monkeypatch.setitem(STRUCTURES, "symmetric", Equal())
+    with pytest.raises(FileError, match="'symmetric' is your own and has the name of one that there is"):
+        fit.to_netcdf(tmp_path / "fit.nc")
+
+
+def test_a_structure_that_differs_in_a_number_is_another(tmp_path):
+    known = mb.fit("y ~ x + (x | g)", DATA, structures={"g": Known(0.2)}, seed=1, draws=100, progress=False)
+    known.to_netcdf(tmp_path / "fit.nc")
+    assert mb.load(tmp_path / "fit.nc", structures={"g": Known(0.2)}).spec.structures == {"g": Known(0.2)}
+    with pytest.raises(FileError, match=r"of g is Known\(r=0.2\), and structures= has another"):
+        mb.load(tmp_path / "fit.nc", structures={"g": Known(0.6)})
 
 
 def test_a_structure_stays_with_its_group_when_a_fit_is_updated(fit):
