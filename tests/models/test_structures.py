@@ -403,6 +403,7 @@ def test_both_engines_have_the_same_posterior(name):
     assert_near(exact["estimate"].to_numpy(), nuts["estimate"].to_numpy(), np.hypot(*each).to_numpy())
 
 
+@pytest.mark.slow
 def test_a_structure_may_refuse_a_method_and_says_why():
     model = mb.model("y ~ x + (x | g)", DATA, structures={"g": Ratios()})
     with pytest.raises(ArgumentError, match="'ratios' of g says: its density has ridges"):
@@ -430,6 +431,43 @@ def test_no_engine_takes_a_structure_of_a_kind_that_it_does_not_know():
         collapse(model.spec).log_posterior(np.zeros((1, 2)))
     with pytest.raises(TypeError, match="model of the structure 'walk'"):
         graph.build(model.spec)
+
+
+@pytest.mark.parametrize("is_diagonal", [False, True])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda sd: [[sd[0], sd[0]], [sd[1], sd[1]]],
+        lambda sd: [[sd[0]], [sd[1]], [sd[1]]],
+        lambda sd: sd[:, None] * np.ones((2, 2, 1)) if isinstance(sd, np.ndarray) else sd[:, None, None] * sd,
+    ],
+    ids=["square", "too many rows", "of another shape"],
+)
+def test_a_factor_of_another_shape_than_the_structure_says_is_refused(wrong, is_diagonal):
+    own = type(
+        "Wrong",
+        (Known,),
+        {"factor": lambda _, maths, values, q: wrong(values["sd"]), "is_diagonal": is_diagonal},
+    )
+    model = mb.model("y ~ x + (x | g)", DATA, structures={"g": own()})
+    with pytest.raises(TypeError, match="The factor of the structure 'known' is"):
+        model.fit(method="collapsed")
+    with pytest.raises(TypeError, match="The factor of the structure 'known' is"):
+        graph.build(model.spec)
+
+
+@pytest.mark.slow
+def test_a_structure_of_a_predictor_of_sigma_is_named_by_its_block():
+    model = mb.model(
+        "y ~ x",
+        DATA,
+        sigma="~ (0 + f | g)",
+        structures={"sigma.g": Symmetric()},
+        priors={"sigma.rho[g]": "uniform(0, 1)"},
+    )
+    assert "sigma.rho[g]" in str(model)
+    fit = model.fit(draws=20, tune=30, chains=2, seed=1, progress=False)
+    assert fit.hypothesis("sigma.rho[g] > 0")["probability"].item() == 1.0
 
 
 def test_a_method_from_outside_takes_the_two_structures_of_the_formula_and_says_which_others():
