@@ -11,14 +11,14 @@ from mixedbayes.errors import DataError, DesignWarning, PriorError, listed, warn
 from mixedbayes.language.formula import MEAN
 from mixedbayes.models.addresses import Address, addresses, by_address, moved_effects, names_of
 from mixedbayes.models.defaults import Scaling, reach, scaling_of
-from mixedbayes.models.distributions import CORRELATION, DISTRIBUTIONS, REAL, Interval
+from mixedbayes.models.distributions import DISTRIBUTIONS, REAL, Interval
 from mixedbayes.models.families import Family
 from mixedbayes.models.links import Link
 from mixedbayes.models.names import COEFFICIENT, OF_PREDICTOR, RESERVED, Names
 from mixedbayes.models.priors import Prior, Reference
 from mixedbayes.models.responses import check_response
 from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter, PredictorSpec
-from mixedbayes.models.structures import Structure, StructureParameter, structures_of
+from mixedbayes.models.structures import LKJ, Structure, StructureParameter, structures_of
 
 SMALLEST, LARGEST = 1e-100, 1e100
 """Between these lies the largest number of a column, so that sums of squares can be computed."""
@@ -173,10 +173,9 @@ class Chooser:
         if key is None:
             return Parameter(str(address), default, support, default=True)
         prior = self.priors[key]
-        if (prior.distribution == "lkj") != (support is CORRELATION):
-            right = (
-                "correlations take lkj(eta)" if support is CORRELATION else "lkj is for correlations alone"
-            )
+        is_matrix = default.distribution == LKJ
+        if (prior.distribution == LKJ) != is_matrix:
+            right = "correlations take lkj(eta)" if is_matrix else "lkj is for correlations alone"
             raise PriorError(f"{prior} cannot be the prior of {address}: {right}.")
         if not support.holds(prior.support) and not DISTRIBUTIONS[prior.distribution].can_be_cut:
             raise PriorError(
