@@ -83,7 +83,7 @@ def specify(
         if p.default
     )
     _check_used(chooser)
-    return ModelSpec(
+    spec = ModelSpec(
         design=design,
         family=family,
         predictors=predictors,
@@ -93,6 +93,19 @@ def specify(
         priors=priors,
         response=names.claim(design.response.name.strip("`")),
     )
+    _check_determined(spec)
+    return spec
+
+
+def _check_determined(spec: ModelSpec) -> None:
+    """Refuse a flat prior of what the rows that count say nothing of; with none of weight zero columns see to that."""
+    weights = spec.design.response.weights
+    lost = [] if weights is None or weights.all() else spec.undetermined()
+    if lost:
+        raise PriorError(
+            f"No row whose weight is above zero says what {listed(lost)} is, and its prior is flat, so there is no posterior: "
+            "give it a proper prior."
+        )
 
 
 def _reserved(design: Design) -> list[str]:

@@ -390,9 +390,9 @@ def test_the_intercept_is_known_by_its_term_and_not_by_its_name(formula, fixed, 
     design = mb.design(formula, DATA.assign(Intercept=DATA["z"]))
     assert design.fixed.intercept == fixed
     assert design.groups[0].intercepts == (() if block is None else (block,))
-    for part in (design.fixed, *design.groups):
+    for part, intercepts in ((design.fixed, fixed), *((each, block) for each in design.groups)):
         constant = [j for j, column in enumerate(part.columns) if column == "Intercept"]
-        assert constant == ([] if part.intercept is None else [part.intercept])
+        assert constant == ([] if intercepts is None else [intercepts])
         assert (part.X[:, constant] == 1).all()
 
 
