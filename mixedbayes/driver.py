@@ -8,12 +8,13 @@ from mixedbayes.designs.build import build_design
 from mixedbayes.designs.design import Design
 from mixedbayes.designs.table import Missing
 from mixedbayes.errors import FileError, no_attribute
-from mixedbayes.inference.elsewhere import unknown_options
+from mixedbayes.inference.elsewhere import ADVICE, unknown_options
 from mixedbayes.inference.engine import NAMES, Engine, engine_of
 from mixedbayes.inference.prepared import Prepared
 from mixedbayes.models.build import build_spec
 from mixedbayes.models.families import FAMILIES, Family
 from mixedbayes.models.priors import Prior
+from mixedbayes.models.structures import Structure
 from mixedbayes.models.text import spec_html, spec_text
 from mixedbayes.results import elsewhere
 from mixedbayes.sampling import FitOptions, Sampling
@@ -21,7 +22,7 @@ from mixedbayes.sampling import FitOptions, Sampling
 if TYPE_CHECKING:
     from mixedbayes.results.fit import Fit
 
-MODEL_OPTIONS = ("family", "link", "priors", "missing", "env")
+MODEL_OPTIONS = ("family", "link", "priors", "structures", "missing", "env")
 """What `fit` can be told of the model; the rest are options of sampling."""
 
 
@@ -108,13 +109,14 @@ def design(
     return build_design(formula, data, missing=missing, env=env)
 
 
-def model(
+def model(  # noqa: PLR0913  # what users pass by name
     formula: str,
     data: Any,
     family: str | Family = "gaussian",
     *,
     link: str | Mapping[str, str] | None = None,
     priors: Mapping[str, str | Prior] | None = None,
+    structures: Mapping[str, str | Structure] | None = None,
     missing: Missing = "drop",
     env: Mapping[str, Any] | None = None,
     **predictors: Any,
@@ -129,6 +131,8 @@ def model(
             `{"mu": "log", "sigma": "identity"}`.
         priors: By address, `{"b[x]": "normal(0, 1)", "sd[g]": "exponential(1)"}`; the others are
             defaults scaled by the data, printed with the model.
+        structures: What hangs the effects of a group together where that is not what the formula says, by group:
+            `{"g": MyStructure()}`, or its name in `STRUCTURES`; `models/structures.py` says how to write one.
         missing: `"drop"` leaves out, once, every row with a gap in a column used; `"error"` refuses.
         env: Functions and values, by name, that the formula may use beside the published ones.
         **predictors: Formulas of other parameters of the family, which else are the same in every row:
@@ -144,7 +148,15 @@ def model(
     _check_predictors(predictors, MODEL_OPTIONS)
     return Model(
         build_spec(
-            formula, data, family, predictors=predictors, link=link, priors=priors, missing=missing, env=env
+            formula,
+            data,
+            family,
+            predictors=predictors,
+            link=link,
+            priors=priors,
+            missing=missing,
+            env=env,
+            structures=structures,
         )
     )
 
@@ -154,7 +166,8 @@ def _check_predictors(predictors: Mapping[str, Any], options: tuple[str, ...]) -
     unknown = {
         name: value
         for name, value in predictors.items()
-        if name not in _parameters() and not (isinstance(value, str) and value.lstrip().startswith("~"))
+        if name not in _parameters()
+        and (name in ADVICE or not (isinstance(value, str) and value.lstrip().startswith("~")))
     }
     if unknown:
         raise unknown_options(unknown, options)
@@ -165,13 +178,14 @@ def _parameters() -> set[str]:
     return {parameter.name for family in FAMILIES.values() for parameter in family.others}
 
 
-def fit(
+def fit(  # noqa: PLR0913  # what users pass by name
     formula: str,
     data: Any,
     family: str | Family = "gaussian",
     *,
     link: str | Mapping[str, str] | None = None,
     priors: Mapping[str, str | Prior] | None = None,
+    structures: Mapping[str, str | Structure] | None = None,
     missing: Missing = "drop",
     env: Mapping[str, Any] | None = None,
     **options: Unpack[FitOptions],
@@ -184,6 +198,7 @@ def fit(
         family: Its name or a record of your own; see `model`.
         link: Of the mean; None for the family's own.
         priors: By address, `{"b[x]": "normal(0, 1)", "sd[g]": "exponential(1)"}`.
+        structures: What hangs the effects of a group together, by group: `{"g": MyStructure()}`.
         missing: `"drop"` or `"error"`.
         env: Functions and values that the formula may use beside the published ones.
         **options: Options of `Model.fit`: method, chains, draws, seed, cores, memory, progress, and for NUTS
@@ -198,12 +213,26 @@ def fit(
     given: dict[str, Any] = {**options}
     predictors = {name: given.pop(name) for name in options if name not in NAMES}
     _check_predictors(predictors, (*MODEL_OPTIONS, *NAMES))  # before the data are looked at
-    unfitted = model(formula, data, family, link=link, priors=priors, missing=missing, env=env, **predictors)
+    unfitted = model(
+        formula,
+        data,
+        family,
+        link=link,
+        priors=priors,
+        structures=structures,
+        missing=missing,
+        env=env,
+        **predictors,
+    )
     return unfitted.fit(**given)
 
 
 def load(
-    path: str | PathLike[str], *, env: Mapping[str, Any] | None = None, family: Family | None = None
+    path: str | PathLike[str],
+    *,
+    env: Mapping[str, Any] | None = None,
+    family: Family | None = None,
+    structures: Mapping[str, Structure] | None = None,
 ) -> "Fit":
     """Read a fit that `Fit.to_netcdf` saved.
 
@@ -211,6 +240,7 @@ def load(
         path: The file.
         env: The functions and values that the formula used, if it was fitted with `env`.
         family: The record of the family, if it was fitted with one of your own.
+        structures: By group the records of structures, if it was fitted with some of your own.
 
     Returns:
         The fit, as it was saved.
@@ -221,7 +251,7 @@ def load(
     from mixedbayes.results.files.netcdf import read  # noqa: PLC0415  # as above
     from mixedbayes.results.fit import Fit  # noqa: PLC0415  # ArviZ takes seconds to import
 
-    spec, idata = read(path, env, family)
+    spec, idata = read(path, env, family, structures)
     try:
         engine = engine_of(idata)
     except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:

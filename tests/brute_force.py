@@ -15,7 +15,7 @@ import numpy as np
 from dense_gaussian import at_means, dense
 from scipy.special import gammaln, logsumexp
 
-from mixedbayes.inference.gaussian.coordinates import Variances
+from mixedbayes.inference.gaussian.coordinates import Variances, as_matrix
 
 PARTICLES, MOVES, KEEP = 800, 6, 0.6
 KERNELS, NEIGHBOURS, DRAWS = 200, 40, 8000
@@ -74,7 +74,9 @@ def dense_log_posterior(
         V = scaled @ np.swapaxes(scaled, 1, 2)
         V[:, range(r), range(r)] += point.sigma[:, None] ** 2
         for Z, F in zip(Zs, point.factors, strict=True):
-            effects = np.einsum("ilq,qsb->bils", Z, F).reshape(len(theta), r, -1)
+            effects = np.einsum("ilq,qsb->bils", Z, F if F.ndim == 3 else as_matrix(F)).reshape(
+                len(theta), r, -1
+            )
             V += effects @ np.swapaxes(effects, 1, 2)
         left = y - (X[:, other] @ point.location[other]).T
         if Q is not None:

@@ -18,6 +18,8 @@ DATA = pd.DataFrame(
         "school": np.repeat(list("ABCDE"), 12),
         "klass": np.resize([1, 1, 2, 2, 3, 3], N),
         "pupil": np.resize([1, 2], N),
+        "all": "all",
+        "same": "same",
     }
 )
 WEIGHTS = RNG.uniform(0.5, 2.0, N)
@@ -41,6 +43,17 @@ FORMULAS = {
     "nested and crossed": "y ~ x + (1 | school/klass) + (x | h)",
     "offset": "y ~ x + offset(w) + (1 | g)",
 }
+
+ONE_LEVEL = {
+    "one level": "y ~ x + (x | all)",
+    "one level, and nested": "y ~ x + (1 | all) + (1 | all:g)",
+    "one level, two effects": "y ~ x + (x | all) + (w | all:g)",
+    "one level, three effects": "y ~ x + (x + w | all) + (x + w | all:g)",
+    "one level, nested thrice": "y ~ x + (x || all) + (x | all:school) + (1 | all:school:klass)",
+    "one level, and crossed": "y ~ x + (w | all) + (1 | g) + (x | h)",
+    "two of one level": "y ~ x + (1 | all) + (0 + x | same) + (1 | g)",
+}
+"""Groups that a formula cannot have yet, as smooths will: every row is of their level."""
 
 PRIORS = {
     "flat coefficients": {"b": "flat", "Intercept": "flat"},

@@ -111,7 +111,7 @@ class Engine:
         for method in (
             METHODS.values() if named is None else (named,)
         ):  # draws of another method serve as well
-            if method.leave_out and not method.against(model) and not method.doubts(model):
+            if method.leave_out and not method.why_not(model) and not method.doubts(model):
                 return method.leave_out(model, idata, self.options.seed)
         return None
 

@@ -15,6 +15,7 @@ import numpy as np
 from mixedbayes.errors import ArgumentError, listed, nearest, shown
 from mixedbayes.inference.options import Options, check_installed
 from mixedbayes.inference.prepared import Prepared, gaussian, nuts
+from mixedbayes.models import structures
 from mixedbayes.sampling import LeftOut, Named
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Method:
         leave_out: A model, its draws and a seed -> densities of rows left out in closed form, or None. None where
             there are none for any model.
         keep: A model that was drawn from -> what is to be kept of its rows, for when there are more of them.
+        takes: For which structures of group effects it was written; those of `|` and `||` where nothing is said.
     """
 
     name: str
@@ -60,6 +62,11 @@ class Method:
     )
     leave_out: "Callable[[Prepared, DataTree, int | None], LeftOut | None] | None" = None
     keep: Callable[[Prepared], Any] = _nothing
+    takes: structures.Takes = structures.formulas_own
+
+    def why_not(self, model: Prepared) -> str | None:
+        """Why it cannot draw from a model, in a clause: for what hangs effects together, or what the method says."""
+        return structures.why_not(self.name, self.takes, model.spec.structures) or self.against(model)
 
 
 def _draw_collapsed(model: Prepared, options: Options) -> "DataTree":
@@ -113,6 +120,7 @@ METHODS: dict[str, Method] = {
             limits=("memory",),
             leave_out=_leave_out_collapsed,
             keep=lambda model: model.collapsed.moments,
+            takes=structures.independent_levels,
         ),
         Method(
             "nuts",
@@ -120,6 +128,7 @@ METHODS: dict[str, Method] = {
             against=_nothing,
             own=("sampler", "tune", "target_accept"),
             without=_without_nuts,
+            takes=structures.independent_levels,
         ),
     )
 }
@@ -172,16 +181,16 @@ def choose(model: Prepared, options: Options, named: Method | None) -> Choice:
     """
     if named is not None:
         _check_use(named, options)
-        against = named.against(model)
+        against = named.why_not(model)
         if against:
             able = next(
-                (f" method={each.name!r} can." for each in _others(named) if not each.against(model)), ""
+                (f" method={each.name!r} can." for each in _others(named) if not each.why_not(model)), ""
             )
             raise ArgumentError(f"method={named.name!r} cannot be used: {against}.{able}")
         return Choice(named)
     reasons: list[str] = []
     for method in METHODS.values():
-        against = method.against(model) or method.doubts(model) or _asked_for_another(method, options)
+        against = method.why_not(model) or method.doubts(model) or _asked_for_another(method, options)
         if against is None:
             return Choice(method, method.why or next(iter(reasons), None), _unused(method, options, "limits"))
         reasons.append(against)

@@ -11,6 +11,7 @@ from mixedbayes.models.families import Family, find_family, links_of
 from mixedbayes.models.priors import Prior, parse_priors
 from mixedbayes.models.spec import ModelSpec
 from mixedbayes.models.specify import specify
+from mixedbayes.models.structures import Structure
 
 
 def build_spec(  # noqa: PLR0913  # what users pass by name
@@ -23,6 +24,7 @@ def build_spec(  # noqa: PLR0913  # what users pass by name
     priors: Mapping[str, str | Prior] | None,
     missing: Missing,
     env: Mapping[str, Any] | None,
+    structures: Mapping[str, str | Structure] | None = None,
 ) -> ModelSpec:
     """The model as data, after warning of whatever was left out.
 
@@ -36,7 +38,7 @@ def build_spec(  # noqa: PLR0913  # what users pass by name
     design = build_design(formula, data, predictors=predictors, missing=missing, env=env)
     for name in design.linears:
         record.parameter(name)
-    spec = specify(design, record, links_of(record, link, design.linears), read)
+    spec = specify(design, record, links_of(record, link, design.linears), read, structures)
     for note in spec.design.notes:
         warn(note, DesignWarning)
     return spec

@@ -5,9 +5,10 @@
 Names of variables and dimensions are decided there, once, and never changed after.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from mixedbayes.models.distributions import Interval
 from mixedbayes.models.families import AS_IT_IS, Family
 from mixedbayes.models.links import Link
 from mixedbayes.models.priors import Prior
+from mixedbayes.models.structures import Structure, StructureParameter, structures_of
 from mixedbayes.models.variables import Variable, variables_of
 
 
@@ -88,17 +90,19 @@ class BlockSpec:
     """A block with its priors and the names of its variables and dimensions.
 
     Attributes:
-        sds: One for each effect, at the predictors' means if that is where their priors live.
-        cor: None where there is no correlation.
+        structure: What hangs its effects together.
+        parameters: The structure's, by kind in the order of tables: one, or one for each effect. Those of effects are
+            at the predictors' means if that is where their priors live.
         centring: Between the effects that have these priors and those that tables show.
         sd, r, correlation, z, partial, inner: Names of variables; z, partial and inner (sds before they are brought
             to zero) are internal.
+        own: The names of the variables of other parameters than effects' sds and their correlations, by kind.
         level, effect, other: Names of dimensions.
     """
 
     block: Block
-    sds: tuple[Parameter, ...]
-    cor: Parameter | None
+    structure: Structure
+    parameters: Mapping[str, tuple[Parameter, ...]]
     centring: Centring
     sd: str
     r: str
@@ -106,9 +110,66 @@ class BlockSpec:
     z: str
     partial: str
     inner: str
+    own: Mapping[str, str]
     level: str
     effect: str
     other: str
+
+    @property
+    def asked(self) -> Mapping[str, StructureParameter]:
+        """What the structure asks for, by kind."""
+        return {each.kind: each for each in self.structure.parameters(self.q)}
+
+    @property
+    def q(self) -> int:
+        """The number of effects."""
+        return len(self.block.columns)
+
+    @property
+    def is_correlated(self) -> bool:
+        """Whether effects of a level are."""
+        return self.q > 1 and not self.structure.is_diagonal
+
+    @property
+    def sds(self) -> tuple[Parameter, ...]:
+        """The standard deviations of the effects, if these are parameters."""
+        return self.parameters["sd"] if "sd" in self.asked and self.asked["sd"].each else ()
+
+    @property
+    def cor(self) -> Parameter | None:
+        """The correlation matrix of the effects, if it is a parameter."""
+        return next(iter(self.matrices.values()), None)
+
+    @property
+    def matrices(self) -> dict[str, Parameter]:
+        """The correlation matrix by its kind, if it is a parameter."""
+        return {kind: self.parameters[kind][0] for kind, each in self.asked.items() if each.is_matrix}
+
+    @property
+    def scalars(self) -> tuple[Parameter, ...]:
+        """All parameters but a correlation matrix."""
+        return tuple(
+            p for kind, each in self.asked.items() if not each.is_matrix for p in self.parameters[kind]
+        )
+
+    def values[T](
+        self, number: Callable[[Parameter], T], stacked: Callable[[list[T]], Any], cor: Any
+    ) -> dict[str, Any]:
+        """What the structure's factor is made of.
+
+        Args:
+            number: What stands for a parameter.
+            stacked: Makes one array of those of all effects.
+            cor: The Cholesky factor of the correlation matrix, if that is a parameter.
+        """
+        found: dict[str, Any] = {}
+        for kind, each in self.asked.items():
+            if each.is_matrix:
+                found[kind] = cor
+                continue
+            numbers = [number(p) for p in self.parameters[kind]]
+            found[kind] = stacked(numbers) if each.each else numbers[0]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +257,7 @@ class ModelSpec:
     def parameters(self) -> tuple[Parameter, ...]:
         """Every parameter with a prior, in the order tables have them."""
         population = [p for predictor in self.predictors.values() for p in predictor.parameters]
-        groups = [p for block in self.blocks for p in (*block.sds, *((block.cor,) if block.cor else ()))]
+        groups = [p for block in self.blocks for own in block.parameters.values() for p in own]
         return (*population, *groups, *self.auxiliary, *self.hyper)
 
     @property
@@ -221,6 +282,17 @@ class ModelSpec:
         return tuple(variables_of(self))
 
     @property
+    def structures(self) -> dict[str, Structure]:
+        """What hangs the effects of each block together, by the block's name."""
+        return {block.block.name: block.structure for block in self.blocks}
+
+    @property
+    def given_structures(self) -> dict[str, Structure]:
+        """Those that are not what the formula says."""
+        said = structures_of(block.block for block in self.blocks)
+        return {name: each for name, each in self.structures.items() if each != said[name]}
+
+    @property
     def dims(self) -> dict[str, tuple[str, ...]]:
         """For each variable whose draws are kept its dimensions, after chain and draw."""
         return {variable.name: variable.dims for variable in self.variables}
@@ -235,7 +307,7 @@ class ModelSpec:
         }
         for b in self.blocks:
             coords |= {b.level: b.block.levels, b.effect: _labels(b.block.columns)}
-            coords |= {b.other: _labels(b.block.columns)} if b.cor else {}
+            coords |= {b.other: _labels(b.block.columns)} if b.is_correlated else {}
         return coords
 
 

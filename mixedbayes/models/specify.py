@@ -11,20 +11,25 @@ from mixedbayes.errors import DataError, DesignWarning, PriorError, listed, warn
 from mixedbayes.language.formula import MEAN
 from mixedbayes.models.addresses import Address, addresses, by_address, moved_effects, names_of
 from mixedbayes.models.defaults import Scaling, reach, scaling_of
-from mixedbayes.models.distributions import CORRELATION, DISTRIBUTIONS, POSITIVE, REAL, Interval
+from mixedbayes.models.distributions import DISTRIBUTIONS, REAL, Interval
 from mixedbayes.models.families import Family
 from mixedbayes.models.links import Link
-from mixedbayes.models.names import COEFFICIENT, RESERVED, Names
+from mixedbayes.models.names import COEFFICIENT, OF_PREDICTOR, RESERVED, Names
 from mixedbayes.models.priors import Prior, Reference
 from mixedbayes.models.responses import check_response
 from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter, PredictorSpec
+from mixedbayes.models.structures import LKJ, Structure, StructureParameter, structures_of
 
 SMALLEST, LARGEST = 1e-100, 1e100
 """Between these lies the largest number of a column, so that sums of squares can be computed."""
 
 
 def specify(
-    design: Design, family: Family, links: Mapping[str, Link], priors: Mapping[str, Prior]
+    design: Design,
+    family: Family,
+    links: Mapping[str, Link],
+    priors: Mapping[str, Prior],
+    structures: Mapping[str, str | Structure] | None = None,
 ) -> ModelSpec:
     """Give every parameter of the design its prior.
 
@@ -33,12 +38,14 @@ def specify(
         family: From `find_family`.
         links: Of each parameter of the family that has a predictor.
         priors: The user's, by address; the rest are the defaults of `docs/internals.md`.
+        structures: What hangs the effects of blocks together, by their names; of the others the formula says.
 
     Raises:
         FamilyError: The response is not one that the family takes.
         DataError: A group has as many levels as there are rows, where a residual is also estimated; or
             numbers are too large or too small to compute with.
         PriorError: An unknown address, or a prior that does not fit its parameter.
+        ArgumentError: An unknown structure, or one of a group that there is not.
 
     Warns:
         DesignWarning: A prior that no parameter takes.
@@ -50,9 +57,13 @@ def specify(
         raise DataError("The model has no parameter: nothing stands right of '~' but an offset.")
     _check_levels(design, family)
     _check_sizes(design)
-    known = addresses(design, family)
+    found = structures_of(design.groups, structures)
+    known = addresses(design, family, found)
     priors = by_address(dict(priors), known)
-    names = Names([*RESERVED, *(p.name for p in family.others), *map(str, known)])
+    variables = {
+        str(Address("b", (), name)) for name in design.linears
+    }  # as those of the coefficients are called
+    names = Names([*_reserved(design), *(p.name for p in family.others), *(set(map(str, known)) - variables)])
     chooser = Chooser(priors, names)
     y = family.margins_of(design.response)
     scalings = {name: scaling_of(design, family, name, links[name], y) for name in design.linears}
@@ -62,7 +73,10 @@ def specify(
     }
     for block in design.groups:
         names.of_group(block.group)
-    blocks = tuple(_block_spec(block, design.groups, scalings, chooser, names) for block in design.groups)
+    blocks = tuple(
+        _block_spec(block, found[block.name], design.groups, scalings, chooser, names)
+        for block in design.groups
+    )
     auxiliary = tuple(
         chooser.choose(Address(p.name), (Address(p.name),), p.support, p.default(y))
         for p in scalars
@@ -92,6 +106,12 @@ def _check_determined(spec: ModelSpec) -> None:
             f"No row whose weight is above zero says what {listed(lost)} is, and its prior is flat, so there is no posterior: "
             "give it a proper prior."
         )
+
+
+def _reserved(design: Design) -> list[str]:
+    """Names that variables have without asking for them: those that the main predictor's have, and others' with a name before."""
+    others = [f"{name}.{each}" for name in design.predictors for each in OF_PREDICTOR]
+    return [*RESERVED, *others]
 
 
 def _check_used(chooser: "Chooser") -> None:
@@ -166,10 +186,9 @@ class Chooser:
         if key is None:
             return Parameter(str(address), default, support, default=True)
         prior = self.priors[key]
-        if (prior.distribution == "lkj") != (support is CORRELATION):
-            right = (
-                "correlations take lkj(eta)" if support is CORRELATION else "lkj is for correlations alone"
-            )
+        is_matrix = default.distribution == LKJ
+        if (prior.distribution == LKJ) != is_matrix:
+            right = "correlations take lkj(eta)" if is_matrix else "lkj is for correlations alone"
             raise PriorError(f"{prior} cannot be the prior of {address}: {right}.")
         if not support.holds(prior.support) and not DISTRIBUTIONS[prior.distribution].can_be_cut:
             raise PriorError(
@@ -206,40 +225,39 @@ class Chooser:
         return replace(prior, arguments=tuple(arguments))
 
 
-def _block_spec(
+def _block_spec(  # what any of its names and priors need
     block: Block,
+    structure: Structure,
     groups: Sequence[Block],
     scalings: Mapping[str, Scaling],
     chooser: Chooser,
     names: Names,
 ) -> BlockSpec:
     """A block's priors and names."""
-    of = block.predictors[0]
-    moved = moved_effects(block) if _lives_at_means(block, chooser) else ()
-    sds = []
-    for j, column in enumerate(block.columns):
-        keys = [Address("sd", (name, column), of) for name in names_of(block)]
-        keys += [*(Address("sd", (name,), of) for name in names_of(block)), Address("sd", (), of)]
-        keys = [Address("sd", (block.label, column), of, centred=True)] if column in moved else keys
-        mean = scalings[block.predictors[j]].of_effect(block, j)
-        if j == block.intercept:
-            mean *= reach(block, groups, at_zero=not moved)
-        chosen = chooser.choose(keys[0], keys, POSITIVE, Prior("exponential", (1 / mean,)))
-        sds.append(replace(chosen, at_means=column in moved))
-    cor = None
-    if block.has_correlation:
-        own = Address("cor", (block.label,), of)
-        keys = [replace(own, centred=True)] if moved else [own, Address("cor", (), of)]
-        chosen = chooser.choose(keys[0], keys, CORRELATION, Prior("lkj", (2.0,)))
-        cor = replace(chosen, at_means=bool(moved))
+    moved = moved_effects(block, structure) if _lives_at_means(block, structure, chooser) else ()
+    means = [scalings[name].of_effect(block, j) for j, name in enumerate(block.predictors)]
+    for j in block.intercepts:
+        means[j] *= reach(block, block.predictors[j], groups, at_zero=not moved)
+    scaled = [Prior("exponential", (1 / mean,)) for mean in means]
+    asked = structure.parameters(len(block.columns))
+    parameters: dict[str, tuple[Parameter, ...]] = {}
+    for each in asked:
+        if each.each:
+            pairs = zip(block.columns, scaled, strict=True)
+            chosen = [_of_structure(block, each, column, prior, moved, chooser) for column, prior in pairs]
+        else:
+            widest = Prior("exponential", (1 / max(means),))
+            chosen = [_of_structure(block, each, None, widest, moved, chooser)]
+        parameters[each.kind] = tuple(chosen)
     sd, r, variable, z, partial, inner = (
         names.claim(f"{kind}_{block.name}") for kind in ("sd", "r", "cor", "z", "partial", "centred_sd")
     )
     effect = names.claim(f"{block.name}_effect")
+    own = [each.kind for each in asked if not (each.is_matrix or (each.kind == "sd" and each.each))]
     return BlockSpec(
         block=block,
-        sds=tuple(sds),
-        cor=cor,
+        structure=structure,
+        parameters=parameters,
         centring=block.centring if moved else no_centring(len(block.columns)),
         sd=sd,
         r=r,
@@ -247,22 +265,43 @@ def _block_spec(
         z=z,
         partial=partial,
         inner=inner,
+        own={kind: names.claim(f"{kind}_{block.name}") for kind in own},
         level=names.of_group(block.group),
         effect=effect,
         other=names.claim(f"{effect}_other"),
     )
 
 
-def _lives_at_means(block: Block, chooser: Chooser) -> bool:
+def _of_structure(  # a parameter's place, and its default
+    block: Block,
+    each: StructureParameter,
+    column: str | None,
+    scaled: Prior,
+    moved: Sequence[str],
+    chooser: Chooser,
+) -> Parameter:
+    """A parameter that a block's structure asks for: of an effect, or of the block."""
+    of, names = block.predictors[0], names_of(block, each.kind)
+    last = () if column is None else (column,)
+    keys = [Address(each.kind, (name, *last), of) for name in names]
+    keys += [Address(each.kind, (name,), of) for name in names if last] + [Address(each.kind, (), of)]
+    at_means = column in moved if last else each.is_matrix and bool(moved)
+    if at_means:
+        keys = [Address(each.kind, (block.label, *last), of, centred=True)]
+    chosen = chooser.choose(keys[0], keys, each.support, each.default or scaled)
+    return replace(chosen, at_means=at_means)
+
+
+def _lives_at_means(block: Block, structure: Structure, chooser: Chooser) -> bool:
     """Whether a block's priors are of its effects at the predictors' means: unless the user's are of what tables show.
 
     Raises:
         PriorError: The user's are of both.
     """
-    moved = moved_effects(block)
+    moved = moved_effects(block, structure)
     if not moved:
         return False
-    of = block.predictors[0]
+    of = block.parameter
     of_tables = [Address("sd", (name, column), of) for name in names_of(block) for column in moved]
     of_tables += [*(Address("sd", (name,), of) for name in names_of(block)), Address("sd", (), of)]
     of_tables += [Address("cor", (block.label,), of), Address("cor", (), of)]
@@ -272,7 +311,7 @@ def _lives_at_means(block: Block, chooser: Chooser) -> bool:
     if zero and means:
         raise PriorError(
             f"{means[0]} is of the effects at the predictors' means, {zero[0]} of those at zero, which tables show: "
-            f"give all priors of the group {block.name} in one of the two ways."
+            f"give all priors of the group {block.label}{block.whose} in one of the two ways."
         )
     return not zero
 

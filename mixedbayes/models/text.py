@@ -39,7 +39,7 @@ def prior_rows(spec: ModelSpec) -> list[tuple[str, str, str]]:
 def spec_text(spec: ModelSpec) -> str:
     """The model as a table of text."""
     lines = [f"{name + ':':<9} {value}" for name, value in header(spec)]
-    lines += [f"{'Groups:' if i == 0 else '':<9} {b.block}" for i, b in enumerate(spec.blocks)]
+    lines += [f"{'Groups:' if i == 0 else '':<9} {block}" for i, block in enumerate(_blocks(spec))]
     lines += [f"{'Note:':<9} {note}" for note in notes(spec)]
     rows = [("Parameter", "Prior", ""), *prior_rows(spec)]
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
@@ -51,7 +51,7 @@ def spec_html(spec: ModelSpec) -> str:
     """The model as a table of HTML."""
     said = [
         *header(spec),
-        *(("Group", str(b.block)) for b in spec.blocks),
+        *(("Group", block) for block in _blocks(spec)),
         *(("Note", n) for n in notes(spec)),
     ]
     style = "style='text-align:left;padding:0 .6em'"
@@ -64,13 +64,21 @@ def spec_html(spec: ModelSpec) -> str:
     return f"<div>{definitions(said)}<table style='margin:1em 0'>{table}</table>{below}</div>"
 
 
+def _blocks(spec: ModelSpec) -> list[str]:
+    """The blocks, each with its structure where that is not what the formula says."""
+    given = {name: f", {structure.name}" for name, structure in spec.given_structures.items()}
+    return [f"{spec.block}{given.get(spec.block.name, '')}" for spec in spec.blocks]
+
+
 def _where(spec: ModelSpec) -> list[str]:
     """Which priors are of what is at the predictors' means, if some are."""
     moved = [p.address for p in spec.parameters if p.at_means]
     shown = list(dict.fromkeys(f"{CENTRED}*" if name.startswith(CENTRED) else name for name in moved))
     are = "is" if len(shown) == 1 and not shown[0].endswith("*") else "are"
     return (
-        [f"{' and '.join(shown)} {are} at the predictors' means; tables show what is at zero."]
+        [
+            f"{' and '.join([*filter(None, [', '.join(shown[:-1])]), shown[-1]])} {are} at the predictors' means; tables show what is at zero."
+        ]
         if shown
         else []
     )

@@ -1,7 +1,7 @@
 """The variables whose draws are kept: one table, which samplers, files, tables, hypotheses and predictions read."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ class Role(Enum):
     COEFFICIENTS = "coefficients of a predictor, as tables show them"
     SDS = "standard deviations of a block's effects, as tables show them"
     CORRELATIONS = "their correlations"
+    STRUCTURE = "another parameter of what hangs a block's effects together"
     EFFECTS = "the effects of a block's levels"
     FAMILY = "a parameter of the family"
     HYPER = "a parameter of a prior"
@@ -59,12 +60,23 @@ def variables_of(spec: "ModelSpec") -> Iterator[Variable]:
             yield Variable(parameter.address, (), role, {Address(parameter.address): ()})
 
 
+def former_names(spec: "ModelSpec") -> dict[str, str]:
+    """What hyperparameters were called before addresses of predictors began with a name and a dot, `b.sigma`: the addresses now."""
+    found: dict[str, str] = {}
+    for parameter in reversed(spec.hyper):  # an outer one stands after what it refers to
+        if parameter.of_prior is not None:
+            key, argument = parameter.of_prior
+            outer = next((former for former, now in found.items() if now == key), key)
+            found[f"{outer}.{argument}"] = parameter.address
+    return found
+
+
 def _of_block(spec: "BlockSpec") -> Iterator[Variable]:
     block, columns = spec.block, spec.block.columns
-    of = block.predictors[0]
+    of = block.parameter
     sds = {Address("sd", (block.label, name), of): (i,) for i, name in enumerate(columns)}
     yield Variable(spec.sd, (spec.effect,), Role.SDS, sds, block=spec)
-    if spec.cor:
+    if spec.is_correlated:
         pairs = {
             Address("cor", (block.label, one, other), of): (i, j)
             for i, one in enumerate(columns)
@@ -72,4 +84,11 @@ def _of_block(spec: "BlockSpec") -> Iterator[Variable]:
             if i != j
         }
         yield Variable(spec.correlation, (spec.effect, spec.other), Role.CORRELATIONS, pairs, block=spec)
+    for kind, name in spec.own.items():
+        whole = Address(kind, (block.label,), of)
+        if spec.asked[kind].each:
+            places = {replace(whole, names=(block.label, x)): (i,) for i, x in enumerate(columns)}
+            yield Variable(name, (spec.effect,), Role.STRUCTURE, places, block=spec)
+        else:
+            yield Variable(name, (), Role.STRUCTURE, {whole: ()}, block=spec)
     yield Variable(spec.r, (spec.level, spec.effect), Role.EFFECTS, block=spec)

@@ -10,12 +10,14 @@ from mixedbayes.designs.extend import extend
 from mixedbayes.designs.table import Missing, Rows, open_table
 from mixedbayes.errors import ArgumentError, DesignWarning, FormulaError, UnknownColumns, listed, shown, warn
 from mixedbayes.language.change import updated
+from mixedbayes.language.lines import one_sided
 from mixedbayes.models.addresses import addresses
 from mixedbayes.models.families import links_of
 from mixedbayes.models.priors import Prior, parse_priors
 from mixedbayes.models.responses import check_response
 from mixedbayes.models.spec import ModelSpec
 from mixedbayes.models.specify import specify
+from mixedbayes.models.structures import Structure, structures_of
 
 HINT = " A fit keeps only the columns that it used: pass the whole table as data=."
 
@@ -34,11 +36,11 @@ def changed_spec(
     Raises:
         FormulaError, DataError, PriorError: What was passed does not make a model.
     """
-    for text in (formula, *predictors.values()):
-        if text is not None and not isinstance(text, str):
-            raise FormulaError(
-                f"A change of a formula is a text such as '~ . - x', with a dot for what was there, not {shown(text)}."
-            )
+    if formula is not None and not isinstance(formula, str):
+        raise FormulaError(
+            f"A change of a formula is a text such as '~ . - x', with a dot for what was there, not {shown(formula)}."
+        )
+    one_sided(predictors)  # refuse what is no right side, before it is part of a text
     was = spec.design
     own = data is None
     table = open_table(was.data.set_axis(was.rows.index, axis=0) if own else data)
@@ -52,7 +54,9 @@ def changed_spec(
         raise
     kept = _applicable(spec, design) if priors is None else parse_priors(priors)
     links = {name: link for name, link in spec.links.items() if name in design.linears}
-    made = specify(design, spec.family, links_of(spec.family, links, design.linears), kept)
+    made = specify(
+        design, spec.family, links_of(spec.family, links, design.linears), kept, _structures(spec, design)
+    )
     for note in design.notes:
         warn(note, DesignWarning)
     return replace(made, design=_among_all(design, was.rows)) if own else made
@@ -65,11 +69,18 @@ def _among_all(design: Design, rows: Rows) -> Design:
     return replace(design, rows=composed, data=design.data.set_axis(kept, axis=0))
 
 
+def _structures(spec: ModelSpec, design: Design) -> dict[str, Structure]:
+    """What the user gave to blocks that another design has too."""
+    names = {block.name for block in design.groups}
+    return {name: structure for name, structure in spec.given_structures.items() if name in names}
+
+
 def _applicable(spec: ModelSpec, design: Design) -> Mapping[str, Prior]:
     """The user's priors that a model of another design has parameters for; the others are told."""
     if not spec.priors:
         return {}
-    known = set(map(str, addresses(design, spec.family)))
+    structures = structures_of(design.groups, _structures(spec, design))
+    known = set(map(str, addresses(design, spec.family, structures)))
     left = [address for address in spec.priors if address not in known]
     if left:
         warn(

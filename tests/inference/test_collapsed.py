@@ -4,15 +4,19 @@ import dense_gaussian
 import numpy as np
 import pandas as pd
 import pytest
-from gaussian_cases import DATA, FORMULAS, PRIORS, WEIGHTS
+from gaussian_cases import DATA, FORMULAS, ONE_LEVEL, PRIORS, WEIGHTS
 from monte_carlo import assert_near
 from scipy import linalg, stats
 
 import mixedbayes as mb
+from mixedbayes.designs import build
+from mixedbayes.designs.levels import find_all_levels
 from mixedbayes.inference.gaussian import collapsed, dense, elimination, rows
 from mixedbayes.inference.gaussian.prior_densities import LOG_DENSITIES, LOG_MASS_ABOVE_ZERO
 from mixedbayes.inference.gaussian.sample import collapse, why_not
 from mixedbayes.models.distributions import DISTRIBUTIONS
+
+SHAPES = FORMULAS | ONE_LEVEL
 
 
 @pytest.fixture(params=["small", "large root", "levels in pieces", "no products"])
@@ -30,6 +34,7 @@ def path(request, monkeypatch):
 
 def density_of(formula, precisions=None, **options):
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "find_levels", find_all_levels)  # one level too, as smooths will have
         if precisions is not None:
             patch.setattr(rows, "additions_of", lambda _: rows.Additions(None, precisions))
         return collapse(mb.model(formula, DATA, **options).spec)
@@ -81,9 +86,9 @@ def test_coordinates_are_named_after_parameters(formula, priors):
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["equal", "weighted"])
-@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.parametrize("name", SHAPES)
 def test_the_density_is_the_dense_one_and_has_its_gradient(name, weights, path):
-    density = density_of(FORMULAS[name], weights)
+    density = density_of(SHAPES[name], weights)
     theta = points(density, 3)
     assert_is_dense(density, theta, weights)
     assert_slope(density, theta)
@@ -117,6 +122,17 @@ def test_which_path_is_which(monkeypatch):
     assert len(density_of(FORMULAS["q = 2"]).pieces) == 3
     monkeypatch.setattr(collapsed, "MAX_DENSE", 0)
     assert density_of(FORMULAS["q = 2"]).products is None
+
+
+@pytest.mark.parametrize("crossed", ["", " + (1 | h)"])
+def test_a_factor_of_one_level_is_in_the_root_and_not_a_parent(crossed):
+    """As a parent of L levels its q effects would be passed up from each of them, q x q x L numbers a theta."""
+    columns = " + ".join(f"I(x^{k})" for k in range(2, 6))
+    density = density_of(f"y ~ x + ({columns} | all) + (1 | all:school) + (1 | all:school:klass){crossed}")
+    levels = [len(density.moments.levels[i]) for i in density.crossed]
+    assert min(levels) == 1
+    assert [stage.own.shape[-1] for stage in density.stages] == ([15] if crossed else [15, 5])
+    assert (density.coupling is None) == (not crossed)
 
 
 @pytest.mark.parametrize(
@@ -158,10 +174,10 @@ def test_a_theta_beyond_computing_has_no_density_and_spoils_no_other(formula, pa
     np.testing.assert_allclose(values[[0, 2]], density.log_posterior(theta[[0, 2]]), rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", [name for name in FORMULAS if "residual" not in name])
+@pytest.mark.parametrize("name", [name for name in SHAPES if "residual" not in name])
 def test_draws_are_from_the_dense_conditional(name, path, seed):
     """Coefficients and all effects given theta: means and covariances within Monte Carlo error."""
-    density = density_of(FORMULAS[name])
+    density = density_of(SHAPES[name])
     n = 6000
     theta = np.repeat(points(density, 1, spread=0.3), n, axis=0)
     kept = np.arange(n) % 3 == 0
@@ -210,8 +226,8 @@ def conditional(density, theta):
         q = Z.shape[2]
         C, start = np.zeros((q, q)), 0
         for i in blocks:
-            F = point.factors[i][:, :, 0]
-            C[start : start + len(F), start : start + len(F)] = F @ F.T
+            F = point.factors[i][..., 0]
+            C[start : start + len(F), start : start + len(F)] = np.diag(F**2) if F.ndim == 1 else F @ F.T
             start += len(F)
         covariances.append(np.kron(np.eye(L), C))
         means.append(np.zeros(L * q))

@@ -15,7 +15,7 @@ from synthetic import synthetic_draws
 import mixedbayes as mb
 from mixedbayes.inference.engine import Engine, engine_of
 from mixedbayes.inference.gaussian import rows, sample
-from mixedbayes.inference.gaussian.coordinates import variances_of
+from mixedbayes.inference.gaussian.coordinates import as_matrix, variances_of
 from mixedbayes.inference.gaussian.leave_out import LeaveOut
 from mixedbayes.inference.gaussian.sample import collapse, extended, moments_of
 from mixedbayes.inference.options import Options
@@ -38,7 +38,7 @@ def variables_at(spec, theta):
     values = {p.address: known[p.address][None] for p in (*spec.hyper, *spec.auxiliary)}
     for block, factor in zip(spec.blocks, point.factors, strict=True):
         _, T = dense_gaussian.at_means(block.block.X, block.sds)
-        F = T @ np.moveaxis(factor, -1, 0)
+        F = T @ np.moveaxis(factor if factor.ndim == 3 else as_matrix(factor), -1, 0)  # or a diagonal
         covariance = F @ np.swapaxes(F, 1, 2)
         sd = np.sqrt(np.einsum("saa->sa", covariance))
         values[block.sd] = sd[None]

@@ -19,7 +19,15 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from mixedbayes.inference.gaussian.coordinates import STEP, Point, Variances, is_flat, side_by_side
+from mixedbayes.inference.gaussian.coordinates import (
+    STEP,
+    Point,
+    Variances,
+    is_diagonal,
+    is_flat,
+    joined,
+    side_by_side,
+)
 from mixedbayes.inference.gaussian.dense import SMALL
 from mixedbayes.inference.gaussian.elimination import (
     MAX_DENSE,
@@ -29,6 +37,7 @@ from mixedbayes.inference.gaussian.elimination import (
     between,
     conditional,
     eliminate,
+    has_one_level,
     products_of,
     products_size,
     rest_gradient,
@@ -36,6 +45,7 @@ from mixedbayes.inference.gaussian.elimination import (
     stages_of,
     sum_by_parent,
     update,
+    update_of_all,
 )
 from mixedbayes.inference.gaussian.moments import Moments
 from mixedbayes.inference.gaussian.prior_densities import LOG_2PI
@@ -43,6 +53,9 @@ from mixedbayes.inference.gaussian.root import Prior, Root, factorise, gradient
 
 AT_ONCE = 2**16
 """Numbers in an array over thetas and levels, about: a dozen of them fit in a processor's cache."""
+
+MAX_PASSED = 2**24
+"""Numbers that a stage passes to its parents, at all thetas at once."""
 
 LEAST_AT_ONCE = 16
 """Thetas at once, where levels can be taken in pieces."""
@@ -54,7 +67,7 @@ class Reduced:
 
     Attributes:
         point: What the thetas stand for.
-        factors: For each grouping factor the F of its effects, shape (q, q, B).
+        factors: For each grouping factor the F of its effects, shape (q, q, B), or its diagonal, (q, B).
         stages: The stages eliminated; none where there is only one, which is made again piece by piece.
         log_det: The sum of their log|S|, shape (B,).
         K: The root, shape (B, m + 1, m + 1); on and above its diagonal, if it is large.
@@ -73,7 +86,7 @@ class Solved:
 
     Attributes:
         point: What the thetas stand for.
-        factors: For each grouping factor the F of its effects, shape (q, q, B).
+        factors: For each grouping factor the F of its effects, shape (q, q, B), or its diagonal, (q, B).
         stages: The stages eliminated; none where there is only one, which is made again piece by piece.
         root: The rest.
         log_density: log p(theta | y) up to a constant, shape (B,); minus infinity where it cannot be computed.
@@ -197,8 +210,11 @@ class Collapsed:
 
     @cached_property
     def coupling(self) -> sparse.csr_array | None:
-        """Z'WZ of the eliminated factor and the crossed ones, shape (L q, m - p); None if there are none."""
-        if not self.crossed:
+        """Z'WZ of the eliminated factor and the crossed ones, shape (L q, m - p), sparse.
+
+        None if there are none, or all have one level: these are dense, and the stages hold them beside X.
+        """
+        if all(has_one_level(self.moments, i) for i in self.crossed):
             return None
         eliminated = self.stages[0].factor
         return sparse.hstack([between(self.moments, eliminated, j) for j in self.crossed], format="csr")
@@ -211,7 +227,7 @@ class Collapsed:
     @cached_property
     def products(self) -> Products | None:
         """How the only stage enters the root."""
-        if len(self.stages) != 1 or (not self.crossed and self.products_size > MAX_DENSE):
+        if len(self.stages) != 1 or (self.coupling is None and self.products_size > MAX_DENSE):
             return None
         return products_of(self.stages[0], self.coupling)
 
@@ -230,7 +246,11 @@ class Collapsed:
         levels = max([1, *(stage.own.shape[-1] for stage in self.stages)])
         if self.products is not None and not self.products.are_sparse:
             levels = min(levels, AT_ONCE // LEAST_AT_ONCE)
-        return int(np.clip(AT_ONCE // max(levels, self.m**2 // 8), 1, 1024))
+        passed = [
+            stage.rest.shape[1] ** 2 * stage.rest.shape[-1] for stage in self.stages[:-1]
+        ]  # to parents, by level
+        most = min([1024, *(MAX_PASSED // each for each in passed)])
+        return int(np.clip(AT_ONCE // max(levels, self.m**2 // 8), 1, max(most, 1)))
 
     @cached_property
     def constant(self) -> np.ndarray:
@@ -269,7 +289,7 @@ class Collapsed:
         """Eliminate stage by stage."""
         with np.errstate(all="ignore"):  # a proposal may lie anywhere; what overflows has no density
             point = self.variances.at(theta)
-            factors = tuple(side_by_side([point.factors[i] for i in blocks]) for blocks in self.blocks)
+            factors = tuple(joined([point.factors[i] for i in blocks]) for blocks in self.blocks)
             return Reduced(point, factors, *self._eliminate(factors, point.sigma))
 
     def finish(self, reduced: Reduced) -> Solved:
@@ -311,7 +331,7 @@ class Collapsed:
             for density, sign in ((self, 1.0), (rest, -1.0)):
                 own, border = (part[..., levels] for part in (density.stages[0].own, density.stages[0].rest))
                 stage = conditional(own, border, F, sigma)
-                K += sign * np.moveaxis(update(stage).sum(axis=-1), -1, 0)
+                K += sign * update_of_all(stage)
                 log_det = log_det - sign * stage.log_det
         return Reduced(reduced.point, reduced.factors, (), log_det, K)
 
@@ -340,10 +360,11 @@ class Collapsed:
             stage = eliminate(own, rest, factors[constant.factor][..., None], sigma)
             stages.append(stage)
             log_det += stage.log_det
-            taken = update(stage) if carried is None else update(stage) + carried
             if constant.parent is None:
-                K -= np.moveaxis(taken.sum(axis=-1), -1, 0)
+                K -= update_of_all(stage)
+                K -= 0.0 if carried is None else np.moveaxis(carried.sum(axis=-1), -1, 0)
             else:
+                taken = update(stage) if carried is None else update(stage) + carried
                 carried = sum_by_parent(taken, constant.parent, self.stages[len(stages)].own.shape[-1])
         return tuple(stages), log_det, K
 
@@ -430,7 +451,10 @@ class Collapsed:
         """
         constant, sigma, start = self.stages[place], solved.point.sigma, self.ends[-1]
         q, L = constant.own.shape[0], constant.own.shape[-1]
-        border = np.column_stack([self.shift - x[:, start:] - solved.point.location.T, np.ones(len(x))])
+        root = [] if self.coupling is not None else [-x[:, :start]]
+        border = np.column_stack(
+            [*root, self.shift - x[:, start:] - solved.point.location.T, np.ones(len(x))]
+        )
         whole = [(slice(0, L), solved.stages[place])] if solved.stages else []
         for levels, stage in whole or self._first(solved.factors, sigma, conditional):
             e = _contract(stage.rest, self._at_parents(place, above, border.T[:, :, None]))
@@ -475,8 +499,8 @@ class Collapsed:
         result += np.einsum("bp,pbd->bd", bars.location, slope(steps.location))
         result += np.einsum("bp,pbd->bd", bars.scale, slope(steps.scale))
         for i, blocks in enumerate(self.blocks):
-            dF = slope(side_by_side([steps.factors[j] for j in blocks]))
-            result += np.einsum("acb,acbd->bd", F_bars[i], dF)
+            dF = slope(joined([steps.factors[j] for j in blocks]))
+            result += np.einsum("ab,abd->bd" if is_diagonal(F_bars[i]) else "acb,acbd->bd", F_bars[i], dF)
         return result
 
     def _chain_gradient(self, solved: Solved, K_bar: np.ndarray, F_bars: dict[int, np.ndarray]) -> np.ndarray:

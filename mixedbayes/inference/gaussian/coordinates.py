@@ -21,8 +21,10 @@ import numpy as np
 
 from mixedbayes.inference.gaussian.prior_densities import log_beta, log_density, log_mass_above_zero
 from mixedbayes.models.covariances import at_means, covariance_of, sds_and_correlations
+from mixedbayes.models.maths import ARRAYS
 from mixedbayes.models.priors import Prior, Reference
 from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter
+from mixedbayes.models.structures import Within, check_factor, formulas_own, rows_of
 
 STEP = 1e-30
 """Of the complex step; its square vanishes beside anything."""
@@ -37,8 +39,8 @@ class Point:
 
     Attributes:
         values: Of each coordinate by its name: a parameter by its address, a partial correlation's atanh; shape (B,).
-        factors: For each block the Cholesky factor of its effects' covariance, shape (q, q, B), of the effects
-            that have the priors: at the predictors' means where those live there.
+        factors: For each block the factor of its effects' covariance, of the effects that have the priors: at the
+            predictors' means where those live there. A diagonal, shape (q, B), or lower triangular, (q, q, B).
         sigma: Shape (B,).
         location, scale: Of the coefficients' normal priors, shape (p, B); scale 1 where the prior is flat.
         log_prior: The log prior density of theta, shape (B,).
@@ -81,6 +83,8 @@ class Scalar:
     def start(self, guess: float | None, values: Mapping[str, np.ndarray]) -> float:
         """The coordinate of a guess, brought inside the ends; without one of what the prior says."""
         lower, upper, _, _ = _frame(self.parameter, values)
+        if guess is None and upper < inf and self.parameter.support.lower != 0:
+            return 0.0  # halfway
         return _to_line(_typical(self.parameter) if guess is None else guess, float(lower), float(upper))
 
 
@@ -157,10 +161,7 @@ class Variances:
         for coordinate, u in zip(self.coordinates, theta.T, strict=True):
             values[coordinate.name], log_density_of_u = coordinate.from_line(u, values)
             log_prior = log_prior + log_density_of_u
-        factors = []
-        for block in self.spec.blocks:
-            sd = np.stack([values[p.address] for p in block.sds])
-            factors.append(sd[:, None] * _correlation_factor(block, values, theta))
+        factors = [_factor(block, values, theta) for block in self.spec.blocks]
         location, scale = self._coefficient_priors(values, theta)
         residual = self.spec.residual
         sigma = np.ones(len(theta), dtype=theta.dtype) if residual is None else values[residual]
@@ -182,13 +183,16 @@ class Variances:
         """
         values = {p.address: draws[p.address].ravel() for p in (*self.spec.hyper, *self.spec.auxiliary)}
         for block in self.spec.blocks:
-            q = len(block.sds)
+            q = block.q
             sds = draws[block.sd].reshape(-1, q)
             if block.cor:
                 covariance = covariance_of(sds, draws[block.correlation].reshape(-1, q, q))
                 sds, correlation = sds_and_correlations(at_means(covariance, block.centring))
                 values |= zip(partial_names(block), partials(correlation), strict=True)
-            values |= {p.address: sd for p, sd in zip(block.sds, sds.T, strict=True)}
+            values |= {p.address: sd for p, sd in zip(block.sds, sds.T, strict=False)}
+            for kind, name in block.own.items():
+                own = block.parameters[kind]
+                values |= zip([p.address for p in own], draws[name].reshape(-1, len(own)).T, strict=True)
         S = draws[next(iter(draws))].shape[:2]
         lines = [coordinate.to_line(values) for coordinate in self.coordinates]
         return np.column_stack(lines) if lines else np.empty((int(np.prod(S)), 0))
@@ -217,9 +221,9 @@ def variances_of(spec: ModelSpec) -> Variances:
     """The coordinates of a model."""
     coordinates: list[Coordinate] = [Scalar(p) for p in spec.hyper]
     for block in spec.blocks:
-        coordinates += [Scalar(p) for p in block.sds]
+        coordinates += [Scalar(p) for p in block.scalars]
         if block.cor:
-            q, prior = len(block.sds), block.cor.prior
+            q, prior = block.q, block.cor.prior
             columns = [k for i in range(q) for k in range(i)]
             coordinates += [
                 Partial(name, prior, (q - 2 - k) / 2)
@@ -269,6 +273,12 @@ def _frame(parameter: Parameter, values: Mapping[str, np.ndarray]) -> tuple[Any,
     if support.lower == 0:
         lower = np.where(np.real(lower) < 0, 0.0, lower)
     return lower, upper, arguments, mass
+
+
+def is_cut_at_zero(parameter: Parameter) -> bool:
+    """Whether a prior lies within its parameter's support, or does but for what is below zero, whose mass is known."""
+    support, prior = parameter.support, parameter.prior.support
+    return support.holds(prior) or (support.lower == 0 and support.upper == inf)
 
 
 def _typical(parameter: Parameter) -> float:
@@ -327,16 +337,37 @@ def partials(correlation: np.ndarray) -> list[np.ndarray]:
     return found
 
 
+def _factor(spec: BlockSpec, values: Mapping[str, np.ndarray], theta: np.ndarray) -> np.ndarray:
+    """The factor of a block's structure: a diagonal, shape (q, B), or lower triangular, (q, q, B)."""
+    if not isinstance(spec.structure, Within):
+        raise TypeError(f"There is no closed form of the structure {spec.structure.name!r}.")
+    q, of_all = spec.q, (len(theta),)
+    cor = _correlation_factor(spec, values, theta) if spec.cor else None
+    numbers = spec.values(lambda p: values[p.address], np.stack, cor)
+    F = spec.structure.factor(ARRAYS, numbers, q)
+    if isinstance(F, np.ndarray):
+        check_factor(spec.structure, F.shape, (q, q, *of_all) if spec.is_correlated else (q, *of_all))
+        if spec.is_correlated and not formulas_own(spec.structure) and F[np.triu_indices(q, 1)].any():
+            check_factor(spec.structure, "numbers above the diagonal", F.shape)
+        return F
+    rows = rows_of(spec.structure, F, q)
+    if not spec.is_correlated:
+        return np.stack([np.broadcast_to(np.asarray(row[-1]), of_all) for row in rows])
+    whole = np.zeros((q, q, *of_all), dtype=theta.dtype)
+    for i, row in enumerate(rows):
+        for k, number in enumerate(row):
+            whole[i, k] = number
+    return whole
+
+
 def _correlation_factor(spec: BlockSpec, values: Mapping[str, np.ndarray], theta: np.ndarray) -> np.ndarray:
     """The Cholesky factor of the correlation matrix, shape (q, q, B), from the coordinates of its partial correlations.
 
     sqrt(1 - w^2) is 1 / cosh(u), which no rounding takes to zero.
     """
-    q = len(spec.sds)
+    q = spec.q
     L = np.zeros((q, q, len(theta)), dtype=theta.dtype)
-    L[range(q), range(q)] = 1.0
-    if spec.cor is None:
-        return L
+    L[0, 0] = 1.0
     coordinates = iter(partial_names(spec))
     for i in range(1, q):
         left: Any = 1.0
@@ -349,8 +380,27 @@ def _correlation_factor(spec: BlockSpec, values: Mapping[str, np.ndarray], theta
     return L
 
 
+def is_diagonal(F: np.ndarray) -> bool:
+    """Whether a factor at B points is given as its diagonal, shape (q, B), and not as a matrix, (q, q, B)."""
+    return F.ndim == 2  # of effects and points
+
+
+def joined(factors: Sequence[np.ndarray]) -> np.ndarray:
+    """The factors of independent blocks at B points as one: a diagonal, shape (q, B), if all are, else (q, q, B)."""
+    if all(is_diagonal(F) for F in factors):
+        return factors[0] if len(factors) == 1 else np.concatenate(factors)
+    return side_by_side([as_matrix(F) if is_diagonal(F) else F for F in factors])
+
+
+def as_matrix(diagonal: np.ndarray) -> np.ndarray:
+    """A matrix by its diagonal, (q, ...) -> (q, q, ...)."""
+    whole = np.zeros((len(diagonal), *diagonal.shape), dtype=diagonal.dtype)
+    whole[range(len(diagonal)), range(len(diagonal))] = diagonal
+    return whole
+
+
 def side_by_side(factors: Sequence[np.ndarray]) -> np.ndarray:
-    """Cholesky factors of independent blocks as one, shape (q, q, ...)."""
+    """Matrices of independent blocks as one, shape (q, q, ...)."""
     if len(factors) == 1:
         return factors[0]
     q = sum(len(factor) for factor in factors)

@@ -26,7 +26,7 @@ class Stage:
     Attributes:
         factor: Its place in the moments.
         own: Z'WZ by level, shape (q, q, 1, L).
-        rest: Z'W[Z of later stages, X, y] by level, shape (q, w, 1, L).
+        rest: Z'W[Z of later stages, Z of the root if all of that is dense, X, y] by level, shape (q, w, 1, L).
         parent: Each level's level of the next stage, shape (L,); None at the last.
     """
 
@@ -47,7 +47,7 @@ class Eliminated:
 
     Attributes:
         own, rest: The stage's blocks less what earlier stages took.
-        F: The factor of the effects' covariance, shape (q, q, B, 1).
+        F: The factor of the effects' covariance, shape (q, q, B, 1), or its diagonal, (q, B, 1).
         G: The inverse of the Cholesky factor of S = F' own F + sigma^2 I, shape (q, q, B, L); None where
             `conditional` found V without it.
         V: F S^-1 F', the conditional covariance over sigma^2, shape (q, q, B, L).
@@ -78,19 +78,29 @@ class Eliminated:
 
 
 def stages_of(moments: Moments) -> tuple[Stage, ...]:
-    """The factors to eliminate level by level: the largest, then, if all are nested, each that the last nests in."""
+    """The factors to eliminate level by level: the largest, then, if all are nested, each that the last nests in.
+
+    A factor of one level stays in the root, as columns of X do: all else nests in it, and would carry as many columns.
+    """
     sizes = [own.shape[0] * own.shape[1] for own in moments.own]
-    order = sorted(range(len(sizes)), key=lambda i: -sizes[i])
+    order = sorted((i for i in range(len(sizes)) if not has_one_level(moments, i)), key=lambda i: -sizes[i])
     parents = [_parent(moments, i, j) for i, j in pairwise(order)]
     if any(parent is None for parent in parents):
         order, parents = order[:1], []
+    crossed = [i for i in range(len(sizes)) if i not in order]
+    dense = crossed if all(has_one_level(moments, i) for i in crossed) else []
     stages = []
     for place, i in enumerate(order):
-        later = [_by_level(moments, i, j) for j in order[place + 1 :]]
+        later = [_by_level(moments, i, j) for j in (*order[place + 1 :], *dense)]
         rest = np.concatenate([*later, moments.border[i]], axis=2)
         parent = parents[place] if place < len(parents) else None
         stages.append(Stage(i, _levels_last(moments.own[i]), _levels_last(rest), parent))
     return tuple(stages)
+
+
+def has_one_level(moments: Moments, i: int) -> bool:
+    """Whether a factor has: its columns are then not zero in any row for being of another level."""
+    return moments.own[i].shape[0] == 1
 
 
 def between(moments: Moments, i: int, j: int) -> sparse.csr_array:
@@ -131,7 +141,7 @@ def eliminate(own: np.ndarray, rest: np.ndarray, F: np.ndarray, sigma: np.ndarra
     Args:
         own: Shape (q, q, B or 1, L).
         rest: Shape (q, w, B or 1, L).
-        F: Shape (q, q, B, 1).
+        F: Shape (q, q, B, 1), lower triangular, or its diagonal, (q, B, 1).
         sigma: Shape (B,).
     """
     S = _within(F, own)
@@ -158,13 +168,17 @@ def conditional(own: np.ndarray, rest: np.ndarray, F: np.ndarray, sigma: np.ndar
     if q > 2 or own.shape[2] > 1:
         return eliminate(own, rest, F, sigma)
     if q == 1:
-        c = F[0, 0] ** 2
+        c = F.reshape(-1, 1) ** 2
         det = own[0, 0] * c + s2
         V = (c / det)[None, None]
         return Eliminated(own, rest, F, None, V, np.log(det).sum(axis=1))
     (a11, a12), (_, a22) = own[:, :, 0]
-    c11, c12, c22 = F[0, 0] ** 2, F[0, 0] * F[1, 0], F[1, 0] ** 2 + F[1, 1] ** 2
-    det_c = (F[0, 0] * F[1, 1]) ** 2
+    if is_diagonal(F):
+        c11, c12, c22 = F[0] ** 2, np.zeros_like(F[0]), F[1] ** 2
+        det_c = c11 * c22
+    else:
+        c11, c12, c22 = F[0, 0] ** 2, F[0, 0] * F[1, 0], F[1, 0] ** 2 + F[1, 1] ** 2
+        det_c = (F[0, 0] * F[1, 1]) ** 2
     det_a = np.maximum(a11 * a22 - a12 * a12, 0.0)
     det = np.hstack([det_c, s2 * c11, 2 * s2 * c12, s2 * c22]) @ np.stack([det_a, a11, a12, a22])
     det += s2 * s2
@@ -181,15 +195,24 @@ def conditional(own: np.ndarray, rest: np.ndarray, F: np.ndarray, sigma: np.ndar
 
 def _half(G: np.ndarray, F: np.ndarray) -> np.ndarray:
     """G F', of which F' is upper and G lower triangular."""
+    if is_diagonal(F):
+        return G * F[None]
     half = np.empty_like(G)
     for a, c in np.ndindex(*G.shape[:2]):
         half[a, c] = sum(G[a, b] * F[c, b] for b in range(min(a, c) + 1))
     return half
 
 
+def is_diagonal(F: np.ndarray) -> bool:
+    """Whether a factor is given as its diagonal."""
+    return F.ndim == 3  # of effects, thetas and levels
+
+
 def _within(F: np.ndarray, A: np.ndarray) -> np.ndarray:
     """F'AF; where A is the same for all thetas, as one product of matrices."""
     q, L = len(F), A.shape[-1]
+    if is_diagonal(F):
+        return (F[:, None] * F) * A
     if A.shape[2] > 1:
         return np.einsum("ca...,cd...,db...->ab...", F, A, F, optimize=["einsum_path", (0, 1), (0, 1)])
     pairs = np.einsum("cax,dbx->abxcd", F[..., 0], F[..., 0])
@@ -220,6 +243,14 @@ def update(stage: Eliminated) -> np.ndarray:
     return np.einsum("ai...,aj...->ij...", stage.rest, Y)
 
 
+def update_of_all(stage: Eliminated) -> np.ndarray:
+    """The same summed over levels, shape (B, w, w), without as much for each."""
+    Y = np.einsum("ab...,bj...->aj...", stage.V, stage.rest)
+    (q, w, B, L), rest = Y.shape, stage.rest
+    by_theta = np.moveaxis(rest, 2, 0).transpose(0, 2, 1, 3).reshape(len(rest[0, 0]), w, q * L)
+    return np.matmul(by_theta, np.moveaxis(Y, 2, 0).transpose(0, 1, 3, 2).reshape(B, q * L, w))
+
+
 def sum_by_parent(N: np.ndarray, parent: np.ndarray, L: int) -> np.ndarray:
     """Sums over the levels of each parent, shape (..., B, levels) -> (..., B, L)."""
     indicator = sparse.csr_array(
@@ -232,12 +263,18 @@ def stage_gradient(stage: Eliminated, V_bar: np.ndarray) -> tuple[np.ndarray, np
     """From the derivative by V (symmetric) those by F and sigma^2 of -1/2 log|S| and of what V enters.
 
     Returns:
-        F_bar, shape (q, q, B); sigma2_bar, shape (B,); own_bar, shape (q, q, B, L).
+        F_bar, shape (q, q, B), or (q, B) of a diagonal; sigma2_bar, shape (B,); own_bar, shape (q, q, B, L).
     """
     assert stage.G is not None  # noqa: S101  # only what `eliminate` made has a gradient
     Q = np.einsum("ka...,kb...->ab...", stage.half, stage.G)  # F S^-1
     VQ = np.einsum("ac...,cb...->ab...", V_bar, Q)
     S_bar = -np.einsum("ca...,cb...->ab...", Q, VQ) - 0.5 * np.einsum("ka...,kb...->ab...", stage.G, stage.G)
+    if is_diagonal(stage.F):
+        FS = stage.F[:, None] * S_bar
+        F_bar = 2 * (np.einsum("aa...->a...", VQ) + np.einsum("ac...,ca...->a...", stage.own, FS)).sum(
+            axis=-1
+        )
+        return F_bar, np.einsum("aabl->b", S_bar), FS * stage.F
     FS = np.einsum("ab...,bc...->ac...", stage.F, S_bar)
     F_bar = 2 * (VQ + np.einsum("ab...,bc...->ac...", stage.own, FS)).sum(axis=-1)
     own_bar = np.einsum("ac...,bc...->ab...", FS, stage.F)

@@ -175,7 +175,7 @@ class Effects:
         specs = self.density.variances.spec.blocks
         found: dict[str, np.ndarray] = {}
         for values, blocks in zip(by_factor, self.density.blocks, strict=True):
-            ends = np.cumsum([len(specs[i].sds) for i in blocks])[:-1]
+            ends = np.cumsum([specs[i].q for i in blocks])[:-1]
             parts = np.split(values, ends, axis=-1)
             found |= {specs[i].r: part for i, part in zip(blocks, parts, strict=True)}
         return found

@@ -8,6 +8,7 @@ from mixedbayes.errors import DataError, PriorError, listed
 from mixedbayes.inference.gaussian.collapsed import Collapsed
 from mixedbayes.inference.gaussian.coordinates import is_flat
 from mixedbayes.inference.gaussian.starts import starts, units_of
+from mixedbayes.models.distributions import POSITIVE
 
 LEAST = 2.0
 """Residuals that are told from rounding, in the density's least sigma."""
@@ -38,7 +39,11 @@ def check_flat_priors(density: Collapsed) -> None:
         PriorError: The density of one of them, or of all at once, does not fall to infinity.
     """
     variances, spec, units = density.variances, density.variances.spec, units_of(density)
-    sds = [p for block in spec.blocks for p in block.sds] + list(spec.auxiliary)
+    sds = [
+        p
+        for p in (*(p for block in spec.blocks for p in block.scalars), *spec.auxiliary)
+        if p.support == POSITIVE
+    ]
     flat = [p.address for p in sds if is_flat(p)]
     if not flat:
         return
@@ -47,14 +52,14 @@ def check_flat_priors(density: Collapsed) -> None:
     for names in [[name] for name in flat] + ([flat] if len(flat) > 1 else []):
         places = [variances.names.index(name) for name in names]
         theta = np.stack([base, base])
-        begin = np.maximum(base[places], np.log([units[name] for name in names]))
+        begin = np.maximum(base[places], np.log([units.get(name, 1.0) for name in names]))
         theta[:, places] = begin + np.array(FAR)[:, None]
         values = density.log_posterior(theta)
         if not (values[0] - values[1]) / (FAR[1] - FAR[0]) > LEAST_FALL:
             raise PriorError(
                 f"With a flat prior for {listed(names)} there is no posterior: these data do not say how large "
                 f"{'it is' if len(names) == 1 else 'they are'} at most. Give {'it' if len(names) == 1 else 'them'} a proper prior, "
-                f"such as exponential({1 / units[names[0]]:.2g})."
+                f"such as exponential({1 / units.get(names[0], 1.0):.2g})."
             )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mixedbayes.inference.gaussian import dense
+from mixedbayes.inference.gaussian.coordinates import is_diagonal
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -13,7 +14,7 @@ class Prior:
     """F = diag(F_k for each level of each crossed factor, s), the factor of the root's prior covariance.
 
     Attributes:
-        factors: F_k of each crossed factor, shape (q, q, B).
+        factors: F_k of each crossed factor, shape (q, q, B), or its diagonal, (q, B).
         scale: s, shape (B, p).
         ends: Where each crossed factor's effects begin, and the coefficients.
         penalty: 1, and 0 for coefficients with flat priors; shape (m,).
@@ -27,7 +28,7 @@ class Prior:
     @property
     def is_diagonal(self) -> bool:
         """Whether F is."""
-        return all(len(F) == 1 for F in self.factors)
+        return all(is_diagonal(F) for F in self.factors)
 
     def times(self, A: np.ndarray, *, transposed: bool = False) -> np.ndarray:
         """F, or F', times the vectors along the last axis of A, shape (B, ..., m)."""
@@ -35,8 +36,11 @@ class Prior:
         B, start = len(A), self.ends[-1]
         for F, i, j in zip(self.factors, self.ends, self.ends[1:], strict=False):
             q, part = len(F), A[..., i:j]
-            if q == 1:
-                result[..., i:j] = part * F[0, 0].reshape(B, *(1 for _ in A.shape[1:]))
+            if is_diagonal(F):
+                by_level = part.reshape(*part.shape[:-1], -1, q)
+                result[..., i:j] = (by_level * F.T.reshape(B, *(1 for _ in A.shape[1:]), q)).reshape(
+                    part.shape
+                )
             else:
                 subscripts = "acb,bxa->bxc" if transposed else "acb,bxc->bxa"
                 result[..., i:j] = np.einsum(subscripts, F, part.reshape(B, -1, q)).reshape(part.shape)
@@ -132,7 +136,7 @@ class RootGradient:
     Attributes:
         K: Symmetric, shape (B, m + 1, m + 1).
         sigma2: Of what sigma^2 multiplies in S, shape (B,); and of 1 / sigma^2.
-        factors: For each crossed factor, shape (q, q, B).
+        factors: For each crossed factor, shape (q, q, B), or of a diagonal (q, B).
         location, scale: Of the coefficients' priors, shape (B, p).
     """
 
@@ -160,6 +164,11 @@ def gradient(root: Root, sigma: np.ndarray) -> RootGradient:
     for F, i, j in zip(root.prior.factors, ends, ends[1:], strict=False):
         q = len(F)
         bar = np.empty_like(F)
+        if is_diagonal(F):
+            for r in range(q):
+                bar[r] = by_factor(slice(i + r, j, q), slice(i + r, j, q)).sum(axis=1)
+            factors.append(bar)
+            continue
         for r, c in np.ndindex(q, q):
             bar[r, c] = by_factor(slice(i + r, j, q), slice(i + c, j, q)).sum(axis=1)
         factors.append(bar)

@@ -12,7 +12,7 @@ from mixedbayes.errors import DataError, listed
 from mixedbayes.inference.draws import as_tree
 from mixedbayes.inference.gaussian import starts
 from mixedbayes.inference.gaussian.collapsed import Collapsed
-from mixedbayes.inference.gaussian.coordinates import variances_of
+from mixedbayes.inference.gaussian.coordinates import is_cut_at_zero, is_diagonal, variances_of
 from mixedbayes.inference.gaussian.group_effects import Effects, Keeping
 from mixedbayes.inference.gaussian.moments import Frame, Moments, moments
 from mixedbayes.inference.gaussian.propriety import check_flat_priors, check_residual
@@ -21,6 +21,7 @@ from mixedbayes.inference.options import Options
 from mixedbayes.inference.proposals import importance
 from mixedbayes.inference.proposals.metropolis import sample_by_chains
 from mixedbayes.language.formula import MEAN
+from mixedbayes.models import structures
 from mixedbayes.models.covariances import sds_and_correlations
 from mixedbayes.models.names import CHAIN, DRAW
 from mixedbayes.models.spec import ModelSpec
@@ -56,9 +57,12 @@ PATIENCE = 20
 
 
 def is_gaussian(spec: ModelSpec) -> bool:
-    """Whether given its predictor a response is Gaussian, with a residual of its own, the same in all rows."""
+    """Whether given its predictor a response is Gaussian, with a residual that is the same in all rows, and its moments have a use."""
     same = spec.residual is not None and not spec.family.additions & spec.design.response.additions.keys()
-    return same and spec.family.is_gaussian and spec.link.name == "identity"
+    is_normal = (
+        same and spec.family.is_gaussian and spec.link.name == "identity" and len(spec.predictors) == 1
+    )
+    return is_normal and not structures.why_not("collapsed", structures.independent_levels, spec.structures)
 
 
 def why_not(spec: ModelSpec) -> str | None:
@@ -77,7 +81,10 @@ def why_not(spec: ModelSpec) -> str | None:
     for parameter in spec.main.parameters:
         if parameter.prior.distribution not in ("normal", "flat"):
             return f"the prior of {parameter.address} is neither normal nor flat"
-    return None
+    for parameter in (*spec.hyper, *(p for block in spec.blocks for p in block.scalars), *spec.auxiliary):
+        if not is_cut_at_zero(parameter):
+            return f"the prior of {parameter.address} is cut elsewhere than at zero"
+    return structures.why_not("collapsed", structures.independent_levels, spec.structures)
 
 
 def collapse(spec: ModelSpec) -> Collapsed:
@@ -120,7 +127,7 @@ def too_large(density: Collapsed) -> str | None:
     beside = density.ends[-1]
     if beside > MAX_ROOT:
         return f"its crossed factors have {beside:,} effects beside the largest's, more than {MAX_ROOT:,}"
-    if density.products_size > MAX_PRODUCTS:
+    if density.coupling is not None and density.products_size > MAX_PRODUCTS:
         return f"its crossed factors meet in {density.products_size:,} ways, more than {MAX_PRODUCTS:,}"
     return None
 
@@ -300,11 +307,15 @@ def _tree(
     point = density.variances.at(theta)
     arrays: dict[str, np.ndarray] = {"b": coefficients} if coefficients.shape[1] else {}
     for block, factor in zip(spec.blocks, point.factors, strict=True):
-        at_zero = block.centring.to_zero @ np.moveaxis(factor, -1, 0)
-        sd, correlation = sds_and_correlations(at_zero @ np.swapaxes(at_zero, 1, 2))
-        arrays[block.sd] = sd
-        if block.cor:
-            arrays[block.correlation] = correlation
+        if is_diagonal(factor):
+            arrays[block.sd] = factor.T
+        else:
+            at_zero = block.centring.to_zero @ np.moveaxis(factor, -1, 0)
+            sds, correlation = sds_and_correlations(at_zero @ np.swapaxes(at_zero, 1, 2))
+            arrays |= {block.sd: sds, block.correlation: correlation}
+        for kind, name in block.own.items():
+            own = [point.values[p.address] for p in block.parameters[kind]]
+            arrays[name] = np.stack(own, axis=-1) if block.asked[kind].each else own[0]
     arrays |= {p.address: point.values[p.address] for p in (*spec.auxiliary, *spec.hyper)}
     kept = effects.by_block()
     groups: dict[str, xr.Dataset] = {}

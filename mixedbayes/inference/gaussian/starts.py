@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixedbayes.inference.gaussian.collapsed import Collapsed
-from mixedbayes.inference.gaussian.coordinates import Partial, partial_names, partials
+from mixedbayes.inference.gaussian.coordinates import Partial, is_diagonal, partial_names, partials
 from mixedbayes.models.covariances import sds_and_correlations
+from mixedbayes.models.spec import BlockSpec
 
 STEPS = (1, 6, 40)
 """Of expectation-maximisation, after which its variances are a start: effects hardly shrunken, and more and more so."""
@@ -86,24 +87,36 @@ def apart(thetas: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
 def units_of(density: Collapsed) -> dict[str, float]:
     """By address the sds with which effects would move y by as much as y varies, and sigma's.
 
-    A column of zeros, as subsets of rows may have, moves nothing: its sds are what the priors say.
+    Where effects share one, it has the least of them.
     """
-    sums, specs = density.moments, density.variances.spec.blocks
-    known = density.variances.at(density.variances.start({})[None]).values
-    residual = density.variances.spec.residual
+    specs, residual = density.variances.spec.blocks, density.variances.spec.residual
     units = {} if residual is None else {residual: density.size}
-    for own, places in zip(sums.own, density.blocks, strict=True):
-        squares = np.einsum("laa->a", own) / density.n
-        addresses = [p.address for i in places for p in specs[i].sds]
-        for address, square in zip(addresses, squares, strict=True):
-            units[address] = density.size / float(np.sqrt(square)) if square > 0 else float(known[address][0])
+    for i, places in enumerate(density.blocks):
+        left = _of_factor(density, i)
+        for spec in (specs[place] for place in places):
+            own, left = left[: spec.q], left[spec.q :]
+            units |= _as_sds(spec, own, own.min())
     return units
 
 
+def _as_sds(spec: BlockSpec, each: np.ndarray, of_all: float) -> dict[str, float]:
+    """By address the standard deviations of a block's effects; where its structure has one for all, what that is."""
+    parameters = spec.parameters.get("sd", ())
+    numbers = each if spec.sds else [of_all] * len(parameters)
+    return {p.address: float(number) for p, number in zip(parameters, numbers, strict=True)}
+
+
 def _of_factor(density: Collapsed, factor: int) -> np.ndarray:
-    """The units of a factor's sds, shape (q,)."""
-    units, specs = units_of(density), density.variances.spec.blocks
-    return np.array([units[p.address] for i in density.blocks[factor] for p in specs[i].sds])
+    """The sds of a factor's effects with which they would move y by as much as y varies, shape (q,).
+
+    A column of zeros, as subsets of rows may have, moves nothing: its sds are what the priors say.
+    """
+    variances, sums = density.variances, density.moments
+    known = variances.at(variances.start({})[None]).factors
+    factors = [known[i] for i in density.blocks[factor]]
+    said = np.concatenate([F if is_diagonal(F) else np.sqrt(np.square(F).sum(axis=1)) for F in factors])[:, 0]
+    squares = np.einsum("laa->a", sums.own[factor]) / density.n
+    return np.where(squares > 0, density.size / np.sqrt(np.where(squares > 0, squares, 1.0)), said)
 
 
 def _only(covariances: Sequence[np.ndarray], i: int) -> list[np.ndarray]:
@@ -150,11 +163,11 @@ def _by_moments(
 def _pattern(density: Collapsed, factor: int) -> np.ndarray:
     """Which of a factor's effects may be correlated, shape (q, q)."""
     specs = [density.variances.spec.blocks[i] for i in density.blocks[factor]]
-    q = sum(len(spec.sds) for spec in specs)
+    q = sum(spec.q for spec in specs)
     mask, start = np.eye(q), 0
     for spec in specs:
-        stop = start + len(spec.sds)
-        if spec.cor is not None:
+        stop = start + spec.q
+        if spec.is_correlated:
             mask[start:stop, start:stop] = 1.0
         start = stop
     return mask
@@ -168,9 +181,9 @@ def _theta(density: Collapsed, covariances: Sequence[np.ndarray], sigma: float) 
     for covariance, places in zip(covariances, density.blocks, strict=True):
         start = 0
         for spec in (variances.spec.blocks[i] for i in places):
-            stop = start + len(spec.sds)
+            stop = start + spec.q
             sds, R = sds_and_correlations(covariance[start:stop, start:stop])
-            guesses |= {p.address: float(sd) for p, sd in zip(spec.sds, sds, strict=True)}
+            guesses |= _as_sds(spec, sds, float(np.sqrt(np.mean(sds**2))))
             if spec.cor is not None:
                 guesses |= zip(partial_names(spec), np.concatenate(partials(R[None])).tolist(), strict=True)
             start = stop

@@ -18,13 +18,14 @@ import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
 from mixedbayes.inference.nuts.maths import GRAPHS
-from mixedbayes.inference.nuts.placement import Placement, is_half, of_block, of_predictor
+from mixedbayes.inference.nuts.placement import Placement, is_half, of_block, of_predictor, side_by_side
 from mixedbayes.models.distributions import DISTRIBUTIONS, REAL, Interval
 from mixedbayes.models.families import Family
 from mixedbayes.models.maths import ARRAYS, Maths
 from mixedbayes.models.names import OBSERVATION
 from mixedbayes.models.priors import Prior, Reference
 from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter, PredictorSpec
+from mixedbayes.models.structures import Within, check_factor, rows_of
 from mixedbayes.models.values import WEIGHTS, FromPredictor, Values
 
 INCLUDED = "included rows"
@@ -87,21 +88,18 @@ def _population(spec: PredictorSpec, hyper: Mapping[str, TensorVariable]) -> Ten
 def _group(spec: BlockSpec, hyper: Mapping[str, TensorVariable]) -> dict[str, TensorVariable]:
     """A block's part of each predictor that it reaches into."""
     block, centring = spec.block, spec.centring
-    at_zero = centring.is_none
-    sd = _placed(of_block(spec), hyper, spec.sd if at_zero else spec.inner, spec.effect)
+    values = _numbers(spec, hyper)
     z = pm.Normal(spec.z, 0.0, 1.0, dims=(spec.level, spec.effect))
-    if spec.cor is None:
-        effects = z * sd
+    values |= {kind: _correlation_factor(spec, cor, hyper) for kind, cor in spec.matrices.items()}
+    F = _factor(spec, values)
+    effects = _times(z, F) if spec.is_correlated else z * F
+    if centring.is_none:
+        _show_covariance(spec, F)
         pm.Deterministic(spec.r, effects, dims=(spec.level, spec.effect))
     else:
-        L = _correlation_factor(spec, spec.cor, hyper)
-        F = sd[:, None] * L
-        effects = _times(z, F)
-        if at_zero:
-            pm.Deterministic(spec.correlation, _times(L, L), dims=(spec.effect, spec.other))
-            pm.Deterministic(spec.r, effects, dims=(spec.level, spec.effect))
-        else:
-            _bring_to_zero(spec, F, z)
+        F = _times(pt.as_tensor(centring.to_zero), F.T)
+        _show_covariance(spec, F)
+        pm.Deterministic(spec.r, _times(z, F), dims=(spec.level, spec.effect))
     X = centring.columns(block.X)
     if len(block.columns) == 1:
         column = effects[:, 0][block.codes]
@@ -114,14 +112,46 @@ def _group(spec: BlockSpec, hyper: Mapping[str, TensorVariable]) -> dict[str, Te
     return {name: parts[:, own].sum(axis=1) for name, own in places.items()}
 
 
-def _bring_to_zero(spec: BlockSpec, F: TensorVariable, z: TensorVariable) -> None:
-    """Standard deviations, correlations and effects as tables show them, F being the factor at the predictors' means."""
-    F = _times(pt.as_tensor(spec.centring.to_zero), F.T)
-    sd = pt.sqrt((F**2).sum(axis=1))
-    L = F / sd[:, None]
-    pm.Deterministic(spec.sd, sd, dims=spec.effect)
-    pm.Deterministic(spec.correlation, _times(L, L), dims=(spec.effect, spec.other))
-    pm.Deterministic(spec.r, _times(z, F), dims=(spec.level, spec.effect))
+def _numbers(spec: BlockSpec, hyper: Mapping[str, TensorVariable]) -> dict[str, TensorVariable]:
+    """The structure's parameters by kind, but for a correlation matrix."""
+    values = {}
+    for kind, each in spec.asked.items():
+        own = spec.parameters[kind]
+        if each.is_matrix:
+            continue
+        if kind not in spec.own:
+            name = spec.sd if spec.centring.is_none else spec.inner
+            values[kind] = _placed(of_block(spec), hyper, name, spec.effect)
+        elif each.each:
+            values[kind] = _placed(side_by_side(spec.own[kind], own), hyper, spec.own[kind], spec.effect)
+        else:
+            values[kind] = _one(spec.own[kind], own[0], hyper)
+    return values
+
+
+def _factor(spec: BlockSpec, values: Mapping[str, TensorVariable]) -> TensorVariable:
+    """The structure's factor of its parameters: its diagonal, shape (q,), or (q, q)."""
+    if not isinstance(spec.structure, Within):
+        raise TypeError(f"PyMC's model of the structure {spec.structure.name!r} is not known.")
+    F = spec.structure.factor(GRAPHS, values, spec.q)
+    if not isinstance(F, Sequence):
+        check_factor(spec.structure, F.ndim, 2 if spec.is_correlated else 1)
+        return F
+    rows = rows_of(spec.structure, F, spec.q)
+    if not spec.is_correlated:
+        return pt.stack([row[-1] for row in rows])
+    return pt.stacklists([[*row, *[pt.zeros(())] * (spec.q - len(row))] for row in rows])
+
+
+def _show_covariance(spec: BlockSpec, F: TensorVariable) -> None:
+    """Standard deviations and correlations as tables show them, where they are not parameters themselves; F at zero."""
+    known = spec.centring.is_none and spec.sds
+    sd = pm.modelcontext(None)[spec.sd] if known else pt.sqrt((F**2).sum(axis=1)) if F.ndim > 1 else F
+    if not known:
+        pm.Deterministic(spec.sd, sd, dims=spec.effect)
+    if spec.is_correlated:
+        L = F / sd[:, None]
+        pm.Deterministic(spec.correlation, _times(L, L), dims=(spec.effect, spec.other))
 
 
 def _times(A: TensorVariable, B: TensorVariable) -> TensorVariable:

@@ -73,14 +73,27 @@ def of_predictor(spec: PredictorSpec) -> tuple[list[Placement], list[Placement]]
 
 def of_block(spec: BlockSpec) -> list[Placement]:
     """The standard deviations' variables."""
-    return side_by_side(spec.sd if spec.centring.is_none else spec.inner, spec.sds)
+    return side_by_side(spec.sd if spec.centring.is_none else spec.inner, spec.sds) if spec.sds else []
+
+
+def of_own(spec: BlockSpec) -> list[Placement]:
+    """The variables of a block's other parameters, but for correlations."""
+    placed = []
+    for kind, name in spec.own.items():
+        own = spec.parameters[kind]
+        placed += side_by_side(name, own) if spec.asked[kind].each else [Placement(name, own)]
+    return placed
 
 
 def of_model(spec: ModelSpec) -> list[Placement]:
     """All of a model, but correlations and effects."""
     scalars = [Placement(p.address, (p,)) for p in spec.scalars]
     predictors = [each for p in spec.predictors.values() for part in of_predictor(p) for each in part]
-    return [*scalars, *predictors, *(each for block in spec.blocks for each in of_block(block))]
+    return [
+        *scalars,
+        *predictors,
+        *(each for block in spec.blocks for each in (*of_block(block), *of_own(block))),
+    ]
 
 
 def is_half(prior: Prior, support: Interval) -> bool:

@@ -38,7 +38,10 @@ def start_of(spec: ModelSpec, idata: xr.DataTree, free: Mapping[str, int]) -> di
     found: dict[str, np.ndarray] = {}
     for block in spec.blocks:
         sds, others = _block(block, draws)
-        means |= {p.address: sd for p, sd in zip(block.sds, sds, strict=True)}
+        means |= {p.address: sd for p, sd in zip(block.sds, sds, strict=False)}
+        for kind, name in block.own.items():
+            numbers = map(np.asarray, np.atleast_1d(draws[name].mean(axis=0)))
+            means |= {p.address: number for p, number in zip(block.parameters[kind], numbers, strict=True)}
         found |= others
     for each in of_model(spec):
         found[each.name] = each.value(np.array([means[p.address] for p in each.parameters]))
@@ -47,16 +50,20 @@ def start_of(spec: ModelSpec, idata: xr.DataTree, free: Mapping[str, int]) -> di
 
 def _block(spec: BlockSpec, draws: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The standard deviations where their priors are, and a block's other variables."""
-    correlation = draws[spec.correlation] if spec.cor else None
-    covariance = at_means(covariance_of(draws[spec.sd], correlation), spec.centring)
+    L, q = len(spec.block.levels), spec.q
+    z, found = np.zeros((L, q)), {}
+    if not spec.is_correlated:
+        sd = draws[spec.sd]
+        if spec.r in draws:
+            r = draws[spec.r]
+            z[: r.shape[1]] = (r / sd[:, None]).mean(axis=0)
+        return sd.mean(axis=0), {spec.z: z}
+    covariance = at_means(covariance_of(draws[spec.sd], draws[spec.correlation]), spec.centring)
     sd, correlation = sds_and_correlations(covariance)
-    L, q = len(spec.block.levels), len(spec.sds)
-    found: dict[str, np.ndarray] = {}
     factor = sd[:, :, None] * cholesky(correlation + 1e-10 * np.eye(q))
     if spec.cor:
         w = np.tanh(partials(correlation))
         found[spec.partial] = (w.mean(axis=1) + 1) / 2
-    z = np.zeros((L, q))
     if spec.r in draws:
         r = draws[spec.r] @ spec.centring.to_means.T
         z[: r.shape[1]] = np.linalg.solve(factor[:, None], r[..., None])[..., 0].mean(axis=0)

@@ -68,11 +68,13 @@ def log_predictive(
         log_weights -= log_density
         for part in fresh:
             block, (X, codes, _) = many.blocks[part.block], design.encoded.groups[part.block]
-            q = X.shape[1]
+            q, predictors = X.shape[1], np.array(block.predictors)
             for level, start in zip(part.levels, part.at, strict=True):
                 effects = u[start : start + q]
                 at = codes == level
-                etas[block.parameter][at] += X[at] @ effects
+                for name in dict.fromkeys(block.predictors):
+                    own = predictors == name
+                    etas[name][at] += X[np.ix_(at, own)] @ effects[own]
                 log_weights += _log_normal(effects, block.factor)
     log_weights += many.log_density(design.encoded, design.response.values, etas).sum(axis=0)
     log_weights = np.where(np.isnan(log_weights), -np.inf, log_weights)
@@ -126,7 +128,9 @@ def _t_draws(
 
 
 def _log_normal(x: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Log N(x; 0, F F'), x of shape (q, S), F of shape (q, q, S)."""
+    """Log N(x; 0, F F'), x of shape (q, S), F of shape (q, q, S), or its diagonal, (q, S)."""
+    if factor.ndim == x.ndim:
+        return -(0.5 * (x / factor) ** 2 + np.log(factor)).sum(axis=0) - 0.5 * len(x) * np.log(2 * np.pi)
     by_draw = np.moveaxis(factor, -1, 0)
     z = np.linalg.solve(by_draw, x.T[..., None])[..., 0]
     log_det = np.linalg.slogdet(by_draw)[1]

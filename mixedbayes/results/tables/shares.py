@@ -68,17 +68,18 @@ def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
         Nakagawa, Johnson & Schielzeth (2017); Johnson (2014).
     """
     spec = fit.spec
-    constant = spec.link.name == "identity" and spec.family.residual is not None and not _beside(spec)
+    constant = spec.link.name == "identity" and spec.residual is not None and not _beside(spec)
     needs_mean = spec.latent_variance is None and not constant
     predictor = predictor_of(fit, groups="all" if needs_mean else None)
     groups: dict[str, Any] = {}
     for block_spec in spec.blocks:
         block = block_spec.block
-        if block.parameter != MEAN:
+        own = block.places(MEAN)
+        if not own:
             continue
-        squares = block.X.T @ block.X / len(block.X)
-        covariance = _covariance(block_spec, fit.posterior.sel(draw=predictor.draws))
-        variance = np.einsum("abs,ab->s", covariance, squares)
+        X = np.where(np.isin(np.arange(block.X.shape[1]), own), block.X, 0.0)  # of the mean's effects alone
+        squares = X.T @ X / len(X)
+        variance = _of_effects(block_spec, fit.posterior.sel(draw=predictor.draws), squares)
         groups[block.group] = groups.get(block.group, 0.0) + variance
     groups[apart(RESIDUAL, spec)] = _residual(spec.link, predictor)
     total = sum(groups.values())
@@ -86,15 +87,16 @@ def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
     return _table(shares, shares.values(), conf_level).rename_axis("group")
 
 
-def _covariance(block: BlockSpec, posterior: xr.Dataset) -> np.ndarray:
-    """The covariance of a block's effects, shape (q, q, S)."""
-    sd = posterior[block.sd].transpose(block.effect, "chain", "draw").to_numpy().reshape(len(block.sds), -1)
-    if not block.cor:
-        return np.asarray(np.eye(len(sd))[:, :, None] * sd**2)
+def _of_effects(block: BlockSpec, posterior: xr.Dataset, squares: np.ndarray) -> np.ndarray:
+    """The mean of z'Sigma z, of which squares are the mean of zz', shape (S,); Sigma is the covariance of a block's effects."""
+    sd = posterior[block.sd].transpose(block.effect, "chain", "draw").to_numpy().reshape(block.q, -1)
+    if not block.is_correlated:
+        return np.asarray(np.diag(squares) @ sd**2)
     correlation = (
         posterior[block.correlation].transpose(block.effect, block.other, "chain", "draw").to_numpy()
     )
-    return np.asarray(correlation.reshape(*correlation.shape[:2], -1) * sd[:, None] * sd)
+    covariance = correlation.reshape(*correlation.shape[:2], -1) * sd[:, None] * sd
+    return np.asarray(np.einsum("abs,ab->s", covariance, squares))
 
 
 def _residual(link: Link, predictor: Predictor) -> np.ndarray:
