@@ -9,7 +9,7 @@ import dense_gaussian
 import numpy as np
 import pandas as pd
 import pytest
-from monte_carlo import assert_draws_near, assert_near, draws_by_address
+from monte_carlo import assert_draws_near, assert_mixed, assert_near, assert_same_posterior, draws_by_address
 from scipy import stats
 from scipy.special import logsumexp
 
@@ -524,3 +524,12 @@ def test_a_flat_prior_of_what_no_row_that_counts_tells_is_refused():
     fit = mb.fit("y | weights(two) ~ x + z", data, priors=flat, seed=1)
     with pytest.raises(mb.DataError, match=r"nothing says what b\[z\] is"):
         fit.loo(groups=data["g"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("formula", [BOTH, "y | weights(w) ~ x + (1 | g)", "y | se(s) ~ 1 + (x | g)"])
+def test_the_methods_agree_with_each_other(formula, seed):
+    model = mb.model(formula, DATA, priors=PRIORS)
+    nuts = model.fit(method="nuts", seed=seed, draws=2500, target_accept=0.97, progress=False)
+    assert_mixed(nuts)
+    assert_same_posterior(model.fit(method="collapsed", seed=seed, draws=2500, progress=False), nuts)
