@@ -234,6 +234,8 @@ def test_a_row_of_weight_zero_is_as_if_it_were_not_there():
     left = LeaveOut(collapse(weighted), None, 1)
     vars(left)["theta"] = theta
     np.testing.assert_allclose(left.at_draws(np.flatnonzero(data["one"] == 0)), 0.0, atol=1e-8)
+    with pytest.raises(mb.DataError, match=r"as many levels as there are rows \(24\)"):
+        mb.model("y | weights(one) ~ 1 + (1 | id)", pd.concat([DATA.assign(one=1), DATA.assign(one=0)]))
 
 
 def test_exact_fits_beside_rows_of_weight_zero_have_no_residual():

@@ -320,10 +320,12 @@ def _check_levels(design: Design, family: Family) -> None:
     """Where a residual is estimated, effects that are one for each row cannot be told from it."""
     if family.residual not in [p.name for p in family.estimated(design.formula.response.additions)]:
         return
+    weights, n = design.response.weights, len(design.response.counted.values)
     for block in design.groups:
-        if len(block.levels) >= design.n:
+        levels = len(block.levels) if weights is None else len(np.unique(block.codes[weights > 0]))
+        if levels >= n:
             raise DataError(
-                f"The group {block.group} has as many levels as there are rows ({design.n:,}), so its effects cannot be told from "
+                f"The group {block.group} has as many levels as there are rows ({n:,}), so its effects cannot be told from "
                 f"the residual of the {family.name} family. Leave it out, or group by something that repeats."
             )
 
