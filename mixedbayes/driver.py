@@ -228,7 +228,11 @@ def fit(  # noqa: PLR0913  # what users pass by name
 
 
 def load(
-    path: str | PathLike[str], *, env: Mapping[str, Any] | None = None, family: Family | None = None
+    path: str | PathLike[str],
+    *,
+    env: Mapping[str, Any] | None = None,
+    family: Family | None = None,
+    structures: Mapping[str, Structure] | None = None,
 ) -> "Fit":
     """Read a fit that `Fit.to_netcdf` saved.
 
@@ -236,6 +240,7 @@ def load(
         path: The file.
         env: The functions and values that the formula used, if it was fitted with `env`.
         family: The record of the family, if it was fitted with one of your own.
+        structures: By group the records of structures, if it was fitted with some of your own.
 
     Returns:
         The fit, as it was saved.
@@ -246,7 +251,7 @@ def load(
     from mixedbayes.results.files.netcdf import read  # noqa: PLC0415  # as above
     from mixedbayes.results.fit import Fit  # noqa: PLC0415  # ArviZ takes seconds to import
 
-    spec, idata = read(path, env, family)
+    spec, idata = read(path, env, family, structures)
     try:
         engine = engine_of(idata)
     except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:

@@ -1,6 +1,7 @@
 """Weights and known standard errors, in both engines and in everything after the fit: `y | weights(w) + se(s) ~ x`."""
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mixedbayes.inference.gaussian.sample import collapse, why_not
 from mixedbayes.inference.nuts.graph import INCLUDED, build
 from mixedbayes.language.additions import ADDITIONS, AdditionKind
 from mixedbayes.models.families import FAMILIES
+from mixedbayes.models.links import LINKS
 from mixedbayes.models.maths import ARRAYS
 from mixedbayes.models.values import FromPredictor, Values
 from mixedbayes.results.comparison.group_density import log_predictive
@@ -116,6 +118,22 @@ def test_derivatives_are_weighted_too(family):
     weighted = Values(ARRAYS, known, additions | {"weights": DATA["w"].to_numpy()})
     for one, other in zip(plain, spec.family.derivatives(y, weighted, "mu"), strict=True):
         np.testing.assert_allclose(other, DATA["w"] * one, rtol=1e-12, atol=1e-300)
+
+
+def test_an_impossible_response_of_weight_zero_is_no_matter():
+    """In silence: a count where the mean is below zero."""
+    p = {"mu": FromPredictor(LINKS["identity"], np.array([-1.0, 2.0]))}
+    values = Values(ARRAYS, p, {"weights": np.array([0.0, 3.0])})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = FAMILIES["poisson"].log_likelihood(np.array([1.0, 1.0]), values)
+    np.testing.assert_allclose(found, [0.0, 3 * stats.poisson(2).logpmf(1)])
+
+
+@pytest.mark.parametrize("replaced", [{"se": "sigma"}, {"trials": "nu"}, {"trials": "mu"}])
+def test_an_addition_stands_for_a_parameter_that_there_is(replaced):
+    with pytest.raises(mb.FamilyError, match="it takes no such addition, or has no such parameter"):
+        replace(FAMILIES["binomial"], name="mine", replaced=replaced)
 
 
 def points(spec, n=4):
@@ -479,3 +497,30 @@ def test_an_addition_from_outside_goes_everywhere(monkeypatch, tmp_path):
         again.predict(DATA[["x"]], kind="response")
     long = again.predict(DATA[["x"]].assign(t=1e4), kind="response", seed=1)["estimate"]
     np.testing.assert_allclose(long, 1e4 * fit.predict()["estimate"], rtol=0.05)
+
+
+def test_without_the_only_group_that_counts_the_prior_predicts():
+    """The other rows have weight zero: what they leave is the density of the group by itself."""
+    data = DATA.assign(w=np.where(DATA["g"] == "g1", 1.0, 0.0))
+    spec = same_priors("y | weights(w) ~ x + (1 | g)", data).spec
+    theta = points(spec)
+    left = LeaveOut(collapse(spec), None, 1)
+    vars(left)["theta"] = theta
+    out = np.flatnonzero(data["w"])
+    alone = collapse(spec.only(out)).log_posterior(theta)
+    prior = collapse(spec).variances.at(theta).log_prior
+    np.testing.assert_allclose(left.at_draws(out), alone - prior, rtol=1e-8)
+    assert np.isfinite(left.exactly(out)[0])
+
+
+def test_a_flat_prior_of_what_no_row_that_counts_tells_is_refused():
+    data = DATA.assign(
+        one=np.where(DATA["g"] == "g1", 0.0, 1.0), z=np.where(DATA["g"] == "g1", DATA["x"], 0.0)
+    )
+    flat = {"b[z]": "flat"}
+    with pytest.raises(mb.PriorError, match=r"No row whose weight is above zero says what b\[z\] is"):
+        mb.model("y | weights(one) ~ x + z", data, priors=flat)
+    assert mb.model("y | weights(w) ~ x + z", data, priors=flat).spec.undetermined() == []
+    fit = mb.fit("y | weights(two) ~ x + z", data, priors=flat, seed=1)
+    with pytest.raises(mb.DataError, match=r"nothing says what b\[z\] is"):
+        fit.loo(groups=data["g"])

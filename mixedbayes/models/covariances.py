@@ -8,15 +8,8 @@ import numpy as np
 from mixedbayes.designs.centring import Centring
 
 
-def covariance_of(sd: np.ndarray, correlation: np.ndarray | None) -> np.ndarray:
-    """The covariance, shape (..., q, q).
-
-    Args:
-        sd: Shape (..., q).
-        correlation: Shape (..., q, q); None for none.
-    """
-    if correlation is None:
-        return np.asarray(sd[..., None] ** 2 * np.eye(sd.shape[-1]))
+def covariance_of(sd: np.ndarray, correlation: np.ndarray) -> np.ndarray:
+    """The covariance of standard deviations and correlations, shapes (..., q) and (..., q, q), shape (..., q, q)."""
     return np.asarray(sd[..., :, None] * sd[..., None, :] * correlation)
 
 

@@ -11,14 +11,14 @@ from mixedbayes.errors import DataError, DesignWarning, PriorError, listed, warn
 from mixedbayes.language.formula import MEAN
 from mixedbayes.models.addresses import Address, addresses, by_address, moved_effects, names_of
 from mixedbayes.models.defaults import Scaling, reach, scaling_of
-from mixedbayes.models.distributions import CORRELATION, DISTRIBUTIONS, REAL, Interval
+from mixedbayes.models.distributions import DISTRIBUTIONS, REAL, Interval
 from mixedbayes.models.families import Family
 from mixedbayes.models.links import Link
 from mixedbayes.models.names import COEFFICIENT, OF_PREDICTOR, RESERVED, Names
 from mixedbayes.models.priors import Prior, Reference
 from mixedbayes.models.responses import check_response
 from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter, PredictorSpec
-from mixedbayes.models.structures import Structure, StructureParameter, structures_of
+from mixedbayes.models.structures import LKJ, Structure, StructureParameter, structures_of
 
 SMALLEST, LARGEST = 1e-100, 1e100
 """Between these lies the largest number of a column, so that sums of squares can be computed."""
@@ -83,7 +83,7 @@ def specify(
         if p.default
     )
     _check_used(chooser)
-    return ModelSpec(
+    spec = ModelSpec(
         design=design,
         family=family,
         predictors=predictors,
@@ -93,6 +93,19 @@ def specify(
         priors=priors,
         response=names.claim(design.response.name.strip("`")),
     )
+    _check_determined(spec)
+    return spec
+
+
+def _check_determined(spec: ModelSpec) -> None:
+    """Refuse a flat prior of what the rows that count say nothing of; with none of weight zero columns see to that."""
+    weights = spec.design.response.weights
+    lost = [] if weights is None or weights.all() else spec.undetermined()
+    if lost:
+        raise PriorError(
+            f"No row whose weight is above zero says what {listed(lost)} is, and its prior is flat, so there is no posterior: "
+            "give it a proper prior."
+        )
 
 
 def _reserved(design: Design) -> list[str]:
@@ -173,10 +186,9 @@ class Chooser:
         if key is None:
             return Parameter(str(address), default, support, default=True)
         prior = self.priors[key]
-        if (prior.distribution == "lkj") != (support is CORRELATION):
-            right = (
-                "correlations take lkj(eta)" if support is CORRELATION else "lkj is for correlations alone"
-            )
+        is_matrix = default.distribution == LKJ
+        if (prior.distribution == LKJ) != is_matrix:
+            right = "correlations take lkj(eta)" if is_matrix else "lkj is for correlations alone"
             raise PriorError(f"{prior} cannot be the prior of {address}: {right}.")
         if not support.holds(prior.support) and not DISTRIBUTIONS[prior.distribution].can_be_cut:
             raise PriorError(

@@ -189,6 +189,32 @@ def _named(structure: str | Structure) -> Structure:
     return STRUCTURES[structure]
 
 
+def rows_of(structure: Within, F: Sequence[Any], q: int) -> list[list[Any]]:
+    """The rows of a factor that is given as numbers: one in each of a diagonal, else one more in each than before.
+
+    Raises:
+        TypeError: They are not such rows.
+    """
+    rows = [list(row) if isinstance(row, Sequence) else [row] for row in F]
+    check_factor(
+        structure, [len(row) for row in rows], [1 if structure.is_diagonal else i + 1 for i in range(q)]
+    )
+    return rows
+
+
+def check_factor(structure: Structure, found: object, expected: object) -> None:
+    """Refuse a factor that is not of the shape that its structure says.
+
+    Raises:
+        TypeError: It is not.
+    """
+    if found != expected:
+        kind = "its diagonal alone" if structure.is_diagonal else "lower triangular"
+        raise TypeError(
+            f"The factor of the structure {structure.name!r} is {kind}, of shape or with rows of {expected}, and came with {found}."
+        )
+
+
 type Takes = Callable[[Structure], bool]
 
 

@@ -14,7 +14,7 @@ from mixedbayes.inference.gaussian.coordinates import variances_of
 from mixedbayes.inference.gaussian.sample import collapse
 from mixedbayes.inference.methods import METHODS, Method
 from mixedbayes.inference.nuts import graph
-from mixedbayes.models.distributions import POSITIVE, Interval
+from mixedbayes.models.distributions import CORRELATION, POSITIVE, Interval
 from mixedbayes.models.priors import Prior
 from mixedbayes.models.structures import STRUCTURES, Structure, StructureParameter, Within
 
@@ -54,6 +54,24 @@ class Known(Within):
     def factor(self, maths, values, q):
         one, other = values["sd"][0], values["sd"][1]
         return [[one], [self.r * other, (1 - self.r**2) ** 0.5 * other]]
+
+
+@dataclass(frozen=True)
+class Autoregressive(Within):
+    """Effects in the order of their columns, each of one standard deviation, correlated rho with the one before."""
+
+    name = "ar1"
+
+    def parameters(self, q):
+        return (
+            StructureParameter("sd"),
+            StructureParameter("rho", CORRELATION, Prior("uniform", (-1.0, 1.0))),
+        )
+
+    def factor(self, maths, values, q):
+        sd, rho = values["sd"], values["rho"]
+        own = [1.0, *[maths.sqrt(1.0 - rho**2)] * (q - 1)]
+        return [[sd * own[k] * rho ** (i - k) for k in range(i + 1)] for i in range(q)]
 
 
 @dataclass(frozen=True)
@@ -121,6 +139,7 @@ CASES = {
     "symmetric beside another block": ("y ~ x + (0 + f | g) + (0 + x | g)", Symmetric()),
     "known": ("y ~ x + (x | g)", Known()),
     "known, in the root": ("y ~ x + (x | g) + (1 | k)", Known()),
+    "autoregressive": ("y ~ x + (0 + f | g)", Autoregressive()),
     "equal": ("y ~ x + (0 + f | g)", Equal()),
     "equal, in the root": ("y ~ x + (0 + f | g) + (1 | k)", Equal()),
 }
@@ -132,6 +151,9 @@ def covariance_by_hand(structure, values, q):
         a, b = values["sd[g, Intercept]"], values["sd[g, x]"]
         return np.array([[a * a, 0.6 * a * b], [0.6 * a * b, b * b]])
     rho = values.get("rho[g]", 0.0)
+    if structure.name == "ar1":
+        places = np.arange(q)
+        return values["sd[g]"] ** 2 * rho ** np.abs(places[:, None] - places)
     return values["sd[g]"] ** 2 * ((1 - rho) * np.eye(q) + rho)
 
 
@@ -204,7 +226,7 @@ def test_the_collapsed_density_is_that_of_a_dense_normal(name):
         np.testing.assert_allclose(slope[0], differences, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["symmetric", "known", "equal"])
+@pytest.mark.parametrize("name", ["symmetric", "known", "equal", "autoregressive"])
 def test_pymcs_density_is_that_of_the_formula_by_hand(name):
     """All of them, of standard normals z and of the response given r = z F', which SciPy has too."""
     formula, structure = CASES[name]
@@ -333,17 +355,31 @@ def log_joint_at(spec, idata, draw):
     return log_joint_by_hand(spec, values, Symmetric()) + log_slope
 
 
-def test_a_structure_is_saved_by_name_if_the_name_is_known(fit, tmp_path, monkeypatch):
-    with pytest.raises(FileError, match="'symmetric' is your own: add it to STRUCTURES"):
-        fit.to_netcdf(tmp_path / "fit.nc")
-    monkeypatch.setitem(STRUCTURES, "symmetric", Symmetric())
+def test_a_structure_is_saved_and_read_with_its_record_or_by_a_name_that_is_known(fit, tmp_path, monkeypatch):
     fit.to_netcdf(tmp_path / "fit.nc")
-    again = mb.load(tmp_path / "fit.nc")
+    with pytest.raises(
+        FileError,
+        match=r"structure of g, 'symmetric', is none of this version's; .* structures={'g': record}",
+    ):
+        mb.load(tmp_path / "fit.nc")
+    with pytest.raises(FileError, match=r"structure of g is .*Symmetric.*, and structures= has another"):
+        mb.load(tmp_path / "fit.nc", structures={"g": Equal()})
+    again = mb.load(tmp_path / "fit.nc", structures={"g": Symmetric()})
     assert again.spec.structures == {"g": Symmetric()}
     pd.testing.assert_frame_equal(again.tidy(), fit.tidy())
-    monkeypatch.delitem(STRUCTURES, "symmetric")
-    with pytest.raises(FileError, match="There is no structure 'symmetric'"):
-        mb.load(tmp_path / "fit.nc")
+    monkeypatch.setitem(STRUCTURES, "symmetric", Symmetric())
+    assert mb.load(tmp_path / "fit.nc").spec.structures == {"g": Symmetric()}
+    monkeypatch.setitem(STRUCTURES, "symmetric", Equal())
+    with pytest.raises(FileError, match="'symmetric' is your own and has the name of one that there is"):
+        fit.to_netcdf(tmp_path / "fit.nc")
+
+
+def test_a_structure_that_differs_in_a_number_is_another(tmp_path):
+    known = mb.fit("y ~ x + (x | g)", DATA, structures={"g": Known(0.2)}, seed=1, draws=100, progress=False)
+    known.to_netcdf(tmp_path / "fit.nc")
+    assert mb.load(tmp_path / "fit.nc", structures={"g": Known(0.2)}).spec.structures == {"g": Known(0.2)}
+    with pytest.raises(FileError, match=r"of g is Known\(r=0.2\), and structures= has another"):
+        mb.load(tmp_path / "fit.nc", structures={"g": Known(0.6)})
 
 
 def test_a_structure_stays_with_its_group_when_a_fit_is_updated(fit):
@@ -357,7 +393,7 @@ def test_a_structure_stays_with_its_group_when_a_fit_is_updated(fit):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["symmetric", "known", "equal"])
+@pytest.mark.parametrize("name", ["symmetric", "known", "equal", "autoregressive"])
 def test_both_engines_have_the_same_posterior(name):
     formula, structure = CASES[name]
     options = {"structures": {"g": structure}, "seed": 4, "progress": False}
@@ -367,6 +403,7 @@ def test_both_engines_have_the_same_posterior(name):
     assert_near(exact["estimate"].to_numpy(), nuts["estimate"].to_numpy(), np.hypot(*each).to_numpy())
 
 
+@pytest.mark.slow
 def test_a_structure_may_refuse_a_method_and_says_why():
     model = mb.model("y ~ x + (x | g)", DATA, structures={"g": Ratios()})
     with pytest.raises(ArgumentError, match="'ratios' of g says: its density has ridges"):
@@ -394,6 +431,43 @@ def test_no_engine_takes_a_structure_of_a_kind_that_it_does_not_know():
         collapse(model.spec).log_posterior(np.zeros((1, 2)))
     with pytest.raises(TypeError, match="model of the structure 'walk'"):
         graph.build(model.spec)
+
+
+@pytest.mark.parametrize("is_diagonal", [False, True])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda sd: [[sd[0], sd[0]], [sd[1], sd[1]]],
+        lambda sd: [[sd[0]], [sd[1]], [sd[1]]],
+        lambda sd: sd[:, None] * np.ones((2, 2, 1)) if isinstance(sd, np.ndarray) else sd[:, None, None] * sd,
+    ],
+    ids=["square", "too many rows", "of another shape"],
+)
+def test_a_factor_of_another_shape_than_the_structure_says_is_refused(wrong, is_diagonal):
+    own = type(
+        "Wrong",
+        (Known,),
+        {"factor": lambda _, maths, values, q: wrong(values["sd"]), "is_diagonal": is_diagonal},
+    )
+    model = mb.model("y ~ x + (x | g)", DATA, structures={"g": own()})
+    with pytest.raises(TypeError, match="The factor of the structure 'known' is"):
+        model.fit(method="collapsed")
+    with pytest.raises(TypeError, match="The factor of the structure 'known' is"):
+        graph.build(model.spec)
+
+
+@pytest.mark.slow
+def test_a_structure_of_a_predictor_of_sigma_is_named_by_its_block():
+    model = mb.model(
+        "y ~ x",
+        DATA,
+        sigma="~ (0 + f | g)",
+        structures={"sigma.g": Symmetric()},
+        priors={"sigma.rho[g]": "uniform(0, 1)"},
+    )
+    assert "sigma.rho[g]" in str(model)
+    fit = model.fit(draws=20, tune=30, chains=2, seed=1, progress=False)
+    assert fit.hypothesis("sigma.rho[g] > 0")["probability"].item() == 1.0
 
 
 def test_a_method_from_outside_takes_the_two_structures_of_the_formula_and_says_which_others():

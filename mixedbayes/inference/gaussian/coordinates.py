@@ -24,7 +24,7 @@ from mixedbayes.models.covariances import at_means, covariance_of, sds_and_corre
 from mixedbayes.models.maths import ARRAYS
 from mixedbayes.models.priors import Prior, Reference
 from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter
-from mixedbayes.models.structures import Within
+from mixedbayes.models.structures import Within, check_factor, formulas_own, rows_of
 
 STEP = 1e-30
 """Of the complex step; its square vanishes beside anything."""
@@ -345,9 +345,12 @@ def _factor(spec: BlockSpec, values: Mapping[str, np.ndarray], theta: np.ndarray
     cor = _correlation_factor(spec, values, theta) if spec.cor else None
     numbers = spec.values(lambda p: values[p.address], np.stack, cor)
     F = spec.structure.factor(ARRAYS, numbers, q)
-    if isinstance(F, np.ndarray) and F.ndim == (3 if spec.is_correlated else 2):
+    if isinstance(F, np.ndarray):
+        check_factor(spec.structure, F.shape, (q, q, *of_all) if spec.is_correlated else (q, *of_all))
+        if spec.is_correlated and not formulas_own(spec.structure) and F[np.triu_indices(q, 1)].any():
+            check_factor(spec.structure, "numbers above the diagonal", F.shape)
         return F
-    rows = [row if isinstance(row, Sequence) else [row] for row in F]
+    rows = rows_of(spec.structure, F, q)
     if not spec.is_correlated:
         return np.stack([np.broadcast_to(np.asarray(row[-1]), of_all) for row in rows])
     whole = np.zeros((q, q, *of_all), dtype=theta.dtype)

@@ -212,7 +212,7 @@ def _within(F: np.ndarray, A: np.ndarray) -> np.ndarray:
     """F'AF; where A is the same for all thetas, as one product of matrices."""
     q, L = len(F), A.shape[-1]
     if is_diagonal(F):
-        return F[:, None] * A * F
+        return (F[:, None] * F) * A
     if A.shape[2] > 1:
         return np.einsum("ca...,cd...,db...->ab...", F, A, F, optimize=["einsum_path", (0, 1), (0, 1)])
     pairs = np.einsum("cax,dbx->abxcd", F[..., 0], F[..., 0])

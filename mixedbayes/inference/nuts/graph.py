@@ -25,7 +25,7 @@ from mixedbayes.models.maths import ARRAYS, Maths
 from mixedbayes.models.names import OBSERVATION
 from mixedbayes.models.priors import Prior, Reference
 from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter, PredictorSpec
-from mixedbayes.models.structures import Within
+from mixedbayes.models.structures import Within, check_factor, rows_of
 from mixedbayes.models.values import WEIGHTS, FromPredictor, Values
 
 INCLUDED = "included rows"
@@ -135,8 +135,9 @@ def _factor(spec: BlockSpec, values: Mapping[str, TensorVariable]) -> TensorVari
         raise TypeError(f"PyMC's model of the structure {spec.structure.name!r} is not known.")
     F = spec.structure.factor(GRAPHS, values, spec.q)
     if not isinstance(F, Sequence):
+        check_factor(spec.structure, F.ndim, 2 if spec.is_correlated else 1)
         return F
-    rows = [row if isinstance(row, Sequence) else [row] for row in F]
+    rows = rows_of(spec.structure, F, spec.q)
     if not spec.is_correlated:
         return pt.stack([row[-1] for row in rows])
     return pt.stacklists([[*row, *[pt.zeros(())] * (spec.q - len(row))] for row in rows])

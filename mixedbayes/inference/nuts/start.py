@@ -50,16 +50,20 @@ def start_of(spec: ModelSpec, idata: xr.DataTree, free: Mapping[str, int]) -> di
 
 def _block(spec: BlockSpec, draws: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The standard deviations where their priors are, and a block's other variables."""
-    correlation = draws[spec.correlation] if spec.is_correlated else None
-    covariance = at_means(covariance_of(draws[spec.sd], correlation), spec.centring)
-    sd, correlation = sds_and_correlations(covariance)
     L, q = len(spec.block.levels), spec.q
-    found: dict[str, np.ndarray] = {}
+    z, found = np.zeros((L, q)), {}
+    if not spec.is_correlated:
+        sd = draws[spec.sd]
+        if spec.r in draws:
+            r = draws[spec.r]
+            z[: r.shape[1]] = (r / sd[:, None]).mean(axis=0)
+        return sd.mean(axis=0), {spec.z: z}
+    covariance = at_means(covariance_of(draws[spec.sd], draws[spec.correlation]), spec.centring)
+    sd, correlation = sds_and_correlations(covariance)
     factor = sd[:, :, None] * cholesky(correlation + 1e-10 * np.eye(q))
     if spec.cor:
         w = np.tanh(partials(correlation))
         found[spec.partial] = (w.mean(axis=1) + 1) / 2
-    z = np.zeros((L, q))
     if spec.r in draws:
         r = draws[spec.r] @ spec.centring.to_means.T
         z[: r.shape[1]] = np.linalg.solve(factor[:, None], r[..., None])[..., 0].mean(axis=0)

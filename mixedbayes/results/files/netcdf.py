@@ -5,7 +5,7 @@ The design is not stored but made again, by the same recipe from the same rows: 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from itertools import pairwise
 from os import PathLike
 from typing import Any
@@ -25,7 +25,7 @@ from mixedbayes.models.names import CHAIN, DRAW
 from mixedbayes.models.priors import parse_priors
 from mixedbayes.models.spec import ModelSpec
 from mixedbayes.models.specify import specify
-from mixedbayes.models.structures import STRUCTURES
+from mixedbayes.models.structures import STRUCTURES, Structure
 from mixedbayes.models.variables import former_names
 from mixedbayes.results.files import container
 from mixedbayes.results.files.columns import (
@@ -69,8 +69,8 @@ def to_netcdf(fit: Fitted, path: str | PathLike[str], *, overwrite: bool = False
 
     Raises:
         ArgumentError: That is no path.
-        FileError: The file cannot be written, or there is one that holds something else; or the family has the name of
-            another.
+        FileError: The file cannot be written, or there is one that holds something else; or the family or a
+            structure has the name of another.
     """
     spec = fit.spec
     check_place(path, overwrite=overwrite)
@@ -79,9 +79,9 @@ def to_netcdf(fit: Fitted, path: str | PathLike[str], *, overwrite: bool = False
             f"The family {spec.family.name!r} is your own and has the name of one that there is: call it something else."
         )
     for structure in spec.given_structures.values():
-        if STRUCTURES.get(structure.name) != structure:
+        if STRUCTURES.get(structure.name, structure) != structure:
             raise FileError(
-                f"The structure {structure.name!r} is your own: add it to STRUCTURES, here and where the fit is loaded."
+                f"The structure {structure.name!r} is your own and has the name of one that there is: call it something else."
             )
     tree = xr.DataTree.from_dict(
         {
@@ -99,7 +99,10 @@ def to_netcdf(fit: Fitted, path: str | PathLike[str], *, overwrite: bool = False
 
 
 def read(
-    path: str | PathLike[str], env: Mapping[str, Any] | None = None, family: Family | None = None
+    path: str | PathLike[str],
+    env: Mapping[str, Any] | None = None,
+    family: Family | None = None,
+    structures: Mapping[str, Structure] | None = None,
 ) -> tuple[ModelSpec, xr.DataTree]:
     """Read what `to_netcdf` wrote.
 
@@ -107,6 +110,7 @@ def read(
         path: The file.
         env: The functions and values that the formula used, if it was fitted with `env`.
         family: The record of the family, if it was fitted with one of the user's own.
+        structures: Those of groups, likewise.
 
     Raises:
         ArgumentError: The path or the family is none.
@@ -122,7 +126,14 @@ def read(
         _check_format(described, signed=signed)
         stored = tree[DATA].to_dataset()
         columns = dataset_to_columns(stored, described.get("columns"))
-        spec = _rebuilt(described, columns, dataset_to_index(stored, described.get("index")), env, family)
+        spec = _rebuilt(
+            described,
+            columns,
+            dataset_to_index(stored, described.get("index")),
+            env,
+            family,
+            structures or {},
+        )
         if described["format"] < 3:
             tree = _renamed(tree, former_names(spec))
         _check_draws(spec, tree)
@@ -151,7 +162,10 @@ def _described(spec: ModelSpec) -> dict[str, Any]:
         "written": design.formula.text,
         "family": spec.family.name,
         "links": spec.links,
-        "structures": {name: structure.name for name, structure in spec.given_structures.items()},
+        "structures": {
+            name: {"name": structure.name, "record": _record(structure)}
+            for name, structure in spec.given_structures.items()
+        },
         "priors": {address: str(prior) for address, prior in spec.priors.items()},
         "parameters": {parameter.address: parameter.prior.text(DIGITS) for parameter in spec.parameters},
         "columns": list(map(str, design.data.columns)),
@@ -202,6 +216,7 @@ def _rebuilt(
     index: pd.Index | None,
     env: Mapping[str, Any] | None,
     own: Family | None,
+    structures: Mapping[str, Structure],
 ) -> ModelSpec:
     lacking = [name for name in described["env"] if name not in (env or {})]
     if lacking:
@@ -220,7 +235,7 @@ def _rebuilt(
         family,
         links_of(family, links, design.linears),
         parse_priors(described["priors"]),
-        described.get("structures"),
+        _structures_of(described.get("structures", {}), structures),
     )
     for start, stop in pairwise(ends):
         design = extend(design, columns.iloc[start:stop], "error")
@@ -232,6 +247,35 @@ def _rebuilt(
         remarks=tuple(map(str, described["notes"][len(rows.notes) :])),  # that on rows is the first
     )
     return spec.of(design)
+
+
+def _record(structure: Structure) -> str | None:
+    """What tells a structure from others of its name: its fields; None where it has none that are known."""
+    return repr(structure) if is_dataclass(structure) else None
+
+
+def _structures_of(
+    described: Mapping[str, Mapping[str, Any]], own: Mapping[str, Structure]
+) -> dict[str, Structure]:
+    """What hangs the effects of groups together, ours or the user's own.
+
+    Raises:
+        FileError: A structure is neither, or another.
+    """
+    found: dict[str, Structure] = {}
+    for group, said in described.items():
+        known = own.get(group, STRUCTURES.get(said["name"]))
+        if known is None:
+            raise FileError(
+                f"the structure of {group}, {said['name']!r}, is none of this version's; if it is your own, pass its record: "
+                f"mb.load(..., structures={{{group!r}: record}})"
+            )
+        if not isinstance(known, Structure) or (known.name, _record(known)) != (said["name"], said["record"]):
+            raise FileError(
+                f"the structure of {group} is {said['record'] or said['name']}, and structures= has another, {shown(known)}"
+            )
+        found[group] = known
+    return found
 
 
 def _family_of(name: str, own: Family | None) -> Family:

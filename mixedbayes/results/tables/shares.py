@@ -77,10 +77,9 @@ def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
         own = block.places(MEAN)
         if not own:
             continue
-        X = block.X[:, own]
+        X = np.where(np.isin(np.arange(block.X.shape[1]), own), block.X, 0.0)  # of the mean's effects alone
         squares = X.T @ X / len(X)
-        covariance = _covariance(block_spec, fit.posterior.sel(draw=predictor.draws))[np.ix_(own, own)]
-        variance = np.einsum("abs,ab->s", covariance, squares)
+        variance = _of_effects(block_spec, fit.posterior.sel(draw=predictor.draws), squares)
         groups[block.group] = groups.get(block.group, 0.0) + variance
     groups[apart(RESIDUAL, spec)] = _residual(spec.link, predictor)
     total = sum(groups.values())
@@ -88,15 +87,16 @@ def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
     return _table(shares, shares.values(), conf_level).rename_axis("group")
 
 
-def _covariance(block: BlockSpec, posterior: xr.Dataset) -> np.ndarray:
-    """The covariance of a block's effects, shape (q, q, S)."""
+def _of_effects(block: BlockSpec, posterior: xr.Dataset, squares: np.ndarray) -> np.ndarray:
+    """The mean of z'Sigma z, of which squares are the mean of zz', shape (S,); Sigma is the covariance of a block's effects."""
     sd = posterior[block.sd].transpose(block.effect, "chain", "draw").to_numpy().reshape(block.q, -1)
     if not block.is_correlated:
-        return np.asarray(np.eye(len(sd))[:, :, None] * sd**2)
+        return np.asarray(np.diag(squares) @ sd**2)
     correlation = (
         posterior[block.correlation].transpose(block.effect, block.other, "chain", "draw").to_numpy()
     )
-    return np.asarray(correlation.reshape(*correlation.shape[:2], -1) * sd[:, None] * sd)
+    covariance = correlation.reshape(*correlation.shape[:2], -1) * sd[:, None] * sd
+    return np.asarray(np.einsum("abs,ab->s", covariance, squares))
 
 
 def _residual(link: Link, predictor: Predictor) -> np.ndarray:
