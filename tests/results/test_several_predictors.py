@@ -352,3 +352,35 @@ def test_a_slope_of_one_predictor_leaves_the_prior_of_another_s_intercept_alone(
     alone = mb.model("y ~ x + (1 | g)", far).spec.blocks[0].sds[0].prior
     beside = mb.model("y ~ x + (1 | g)", far, sigma="~ 0 + (0 + z | g)").spec.blocks[0].sds[0].prior
     assert beside == alone
+
+
+# questions -------------------------------------------------------------------------------------------------
+
+
+def test_effects_and_contrasts_are_asked_of_a_parameter(fit):
+    at = [4.0, 5.0, 7.0]
+    eta = drawn(fit, "sigma.b") @ np.column_stack([np.ones(3), at]).T
+    linear = fit.effects("z", at={"z": at}, kind="linear", parameter="sigma", draws=True)
+    np.testing.assert_allclose(linear, eta)
+    np.testing.assert_allclose(fit.effects("z", at={"z": at}, parameter="sigma", draws=True), np.exp(eta))
+    ratio = fit.contrasts("z", pairs=[(7.0, 4.0)], compare="ratio", parameter="sigma", draws=True)
+    np.testing.assert_allclose(ratio[..., 0], np.exp(3 * drawn(fit, "sigma.b")[..., 1]))
+    flat = fit.effects("x", at={"x": [0.0, 9.0]}, kind="linear", parameter="sigma", draws=True)
+    np.testing.assert_allclose(flat[..., 0], flat[..., 1])
+
+
+def test_slopes_are_asked_of_a_parameter(fit):
+    b = drawn(fit, "sigma.b")
+    linear = fit.slopes("z", kind="linear", parameter="sigma", draws=True)
+    np.testing.assert_allclose(np.squeeze(linear), b[..., 1], rtol=1e-6)
+    sigma = np.exp(b @ np.array([np.ones(N), DATA["z"]]))
+    found = fit.slopes("z", parameter="sigma", draws=True)
+    np.testing.assert_allclose(np.squeeze(found), (sigma * b[..., 1:]).mean(axis=-1), rtol=1e-5)
+    np.testing.assert_allclose(fit.slopes("x")["estimate"], drawn(fit, "b")[..., 1].mean(), rtol=1e-6)
+
+
+def test_a_question_of_a_parameter_that_is_none_is_refused(fit):
+    with pytest.raises(ArgumentError, match="parameter is 'mu' or 'sigma', not 'nu'"):
+        fit.effects("z", parameter="nu")
+    with pytest.raises(ArgumentError, match="A response is of the whole model"):
+        fit.effects("z", kind="response", parameter="sigma")
