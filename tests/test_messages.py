@@ -260,7 +260,7 @@ def test_options_of_other_programs_are_answered_with_ours(call, name):
         (mb.fit, {"groups": "g"}, "it stands in the formula, as (1 + x | g)"),
         (mb.fit, {"drawz": 1}, "Did you mean 'draws'?"),
         (mb.fit, {"famly": 1}, "Did you mean 'family'?"),
-        (mb.fit, {"zzz": 1}, "Options: family, link, priors, missing, env, method, sampler"),
+        (mb.fit, {"zzz": 1}, "Options: family, link, priors, structures, missing, env, method, sampler"),
         (mb.fit, {"iter": 1, "thin": 2}, "Nor is there 'thin'"),
         (mb.model, {"draws": 10}, "it belongs to sampling: model(...).fit(draws=..., seed=...)"),
         (via_model, {"priors": {}}, "it belongs to the model: model(..., family=..., priors=...)"),

@@ -25,6 +25,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
+from mixedbayes.arguments import is_one_of
 from mixedbayes.designs.design import Block
 from mixedbayes.errors import ArgumentError, listed, nearest, shown
 from mixedbayes.models.distributions import CORRELATION, POSITIVE, Interval
@@ -164,6 +165,10 @@ def structures_of(
         ArgumentError: There is no such block or structure.
     """
     found = {block.name: STRUCTURES[block.covariance] for block in blocks}
+    if given is not None and not isinstance(given, Mapping):
+        raise ArgumentError(
+            f"structures is a mapping from groups to structures, {{'g': MyStructure()}}, not {shown(given)}."
+        )
     for name, structure in (given or {}).items():
         if name not in found:
             raise ArgumentError(
@@ -181,7 +186,7 @@ def _named(structure: str | Structure) -> Structure:
                 f"There is another structure {structure.name!r} already: give yours another name."
             )
         return structure
-    if not isinstance(structure, str) or structure not in STRUCTURES:
+    if not is_one_of(structure, STRUCTURES):
         raise ArgumentError(
             f"There is no structure {shown(structure)}.{nearest(shown(structure), list(STRUCTURES))} Known: {listed(STRUCTURES)}; "
             "a Structure of your own is passed itself, or added to STRUCTURES."
