@@ -34,6 +34,7 @@ from mixedbayes.language.formula import Response
 from mixedbayes.language.parse import parse
 from mixedbayes.models.families import Family
 from mixedbayes.models.priors import Prior
+from mixedbayes.models.structures import Structure
 from mixedbayes.results.rows.block_draws import NewLevels
 from mixedbayes.results.rows.predict import encode, predictions
 from mixedbayes.results.rows.predictor import Groups, predictor_of
@@ -63,6 +64,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         predictors: Formulas of other parameters of the family by name, `{"sigma": "~ x + (1 | g)"}`; those left out
             are the same in every row.
         priors: By address, `{"b[x]": "normal(0, 1)"}`.
+        structures: What hangs the effects of a group together, by group, as of `mb.fit`.
         env: Functions and values that the formula may use beside the published ones.
         missing: `"error"` refuses rows with gaps; `"drop"` fits and scores without them, and predicts NaN for them.
         groups: Which group effects take part in predictions: `"all"`, None, or those of some groups, `["school"]`.
@@ -95,6 +97,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         link: str | Mapping[str, str] | None = None,
         predictors: Mapping[str, str] | None = None,
         priors: Mapping[str, str | Prior] | None = None,
+        structures: Mapping[str, str | Structure] | None = None,
         env: Mapping[str, Any] | None = None,
         missing: Missing = "error",
         groups: Groups = "all",
@@ -115,6 +118,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         self.link = link
         self.predictors = predictors
         self.priors = priors
+        self.structures = structures
         self.env = env
         self.missing = missing
         self.groups = groups
@@ -156,6 +160,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
             self.family,
             link=self.link,
             priors=self.priors,
+            structures=self.structures,
             missing=self.missing,
             env=self.env,
             seed=seed,
