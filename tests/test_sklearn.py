@@ -56,7 +56,8 @@ def noise(monkeypatch):
     """Fits whose draws are noise, without sampling."""
 
     def draw(formula, data, family, *, link, priors, missing, env, seed, **others):
-        predictors = {name: value for name, value in others.items() if name not in NAMES}
+        own = (*NAMES, "structures")
+        predictors = {name: value for name, value in others.items() if name not in own}
         return synthetic_fit(
             formula,
             data,
