@@ -35,6 +35,9 @@ from mixedbayes.errors import (
 )
 from mixedbayes.models.families import FAMILIES
 
+PARAMETERS = tuple(dict.fromkeys(p.name for family in FAMILIES.values() for p in family.others))
+"""Those beside the mean that some family has, and that a formula can be of."""
+
 READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {
     ".csv": lambda path: _read_text(path, ","),
     ".csv.gz": lambda path: _read_text(path, ","),
@@ -123,6 +126,13 @@ def main() -> None:
 @click.option("--family", default="gaussian", show_default=True, help=f"One of {', '.join(FAMILIES)}.")
 @click.option("--link", default=None, help="Link of the mean; by default the family's own.")
 @click.option(
+    "--formula",
+    "formulas",
+    multiple=True,
+    metavar="NAME=TEXT",
+    help="A formula of another parameter, as 'sigma=~ x + (1 | g)'; repeat for more.",
+)
+@click.option(
     "--prior",
     "priors",
     multiple=True,
@@ -170,10 +180,11 @@ def main() -> None:
     help="table for reading; csv and json have one row a parameter.",
 )  # fmt: skip
 @click.option("--progress/--no-progress", default=True, help="A progress bar on the terminal.")
-def fit_command(
+def fit_command(  # noqa: PLR0913  # what users pass by name
     *,
     formula: str,
     data: str,
+    formulas: tuple[str, ...],
     priors: tuple[str, ...],
     output: Path | None,
     overwrite: bool,
@@ -189,6 +200,7 @@ def fit_command(
     mixedbayes fit "Reaction ~ Days + (Days | Subject)" sleepstudy
     mixedbayes fit "y ~ x + (1 | g)" data.csv --prior "b=normal(0, 1)"
     mixedbayes fit "y | trials(n) ~ x + (1 | g)" data.csv --family binomial
+    mixedbayes fit "y ~ x + (1 | g)" data.csv --formula "sigma=~ x"
     grep -v "^#" data.csv | mixedbayes fit "y ~ x + (1 | g)" -
     """  # noqa: D301  # \b is click's mark for text that keeps its lines
     source = click.get_current_context().get_parameter_source("progress")
@@ -198,10 +210,11 @@ def fit_command(
         raise ArgumentError("--overwrite goes with --output, which names the file.")
     if output is not None:
         _check_output(output, data, overwrite=overwrite)
+    predictors = _by_name(formulas)
     table = read_data(data)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        fitted = fit(formula, table, priors=_by_address(priors), **options)
+        fitted = fit(formula, table, priors=_by_address(priors), **options, **predictors)
     printed = ConvergenceWarning if shape == "table" else ()  # the table says these itself
     for warning in caught:
         ours = issubclass(warning.category, DesignWarning | ConvergenceWarning | PartialDrawsWarning)
@@ -375,6 +388,28 @@ def _check_output(output: Path, data: str, *, overwrite: bool) -> None:
     if is_same:
         raise FileError(f"{output} is the data: save the fit under another name, as fit.nc.")
     check_place(output, overwrite=overwrite)
+
+
+def _by_name(texts: Sequence[str]) -> dict[str, Any]:
+    """Every --formula by the parameter that it is of.
+
+    Raises:
+        FormulaError: It names none, or one that has another formula.
+    """
+    formulas: dict[str, Any] = {}
+    for text in texts:
+        name, equals, side = (part.strip() for part in text.partition("="))
+        if not equals or "~" in name or not side.startswith("~"):
+            raise FormulaError(f"--formula {text!r} is not that of a parameter: write --formula 'sigma=~ x'.")
+        if name not in PARAMETERS:
+            raise FormulaError(
+                f"--formula {text!r}: no family has a parameter {name!r}.{nearest(name, PARAMETERS)} "
+                f"Those with formulas are {listed(PARAMETERS)}."
+            )
+        if name in formulas:
+            raise FormulaError(f"--formula {name} is given twice; add their terms in one.")
+        formulas[name] = side
+    return formulas
 
 
 def _by_address(texts: Sequence[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from mixedbayes.designs.build import build_design
 from mixedbayes.designs.design import Design
 from mixedbayes.designs.table import Missing
 from mixedbayes.errors import FileError, no_attribute
-from mixedbayes.inference.elsewhere import unknown_options
+from mixedbayes.inference.elsewhere import ADVICE, unknown_options
 from mixedbayes.inference.engine import NAMES, Engine, engine_of
 from mixedbayes.inference.prepared import Prepared
 from mixedbayes.models.build import build_spec
@@ -166,7 +166,8 @@ def _check_predictors(predictors: Mapping[str, Any], options: tuple[str, ...]) -
     unknown = {
         name: value
         for name, value in predictors.items()
-        if name not in _parameters() and not (isinstance(value, str) and value.lstrip().startswith("~"))
+        if name not in _parameters()
+        and (name in ADVICE or not (isinstance(value, str) and value.lstrip().startswith("~")))
     }
     if unknown:
         raise unknown_options(unknown, options)

@@ -26,8 +26,8 @@ from mixedbayes.designs.columns import alike
 from mixedbayes.designs.design import Design
 from mixedbayes.designs.response import additions_of
 from mixedbayes.designs.table import Missing, open_table, read_columns, unknown_columns
-from mixedbayes.driver import fit
-from mixedbayes.errors import ArgumentError, DataError, listed
+from mixedbayes.driver import MODEL_OPTIONS, fit
+from mixedbayes.errors import ArgumentError, DataError, listed, shown
 from mixedbayes.inference.engine import NAMES
 from mixedbayes.language.expressions import Name
 from mixedbayes.language.formula import Response
@@ -37,6 +37,9 @@ from mixedbayes.models.priors import Prior
 from mixedbayes.results.rows.block_draws import NewLevels
 from mixedbayes.results.rows.predict import encode, predictions
 from mixedbayes.results.rows.predictor import Groups, predictor_of
+
+OPTIONS = (*MODEL_OPTIONS, *NAMES, "formula", "data")
+"""Of `mb.fit`, which no parameter of a family is called."""
 
 MAX_SEED = 2**31 - 1
 """Of the seeds drawn: what `RandomState.randint` can draw on every platform."""
@@ -56,7 +59,9 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
     Args:
         formula: As in lme4. The default is a linear regression on all columns of `X`.
         family: Its name or a record of your own; see `mb.model`.
-        link: Of the mean; None for the family's own.
+        link: Of the mean, or of several parameters by name; None for the family's own.
+        predictors: Formulas of other parameters of the family by name, `{"sigma": "~ x + (1 | g)"}`; those left out
+            are the same in every row.
         priors: By address, `{"b[x]": "normal(0, 1)"}`.
         env: Functions and values that the formula may use beside the published ones.
         missing: `"error"` refuses rows with gaps; `"drop"` fits and scores without them, and predicts NaN for them.
@@ -87,7 +92,8 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         formula: str = "~ .",
         family: str | Family = "gaussian",
         *,
-        link: str | None = None,
+        link: str | Mapping[str, str] | None = None,
+        predictors: Mapping[str, str] | None = None,
         priors: Mapping[str, str | Prior] | None = None,
         env: Mapping[str, Any] | None = None,
         missing: Missing = "error",
@@ -107,6 +113,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         self.formula = formula
         self.family = family
         self.link = link
+        self.predictors = predictors
         self.priors = priors
         self.env = env
         self.missing = missing
@@ -139,7 +146,8 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
         """
         table = self._table(X, reset=True)
         formula = self._two_sided(table.columns)
-        response = one_column(parse(formula, table.columns).response)
+        predictors = checked_predictors(self.predictors)
+        response = one_column(parse(formula, table.columns, predictors).response)
         table = with_response(table, response, y, self.missing)
         seed = seed_of(self.random_state)
         self.fit_ = fit(
@@ -152,6 +160,7 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
             env=self.env,
             seed=seed,
             **{name: getattr(self, name) for name in NAMES if name != "seed"},
+            **predictors,
         )
         self.seed_ = seed
         return self
@@ -238,10 +247,30 @@ class MixedModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit
 
     def _learn_names(self, table: nw.DataFrame[Any]) -> None:
         """All columns are features but those that only the left side uses."""
-        formula = parse(self.formula, table.columns)
+        formula = parse(self.formula, table.columns, checked_predictors(self.predictors))
         left = set(formula.names()) - set(formula.names(response=False))
         features = [name for name in table.columns if name not in left]
         self.n_features_in_, self.feature_names_in_ = len(features), np.array(features, dtype=object)
+
+
+def checked_predictors(predictors: Any) -> dict[str, Any]:
+    """The formulas of other parameters by name.
+
+    Raises:
+        ArgumentError: They are no mapping, or one goes by the name of an option of the fit.
+    """
+    if predictors is None:
+        return {}
+    if not isinstance(predictors, Mapping):
+        raise ArgumentError(
+            f"predictors is a mapping from parameters to formulas, {{'sigma': '~ x'}}, not {shown(predictors)}."
+        )
+    reserved = [name for name in predictors if name in OPTIONS]
+    if reserved:
+        raise ArgumentError(
+            f"predictors has {reserved[0]!r}, which is no parameter of a family; give it by itself."
+        )
+    return dict(predictors)
 
 
 def has_names(X: Any) -> bool:

@@ -1,6 +1,7 @@
 """Weights and known standard errors, in both engines and in everything after the fit: `y | weights(w) + se(s) ~ x`."""
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import dense_gaussian
 import numpy as np
 import pandas as pd
 import pytest
-from monte_carlo import assert_draws_near, assert_near, draws_by_address
+from monte_carlo import assert_draws_near, assert_mixed, assert_near, assert_same_posterior, draws_by_address
 from scipy import stats
 from scipy.special import logsumexp
 
@@ -18,6 +19,7 @@ from mixedbayes.inference.gaussian.sample import collapse, why_not
 from mixedbayes.inference.nuts.graph import INCLUDED, build
 from mixedbayes.language.additions import ADDITIONS, AdditionKind
 from mixedbayes.models.families import FAMILIES
+from mixedbayes.models.links import LINKS
 from mixedbayes.models.maths import ARRAYS
 from mixedbayes.models.values import FromPredictor, Values
 from mixedbayes.results.comparison.group_density import log_predictive
@@ -118,6 +120,22 @@ def test_derivatives_are_weighted_too(family):
         np.testing.assert_allclose(other, DATA["w"] * one, rtol=1e-12, atol=1e-300)
 
 
+def test_an_impossible_response_of_weight_zero_is_no_matter():
+    """In silence: a count where the mean is below zero."""
+    p = {"mu": FromPredictor(LINKS["identity"], np.array([-1.0, 2.0]))}
+    values = Values(ARRAYS, p, {"weights": np.array([0.0, 3.0])})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = FAMILIES["poisson"].log_likelihood(np.array([1.0, 1.0]), values)
+    np.testing.assert_allclose(found, [0.0, 3 * stats.poisson(2).logpmf(1)])
+
+
+@pytest.mark.parametrize("replaced", [{"se": "sigma"}, {"trials": "nu"}, {"trials": "mu"}])
+def test_an_addition_stands_for_a_parameter_that_there_is(replaced):
+    with pytest.raises(mb.FamilyError, match="it takes no such addition, or has no such parameter"):
+        replace(FAMILIES["binomial"], name="mine", replaced=replaced)
+
+
 def points(spec, n=4):
     variances = collapse(spec).variances
     return variances.start({}) + np.random.default_rng(2).normal(0, 0.5, (n, variances.size))
@@ -216,6 +234,8 @@ def test_a_row_of_weight_zero_is_as_if_it_were_not_there():
     left = LeaveOut(collapse(weighted), None, 1)
     vars(left)["theta"] = theta
     np.testing.assert_allclose(left.at_draws(np.flatnonzero(data["one"] == 0)), 0.0, atol=1e-8)
+    with pytest.raises(mb.DataError, match=r"as many levels as there are rows \(24\)"):
+        mb.model("y | weights(one) ~ 1 + (1 | id)", pd.concat([DATA.assign(one=1), DATA.assign(one=0)]))
 
 
 def test_exact_fits_beside_rows_of_weight_zero_have_no_residual():
@@ -479,3 +499,39 @@ def test_an_addition_from_outside_goes_everywhere(monkeypatch, tmp_path):
         again.predict(DATA[["x"]], kind="response")
     long = again.predict(DATA[["x"]].assign(t=1e4), kind="response", seed=1)["estimate"]
     np.testing.assert_allclose(long, 1e4 * fit.predict()["estimate"], rtol=0.05)
+
+
+def test_without_the_only_group_that_counts_the_prior_predicts():
+    """The other rows have weight zero: what they leave is the density of the group by itself."""
+    data = DATA.assign(w=np.where(DATA["g"] == "g1", 1.0, 0.0))
+    spec = same_priors("y | weights(w) ~ x + (1 | g)", data).spec
+    theta = points(spec)
+    left = LeaveOut(collapse(spec), None, 1)
+    vars(left)["theta"] = theta
+    out = np.flatnonzero(data["w"])
+    alone = collapse(spec.only(out)).log_posterior(theta)
+    prior = collapse(spec).variances.at(theta).log_prior
+    np.testing.assert_allclose(left.at_draws(out), alone - prior, rtol=1e-8)
+    assert np.isfinite(left.exactly(out)[0])
+
+
+def test_a_flat_prior_of_what_no_row_that_counts_tells_is_refused():
+    data = DATA.assign(
+        one=np.where(DATA["g"] == "g1", 0.0, 1.0), z=np.where(DATA["g"] == "g1", DATA["x"], 0.0)
+    )
+    flat = {"b[z]": "flat"}
+    with pytest.raises(mb.PriorError, match=r"No row whose weight is above zero says what b\[z\] is"):
+        mb.model("y | weights(one) ~ x + z", data, priors=flat)
+    assert mb.model("y | weights(w) ~ x + z", data, priors=flat).spec.undetermined() == []
+    fit = mb.fit("y | weights(two) ~ x + z", data, priors=flat, seed=1)
+    with pytest.raises(mb.DataError, match=r"nothing says what b\[z\] is"):
+        fit.loo(groups=data["g"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("formula", [BOTH, "y | weights(w) ~ x + (1 | g)", "y | se(s) ~ 1 + (x | g)"])
+def test_the_methods_agree_with_each_other(formula, seed):
+    model = mb.model(formula, DATA, priors=PRIORS)
+    nuts = model.fit(method="nuts", seed=seed, draws=2500, target_accept=0.97, progress=False)
+    assert_mixed(nuts)
+    assert_same_posterior(model.fit(method="collapsed", seed=seed, draws=2500, progress=False), nuts)

@@ -96,7 +96,8 @@ def run(files, monkeypatch):
     """Run the command in the folder of the files; fits have draws of a random generator."""
 
     def fit(formula, data, family, *, link, priors, missing, progress, **sampling):
-        spec = mb.model(formula, data, family, link=link, priors=priors, missing=missing).spec
+        formulas = {name: sampling.pop(name) for name in command.PARAMETERS if name in sampling}
+        spec = mb.model(formula, data, family, link=link, priors=priors, missing=missing, **formulas).spec
         Options(**sampling)
         return Fit(spec, synthetic_draws(spec, chains=2, draws=10, seed=1), NoEngine())
 
@@ -473,3 +474,30 @@ def test_the_installed_command_fits_and_saves(tmp_path):
     assert_equal(tidy, mb.load(path).tidy())
     days = tidy.set_index("term").loc["Days"]  # lme4 finds 10.467
     assert_near(days["estimate"], 10.467, days["std_error"] / np.sqrt(days["ess_bulk"]))
+
+
+def test_formulas_of_other_parameters_are_given_by_name(run):
+    formulas = ("--formula", "sigma=~ Days + (1 | Subject)", "--formula", " nu = ~ Days ")
+    result = run("fit", FORMULA, "data.csv", "--family", "student_t", *formulas)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "Population-level effects of sigma:" in result.stdout
+    assert "Population-level effects of nu:" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("formulas", "message"),
+    [
+        (["sigma"], "--formula 'sigma' is not that of a parameter: write --formula 'sigma=~ x'"),
+        (["sigma=Days"], "--formula 'sigma=Days' is not that of a parameter"),
+        (["y ~ x = 3"], "is not that of a parameter"),
+        (["sigmo=~ Days"], "no family has a parameter 'sigmo'. Did you mean 'sigma'?"),
+        (["draws=~ Days"], "no family has a parameter 'draws'"),
+        (["sigma=~ Days", "sigma=~ 1"], "--formula sigma is given twice"),
+        (["nu=~ Days"], "The gaussian family has no parameter 'nu'"),
+        (["sigma=~ (Days"], "This bracket is never closed"),
+    ],
+)
+def test_formulas_of_other_parameters_that_are_none_are_one_line(run, formulas, message):
+    result = run("fit", FORMULA, "data.csv", *(part for each in formulas for part in ("--formula", each)))
+    assert result.exit_code == 2
+    assert message in result.stderr

@@ -122,7 +122,7 @@ def test_the_page_of_formulas_lists_every_function():
 
 DATA = pd.DataFrame(
     {
-        **{name: np.random.default_rng(3).uniform(1, 9, 40) for name in ("x", "z", "y")},
+        **{name: np.random.default_rng(3).uniform(1, 9, 40) for name in ("x", "z", "y", "w", "s")},
         "n": np.resize([5, 6, 7], 40),
         "k": np.resize([1, 0, 2, 3], 40),
         "f": np.resize(list("abcab"), 40),

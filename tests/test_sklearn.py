@@ -16,6 +16,7 @@ from synthetic import synthetic_fit
 
 import mixedbayes as mb
 from mixedbayes.errors import ArgumentError, DataError, FormulaError
+from mixedbayes.inference.engine import NAMES
 from mixedbayes.inference.options import Options
 
 pytest.importorskip("sklearn")
@@ -54,9 +55,18 @@ VALUES = DATA["y"].to_numpy()
 def noise(monkeypatch):
     """Fits whose draws are noise, without sampling."""
 
-    def draw(formula, data, family, *, link, priors, missing, env, seed, **_):
+    def draw(formula, data, family, *, link, priors, missing, env, seed, **others):
+        predictors = {name: value for name, value in others.items() if name not in NAMES}
         return synthetic_fit(
-            formula, data, family, link=link, priors=priors, missing=missing, env=env, seed=seed
+            formula,
+            data,
+            family,
+            link=link,
+            priors=priors,
+            missing=missing,
+            env=env,
+            seed=seed,
+            **predictors,
         )
 
     monkeypatch.setattr("mixedbayes.sklearn.fit", draw)
@@ -424,3 +434,36 @@ def test_without_scikit_learn_one_is_told_how_to_install_it():
     assert done.stderr.splitlines()[-1] == (
         "ImportError: mixedbayes.sklearn needs scikit-learn 1.6 or later: pip install 'mixedbayes[sklearn]'."
     )
+
+
+def test_formulas_of_other_parameters_are_given_by_name(noise):
+    model = fitted(
+        "y ~ x + (1 | school)", predictors={"sigma": "~ f + (1 | school)"}, link={"sigma": "identity"}
+    )
+    assert list(model.feature_names_in_) == ["x", "f", "school"] or set(model.feature_names_in_) >= {
+        "x",
+        "f",
+        "school",
+    }
+    assert model.fit_.spec.links == {"mu": "identity", "sigma": "identity"}
+    assert model.get_params()["predictors"] == {"sigma": "~ f + (1 | school)"}
+    again = clone(model).set_params(predictors={"sigma": "~ 1"})
+    assert again.predictors == {"sigma": "~ 1"}
+    expected = model.fit_.predict(DATA, seed=model.seed_)["estimate"]
+    np.testing.assert_allclose(model.predict(DATA), expected)
+    one_sided = fitted("~ x", X=DATA[["x", "f"]], y=DATA["y"], predictors={"sigma": "~ f"})
+    assert list(one_sided.fit_.spec.predictors) == ["mu", "sigma"]
+
+
+@pytest.mark.parametrize(
+    ("predictors", "error", "match"),
+    [
+        ("~ x", ArgumentError, "predictors is a mapping from parameters to formulas"),
+        ({"draws": "~ x"}, ArgumentError, "'draws', which is no parameter"),
+        ({"sigma": "x"}, FormulaError, "begins with '~'"),
+        ({"sigma": "~ nothere"}, DataError, "There is no column 'nothere'"),
+    ],
+)
+def test_formulas_of_other_parameters_that_are_none_are_refused(noise, predictors, error, match):
+    with pytest.raises(error, match=match):
+        fitted("y ~ x", predictors=predictors)

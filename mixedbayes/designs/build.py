@@ -1,14 +1,15 @@
 """Formula × table -> `Design`: `build_design` reads as the list of its steps."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from formulaic.parser.types import Term
 
-from mixedbayes.designs.centring import Moved, at_means, centre
-from mixedbayes.designs.design import Block, Design, Fixed, Linear
+from mixedbayes.designs.centring import Centring, Moved, apart, at_means, centre
+from mixedbayes.designs.design import Block, Design, Fixed, Linear, Part
 from mixedbayes.designs.evaluate import unknown_function
 from mixedbayes.designs.functions import CONTRASTS, FUNCTIONS, VALUES
 from mixedbayes.designs.levels import Levels, find_levels
@@ -56,7 +57,6 @@ def build_design(
     env = dict(env or {})
     table = open_table(data)
     parsed = formula if isinstance(formula, Formula) else parse(formula, table.columns, predictors)
-    check_supported(parsed)
     check_functions(parsed, env)
     columns, rows = read_columns(table, column_names(parsed, table.columns, env), missing)
     response = read_response(parsed.response, columns, env)
@@ -77,20 +77,6 @@ def build_design(
         batches=(len(rows.kept),),
         predictors=sides,
     )
-
-
-def check_supported(formula: Formula) -> None:
-    """Refuse what the language has and designs have not.
-
-    Raises:
-        FormulaError: The formula has labels of group terms.
-    """
-    labelled = [group for _, group in formula.bar_terms if group.label is not None]
-    if labelled:
-        raise FormulaError(
-            f"{labelled[0]!r}: labels, which correlate effects of several group terms, are not supported yet; "
-            "(x | g) correlates those of one."
-        )
 
 
 def check_functions(formula: Formula, env: Mapping[str, Any]) -> None:
@@ -149,59 +135,128 @@ def build_fixed(terms: Sequence[Term], columns: pd.DataFrame, env: Mapping[str, 
 def build_blocks(
     groups: Sequence[tuple[str, GroupTerm]], columns: pd.DataFrame, env: Mapping[str, Any]
 ) -> tuple[Block, ...]:
-    """One block a bar term, each with the parameter that it is of; each grouping factor's levels are found once."""
+    """One block a bar term, or for all that share a label; each grouping factor's levels are found once.
+
+    Args:
+        groups: The bar terms, each with the parameter whose predictor it stands in, the mean's first.
+        columns: Of the data.
+        env: Functions and values by name.
+
+    Raises:
+        FormulaError: A label stands for two groups.
+        DataError: Two things would have one name; or nothing varies by a group.
+    """
     found: dict[tuple[str, ...], tuple[Levels, np.ndarray]] = {}
-    named = {_block_name(parameter, term) for parameter, term in groups}
+    known = {_text(term) for _, term in groups}
     blocks: list[Block] = []
-    for parameter, term in groups:
-        if term.group not in found:
-            found[term.group] = find_levels(term.group, columns)
-        levels, codes = found[term.group]
-        X, recipe = build_matrix(term.terms, columns, env, of_group=True)
-        group = ":".join(term.group)
-        if any(block.group == group and block.factor.columns != term.group for block in blocks):
+    for terms in _together(groups):
+        first = next(iter(terms.values()))
+        group = _text(first)
+        if first.group not in found:
+            found[first.group] = find_levels(first.group, columns)
+        levels, codes = found[first.group]
+        if any(block.group == group and block.factor.columns != first.group for block in blocks):
             raise DataError(f"Two groups would both be named {group!r}; rename a column.")
-        name = first = _block_name(parameter, term)
-        number = sum((block.parameter, block.group) == (parameter, group) for block in blocks)
-        number += not number and any(block.name == first for block in blocks)  # a group may be called sigma.g
-        while number and (name == first or name in named):  # another group may be called g.2
-            number += 1
-            name = f"{first}.{number}"
-        named.add(name)
-        kept = np.flatnonzero(X.any(axis=0)).tolist()
-        if not kept:
-            zero = f"{listed(recipe.columns)} {'is' if len(recipe.columns) == 1 else 'are'} zero in every row"
-            raise DataError(f"{term!r}: {zero}, so that nothing varies by {group}; leave the term out.")
-        moved = at_means(term.terms, X, columns, env)
-        if len(kept) < X.shape[1]:
-            X = X[:, kept]
-            moved = moved.only(kept, X)
-            X.flags.writeable = False
-        place = None if recipe.intercept is None else kept.index(recipe.intercept)
-        if moved.shares is not None and dependent_columns(moved.X):
-            moved = Moved(X)
-        centring = centre(moved, place)
-        names = tuple(recipe.columns[j] for j in kept)
+        made = [_build_part(parameter, term, columns, env) for parameter, term in terms.items()]
+        parts, Xs, centrings = zip(*made, strict=True)
+        names = tuple(
+            name if part.parameter == MEAN or len(parts) == 1 else f"{part.parameter}.{name}"
+            for part in parts
+            for name in part.columns
+        )
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise DataError(f"Two effects of {group} would both be named {twice[0]!r}; rename a column.")
+        parameter = parts[0].parameter if len(parts) == 1 else MEAN
+        label = _label(group, parameter, blocks, known)
         blocks.append(
             Block(
-                name=name,
+                name=_name(label, parameter, blocks),
                 group=group,
                 columns=names,
-                X=X,
+                X=Xs[0] if len(parts) == 1 else _frozen(np.hstack(Xs)),
                 levels=levels.labels,
                 codes=codes,
-                covariance="full" if term.correlated else "diagonal",
-                centring=centring,
-                recipe=recipe,
+                covariance="full" if first.correlated else "diagonal",
+                centring=centrings[0] if len(parts) == 1 else apart(centrings),
                 factor=levels,
-                label=name if parameter == MEAN else group + name[len(first) :],
-                parameter=parameter,
+                label=label,
+                parts=parts,
             )
         )
     return tuple(blocks)
 
 
-def _block_name(parameter: str, term: GroupTerm) -> str:
-    """The name of the first block on a group."""
-    group = ":".join(term.group)
-    return group if parameter == MEAN else f"{parameter}.{group}"
+def _together(groups: Sequence[tuple[str, GroupTerm]]) -> list[dict[str, GroupTerm]]:
+    """The bar terms of each block, by the parameter whose predictor takes them: several under one label are one.
+
+    Raises:
+        FormulaError: A label stands for two groups.
+    """
+    blocks: list[dict[str, GroupTerm]] = []
+    labelled: dict[str, dict[str, GroupTerm]] = {}
+    for parameter, term in groups:
+        if term.label is None:
+            blocks.append({parameter: term})
+            continue
+        if term.label not in labelled:
+            labelled[term.label] = {}
+            blocks.append(labelled[term.label])
+        own = labelled[term.label]
+        first = next(iter(own.values()), term)
+        if set(first.group) != set(term.group):
+            raise FormulaError(
+                f"The label {term.label} stands for effects of {_text(first)} in {first!r} and of {_text(term)} in {term!r}: only those "
+                "of one group can be correlated. Give each group a label of its own."
+            )
+        terms = [*(own[parameter].terms if parameter in own else ()), *term.terms]
+        own[parameter] = GroupTerm(terms, first.group, correlated=True, token=term.token, label=term.label)
+    return blocks
+
+
+def _build_part(
+    parameter: str, term: GroupTerm, columns: pd.DataFrame, env: Mapping[str, Any]
+) -> tuple[Part, np.ndarray, Centring]:
+    """The effects of a bar term, what multiplies them, shape (n, q), and what they are at the predictors' means."""
+    X, recipe = build_matrix(term.terms, columns, env, of_group=True)
+    kept = np.flatnonzero(X.any(axis=0)).tolist()
+    if not kept:
+        zero = f"{listed(recipe.columns)} {'is' if len(recipe.columns) == 1 else 'are'} zero in every row"
+        raise DataError(f"{term!r}: {zero}, so that nothing varies by {_text(term)}; leave the term out.")
+    moved = at_means(term.terms, X, columns, env)
+    if len(kept) < X.shape[1]:
+        X = _frozen(X[:, kept])
+        moved = moved.only(kept, X)
+    if moved.shares is not None and dependent_columns(moved.X):
+        moved = Moved(X)
+    part = Part(parameter, term, tuple(recipe.columns[j] for j in kept), recipe)
+    return part, X, centre(moved, part.intercept)
+
+
+def _frozen(X: np.ndarray) -> np.ndarray:
+    X.flags.writeable = False
+    return X
+
+
+def _text(term: GroupTerm) -> str:
+    """What the group is called."""
+    return ":".join(term.group)
+
+
+def _label(group: str, parameter: str, blocks: Sequence[Block], known: Collection[str]) -> str:
+    """What a block is called among those of its parameter: its group, or `g.2`, unless another group is called so."""
+    number = 1 + sum((block.parameter, block.group) == (parameter, group) for block in blocks)
+    if number == 1:
+        return group
+    taken = {block.label for block in blocks if block.parameter == parameter}
+    while (label := f"{group}.{number}") in taken or label in known:
+        number += 1
+    return label
+
+
+def _name(label: str, parameter: str, blocks: Sequence[Block]) -> str:
+    """What a block is called among all; underscores tell it from a group of the mean that is called `sigma.g`."""
+    name, taken = label if parameter == MEAN else f"{parameter}.{label}", {block.name for block in blocks}
+    while name in taken:
+        name += "_"
+    return name

@@ -71,6 +71,15 @@ def no_centring(p: int) -> Centring:
     return Centring(np.eye(p), np.eye(p))
 
 
+def apart(centrings: Sequence[Centring]) -> Centring:
+    """Of columns side by side, some of which are moved by themselves."""
+    ends = np.cumsum([len(each.to_means) for each in centrings]).tolist()
+    to_means, to_zero = np.eye(ends[-1]), np.eye(ends[-1])
+    for start, stop, each in zip([0, *ends], ends, centrings, strict=False):
+        to_means[start:stop, start:stop], to_zero[start:stop, start:stop] = each.to_means, each.to_zero
+    return Centring(to_means, to_zero)
+
+
 def centre_columns(X: np.ndarray, intercept: int | None) -> Centring:
     """Each column but the intercept about its own mean; nothing without an intercept.
 

@@ -20,7 +20,7 @@ from mixedbayes.designs.offset import build_offset
 from mixedbayes.designs.response import ResponseValues, additions_of
 from mixedbayes.designs.table import Missing, Rows, index_of, open_table, read_columns, unknown_columns
 from mixedbayes.errors import DesignWarning, counted, listed, warn
-from mixedbayes.language.formula import MEAN, Formula, Side
+from mixedbayes.language.formula import MEAN, Formula, GroupTerm, Side
 
 SAME = 1e-6
 """Of the size of a number, up to which two are the same but for rounding."""
@@ -148,21 +148,64 @@ class EncodedBlock(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Part:
+    """The effects of a block that one predictor takes.
+
+    Attributes:
+        parameter: Whose predictor that is, `"mu"` or `"sigma"`.
+        term: The bar term that they are of; several under one label make one.
+        columns: Names of the effects.
+        recipe: What makes their columns, and those that are left out.
+    """
+
+    parameter: str
+    term: GroupTerm
+    columns: tuple[str, ...]
+    recipe: Recipe
+
+    @property
+    def intercept(self) -> int | None:
+        """The place of the intercept among the columns; None if there is none."""
+        place = self.recipe.intercept
+        return None if place is None else self.columns.index(self.recipe.columns[place])
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Columns left out because they are zero in every row."""
+        return tuple(name for name in self.recipe.columns if name not in self.columns)
+
+    def encode(self, columns: pd.DataFrame, env: Mapping[str, Any], where: str) -> np.ndarray:
+        """The effects' columns of new data, after a warning where those left out are not zero; `where` is the block in words."""
+        whole = self.recipe.encode(columns, env)
+        kept = [self.recipe.columns.index(name) for name in self.columns]
+        lost = np.delete(whole, kept, axis=1) != 0
+        if lost.any():
+            names = listed(np.array(self.dropped)[lost.any(axis=0)])
+            warn(
+                f"{counted(int(lost.any(axis=1).sum()), 'row')} cannot be told from the data that were fitted, where {names} "
+                f"of {where} was zero and was left out: its effects are taken as zero.",
+                DesignWarning,
+            )
+        return whole[:, kept]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Block:
-    """One bar term: effects that vary by the levels of a group.
+    """Effects that vary by the levels of a group: those of one bar term, or of all that share a label.
 
     Attributes:
         name: Unique in the design: the group, or `Subject.2` for a second block on it; of another parameter than the
             mean `sigma.Subject`.
         group: The grouping factor, `batch:cask`.
-        columns: Names of the effects, q of them.
+        columns: Names of the effects, q of them; in a block of several predictors each has that of its own before it,
+            `sigma.Intercept`.
         X: What multiplies them, shape (n, q).
         levels: The observed levels, shape (L,), in category or sorted order.
         codes: Each row's place in `levels`, shape (n,).
         covariance: The name of the structure that the formula asks for: `"full"`, or `"diagonal"` for `||`.
-        centring: What effects are at the predictors' means.
+        centring: What effects are at the predictors' means; those of each predictor by themselves.
         label: Its name in addresses, where another word says of which parameter it is.
-        parameter: Whose predictor its effects are part of, `"mu"` or `"sigma"`.
+        parts: The effects by the predictor that takes them, in the order of the columns.
     """
 
     name: str
@@ -173,45 +216,51 @@ class Block:
     codes: np.ndarray
     covariance: str
     centring: Centring
-    recipe: Recipe
     factor: Levels
     label: str
-    parameter: str = MEAN
+    parts: tuple[Part, ...]
 
     @property
-    def intercept(self) -> int | None:
-        """The place of the intercept among the columns; None if there is none."""
-        place = self.recipe.intercept
-        return None if place is None else self.columns.index(self.recipe.columns[place])
+    def parameter(self) -> str:
+        """The parameter whose predictor takes all effects; the mean where there are several, for which columns speak."""
+        return self.parts[0].parameter if len(self.parts) == 1 else MEAN
 
     @property
     def predictors(self) -> tuple[str, ...]:
         """For each effect the parameter whose predictor it is part of."""
-        return (self.parameter,) * len(self.columns)
+        return tuple(part.parameter for part in self.parts for _ in part.columns)
 
     @property
-    def dropped(self) -> tuple[str, ...]:
-        """Columns left out because they are zero in every row."""
-        return tuple(name for name in self.recipe.columns if name not in self.columns)
+    def terms(self) -> tuple[str, ...]:
+        """For each effect its name in its own predictor."""
+        return tuple(name for part in self.parts for name in part.columns)
+
+    @property
+    def intercepts(self) -> tuple[int, ...]:
+        """The places of intercepts among the columns, one for each predictor that has one."""
+        starts = np.cumsum([0, *(len(part.columns) for part in self.parts)]).tolist()
+        pairs = zip(starts, self.parts, strict=False)
+        return tuple(start + part.intercept for start, part in pairs if part.intercept is not None)
+
+    def places(self, parameter: str) -> list[int]:
+        """The places among the columns of the effects that a predictor takes."""
+        return [j for j, name in enumerate(self.predictors) if name == parameter]
 
     def encode(self, columns: pd.DataFrame, env: Mapping[str, Any]) -> EncodedBlock:
         """The effects' columns and levels of new data, after a warning where those left out are not zero."""
-        whole = self.recipe.encode(columns, env)
-        kept = [self.recipe.columns.index(name) for name in self.columns]
-        lost = np.delete(whole, kept, axis=1) != 0
-        if lost.any():
-            names = listed(np.array(self.dropped)[lost.any(axis=0)])
-            warn(
-                f"{counted(int(lost.any(axis=1).sum()), 'row')} cannot be told from the data that were fitted, where {names} "
-                f"of {self.name} was zero and was left out: its effects are taken as zero.",
-                DesignWarning,
-            )
-        return EncodedBlock(whole[:, kept], *self.factor.encode(columns))
+        where = f"{self.label}{self.whose}"
+        X = [part.encode(columns, env, where) for part in self.parts]
+        return EncodedBlock(X[0] if len(X) == 1 else np.hstack(X), *self.factor.encode(columns))
+
+    @property
+    def whose(self) -> str:
+        """What stands after its label where words say whose it is: ` of sigma`; nothing of the mean's."""
+        return "" if self.parameter == MEAN else f" of {self.parameter}"
 
     def __str__(self) -> str:
         bar = "||" if self.covariance == "diagonal" else "|"
         levels = listed(texts_of(self.levels), 4)
-        return f"({', '.join(self.columns)} {bar} {self.name}): {len(self.levels):,} levels ({levels})"
+        return f"({', '.join(self.columns)} {bar} {self.label}){self.whose}: {len(self.levels):,} levels ({levels})"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -279,7 +328,7 @@ class Design:
         response: Its name and values.
         fixed: The population level.
         offset: Added to the predictor with coefficient one, shape (n,).
-        groups: One block a bar term, in the order written.
+        groups: One block a bar term, or label, in the order written.
         rows: Which rows of the data were kept, and what the others lacked.
         remarks: What of columns was left out, or read otherwise than lme4 would, each in a sentence.
         data: The columns used, over the rows kept.
@@ -362,12 +411,11 @@ class Design:
             additions: Names of additions.
             parameters: Names of parameters beside the mean, whose own are always wanted; None for all.
         """
-        bars = list(zip(self.formula.bar_terms, self.groups, strict=True))
+        parts = [part for block in self.groups if block.name in blocks for part in block.parts]
         wanted: list[str] = []
         for name, side in self.formula.sides.items():
             if name == MEAN or parameters is None or name in parameters:
-                own = (term for (of, term), block in bars if of == name and block.name in blocks)
-                wanted += side.only(own).names
+                wanted += side.only(part.term for part in parts if part.parameter == name).names
         wanted += self.formula.response.names_of(additions)
         return tuple(name for name in dict.fromkeys(wanted) if name in self.data)
 
@@ -397,7 +445,7 @@ class Design:
         names = [
             block.name
             for block in self.groups
-            if (block.parameter == MEAN or block.parameter in others)
+            if any(part.parameter == MEAN or part.parameter in others for part in block.parts)
             and (groups is None or block.name in groups)
         ]
         needed = self.columns_of(names, additions=additions, parameters=others)

@@ -7,10 +7,10 @@ import pandas as pd
 
 from mixedbayes.designs.centring import beyond
 from mixedbayes.designs.columns import strays
-from mixedbayes.designs.design import Block, Fixed, Linear
+from mixedbayes.designs.design import Block, Fixed, Linear, Part
 from mixedbayes.errors import listed
 from mixedbayes.language.expressions import Name
-from mixedbayes.language.formula import MEAN, Formula, GroupTerm
+from mixedbayes.language.formula import MEAN, Formula
 
 FAR = 5.0
 """Spreads of a predictor, from which on zero lies far outside its values."""
@@ -28,15 +28,19 @@ def remarks_on(
         groups: Of all parameters.
     """
     plain = [each.name for each in formula.expressions(response=False) if isinstance(each, Name)]
-    bars = zip((term for _, term in formula.bar_terms), groups, strict=True)
+    parts = [(part, f" of {block.label}{_whose(part)}") for block in groups for part in block.parts]
     return (
         *stray_notes(columns, plain),
         *(note for name, each in linear.items() for note in fixed_notes(each.fixed, name)),
-        *(note for block in groups for note in column_notes(block.recipe.empty, f" of {block.name}")),
-        *(note for block in groups for note in zero_notes(block)),
-        *(note for term, block in bars for note in bar_notes(term, block)),
+        *(note for part, where in parts for note in column_notes(part.recipe.empty, where)),
+        *(note for part, where in parts for note in zero_notes(part, where)),
+        *(note for part, _ in parts for note in bar_notes(part)),
         *independence_notes(groups),
     )
+
+
+def _whose(part: Part) -> str:
+    return "" if part.parameter == MEAN else f" of {part.parameter}"
 
 
 def stray_notes(columns: pd.DataFrame, names: Sequence[str]) -> tuple[str, ...]:
@@ -79,46 +83,52 @@ def near_notes(columns: Sequence[str], where: str = "") -> tuple[str, ...]:
     )
 
 
-def zero_notes(block: Block) -> tuple[str, ...]:
+def zero_notes(part: Part, where: str) -> tuple[str, ...]:
     """What to say of effects left out."""
-    if not block.dropped:
+    if not part.dropped:
         return ()
-    these, are = ("Column", "is") if len(block.dropped) == 1 else ("Columns", "are")
-    return (f"{these} {listed(block.dropped)} of {block.name} {are} zero in every row and left out.",)
+    these, are = ("Column", "is") if len(part.dropped) == 1 else ("Columns", "are")
+    return (f"{these} {listed(part.dropped)}{where} {are} zero in every row and left out.",)
 
 
-def bar_notes(term: GroupTerm, block: Block) -> tuple[str, ...]:
+def bar_notes(part: Part) -> tuple[str, ...]:
     """What to say where lme4 reads `||` otherwise: it leaves the effects of a factor correlated."""
-    factors = block.recipe.factors
-    if term.correlated or not factors:
+    factors = part.recipe.factors
+    if part.term.correlated or not factors:
         return ()
     return (
-        f"{term!r}: all effects are independent, those of the factor {listed(factors)} too; lme4 would leave these correlated.",
+        f"{part.term!r}: all effects are independent, those of the factor {listed(factors)} too; lme4 would leave these correlated.",
     )
 
 
 def independence_notes(groups: Sequence[Block]) -> tuple[str, ...]:
     """What to say where a group's intercept and slopes are independent at a zero that is far from the data."""
-    notes = []
-    for block in groups:
-        if block.intercept is None:
-            continue
-        for name, x in independent_of(block, groups):
-            if beyond(x) > FAR:
-                notes.append(
-                    f"In {block.group}, the intercept and the effect of {name} are independent where {name} is 0, far from its values "
-                    f"({x.min():.6g} to {x.max():.6g}): write (1 + {name} | {block.group}), or take the mean {x.mean():.6g} off {name} first."
-                )
-    return tuple(notes)
+    return tuple(
+        f"In {block.group}{_whose(part)}, the intercept and the effect of {name} are independent where {name} is 0, far from its values "
+        f"({x.min():.6g} to {x.max():.6g}): write (1 + {name} | {block.group}), or take the mean {x.mean():.6g} off {name} first."
+        for block in groups
+        for part in block.parts
+        if part.intercept is not None
+        for name, x in independent_of(block, part.parameter, groups)
+        if beyond(x) > FAR
+    )
 
 
-def independent_of(block: Block, groups: Sequence[Block]) -> list[tuple[str, np.ndarray]]:
-    """The effects that are declared independent of a block's intercept: its own by `||`, and those of `(0 + x | g)` beside it."""
+def independent_of(block: Block, parameter: str, groups: Sequence[Block]) -> list[tuple[str, np.ndarray]]:
+    """The effects that are declared independent of an intercept of a block: its own by `||`, and those of `(0 + x | g)` beside it.
+
+    Args:
+        block: That the intercept is of.
+        parameter: Whose predictor takes the intercept, and the effects.
+        groups: All blocks.
+    """
     return [
-        (name, x)
+        (name, other.X[:, j])
         for other in groups
-        if (other.parameter, other.group) == (block.parameter, block.group)
-        and ((other is block and block.covariance == "diagonal") or other.intercept is None)
-        for j, (name, x) in enumerate(zip(other.columns, other.X.T, strict=True))
-        if j != other.intercept
+        if other.group == block.group
+        for part in other.parts
+        if part.parameter == parameter
+        and ((other is block and block.covariance == "diagonal") or part.intercept is None)
+        for j, name in zip(other.places(parameter), part.columns, strict=True)
+        if j not in other.intercepts
     ]

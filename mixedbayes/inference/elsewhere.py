@@ -49,9 +49,11 @@ ADVICE: Mapping[str, str] = {
     **dict.fromkeys(
         ("random", "groups", "group", "re_formula", "vc_formula", "exog_re", "common"), _IN_FORMULA
     ),
+    "sigma": "its formula belongs to the model: model(..., sigma='~ x')",
+    "dispformula": "the formula of a family's other parameter goes by its name: sigma='~ x', shape='~ x', phi='~ x'",
+    "ziformula": "there are no mixtures with zeros yet",
     **dict.fromkeys(
-        ("ziformula", "dispformula", "sigma", "autocor", "correlation", "cov_ranef", "data2"),
-        "only the mean has a formula yet",
+        ("autocor", "correlation", "cov_ranef", "data2"), "levels and rows are independent of each other yet"
     ),
     **dict.fromkeys(("subset", "exclude"), _OTHER_ROWS),
     **dict.fromkeys(("REML", "reml", "method_reml", "optimizer", "nAGQ", "maxiter", "disp"), _ONE),

@@ -17,7 +17,7 @@ MAX_LENGTH = 100_000
 
 TILDE_INSIDE = (
     "The '~' of a formula stands outside brackets, as in 'y ~ x + (1 | g)'; the formula of another parameter is a line of its "
-    "own, y ~ x; sigma ~ z, which models do not take: it is not supported yet, nor are nonlinear ones."
+    "own: y ~ x; sigma ~ z."
 )
 
 ONE_TILDE = "A formula has one '~'; the formula of another parameter is a line of its own, or stands after ';': y ~ x; sigma ~ z."

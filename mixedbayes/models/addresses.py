@@ -66,7 +66,7 @@ def addresses(
     found: list[Address] = []
     for name, linear in design.linears.items():
         found += of_coefficients(linear.fixed, name)
-        blocks = [block for block in design.groups if block.predictors[0] == name]
+        blocks = [block for block in design.groups if block.parameter == name]
         found += of_blocks(blocks, name, structures)
     estimated = family.estimated(design.formula.response.additions)
     found += [Address(p.name) for p in estimated[1:] if p.name not in design.linears]
@@ -128,6 +128,14 @@ def moved_effects(block: Block, structure: Structure) -> tuple[str, ...]:
     return tuple(name for name, moves in pairs if moves) if structure.moves and len(block.columns) > 1 else ()
 
 
+def varying(text: str, predictors: Iterable[str]) -> str:
+    """What to say where an address is that of a parameter of the family which has a predictor, and so is no number."""
+    name = squeezed(text)
+    if name == MEAN or name not in predictors:
+        return ""
+    return f" {name} has a formula and differs from row to row: its parameters are {name}.Intercept, {name}.b[...], {name}.sd[...]."
+
+
 def by_address[T](given: dict[str, T], known: Iterable[Address]) -> dict[str, T]:
     """What a user gives by address under the canonical addresses, blanks not counting.
 
@@ -148,9 +156,10 @@ def by_address[T](given: dict[str, T], known: Iterable[Address]) -> dict[str, T]
     for text, value in given.items():
         key = spelled(text)
         if key not in canonical:
-            texts = list(map(str, known))
+            texts, predictors = list(map(str, known)), {address.predictor for address in known}
             raise PriorError(
-                f"No parameter has the address {text!r}.{nearest_address(text, texts)} Addresses here: {listed(texts, 40)}."
+                f"No parameter has the address {text!r}.{varying(text, predictors) or nearest_address(text, texts)} "
+                f"Addresses here: {listed(texts, 40)}."
             )
         if canonical[key] in found:
             raise PriorError(f"{canonical[key]} is given two priors under two spellings; keep one.")

@@ -42,20 +42,30 @@ class Scaling:
         return self.scale / spread(x) if self.has_constant else self.from_zero / size(x)
 
 
-def reach(block: Block, groups: Sequence[Block], *, at_zero: bool) -> float:
+def reach(block: Block, parameter: str, groups: Sequence[Block], *, at_zero: bool) -> float:
     """By how much more a group's intercept may vary where it is defined than within the data.
 
-    The hypotenuse of 1 and, for each effect in the same group that is defined at zero of its predictor, of how far
-    zero is from its values: sd(y) bounds what effects are within the data, and a slope multiplies what is beyond.
+    The hypotenuse of 1 and, for each effect in the same group and predictor that is defined at zero of its column, of how
+    far zero is from its values: sd(y) bounds what effects are within the data, and a slope multiplies what is beyond.
+
+    Args:
+        block: That the intercept is of.
+        parameter: Whose predictor takes the intercept.
+        groups: All blocks.
+        at_zero: Whether the block's own effects are defined at zero.
     """
-    own = [x for j, x in enumerate(block.X.T) if at_zero and j != block.intercept]
-    beside = [x for other in groups if other is not block for x in _defined_at_zero(other, block)]
-    return float(np.sqrt(1 + sum(beyond(x) ** 2 for x in (*own, *beside))))
+    own = block.places(parameter) if at_zero else []
+    within = [block.X[:, j] for j in own if j not in block.intercepts]
+    beside = [
+        x for other in groups if other is not block for x in _defined_at_zero(other, block.group, parameter)
+    ]
+    return float(np.sqrt(1 + sum(beyond(x) ** 2 for x in (*within, *beside))))
 
 
-def _defined_at_zero(other: Block, block: Block) -> Sequence[np.ndarray]:
-    """The columns of a block without an intercept that stands beside another on the same group."""
-    return tuple(other.X.T) if other.group == block.group and other.intercept is None else ()
+def _defined_at_zero(other: Block, group: str, parameter: str) -> list[np.ndarray]:
+    """The columns of effects on a group that a predictor takes from a block which has no intercept for it."""
+    places = other.places(parameter) if other.group == group else []
+    return [] if set(places) & set(other.intercepts) else [other.X[:, j] for j in places]
 
 
 def scaling_of(design: Design, family: Family, name: str, link: Link, y: Margins) -> Scaling:

@@ -187,6 +187,15 @@ class Family:
             raise FamilyError(
                 f"The residual of the family {self.name!r}, {self.residual!r}, is none of its parameters."
             )
+        self._check_replaced()
+
+    def _check_replaced(self) -> None:
+        for addition, name in self.replaced.items():
+            if addition not in self.additions or name not in [p.name for p in self.others]:
+                raise FamilyError(
+                    f"The family {self.name!r} has {addition}() in place of {name!r}: it takes no such addition, or has no such "
+                    "parameter beside the first."
+                )
 
     def parameter(self, name: str) -> FamilyParameter:
         """The parameter of that name.
@@ -223,8 +232,11 @@ class Family:
 
     def log_likelihood(self, y: Any, values: Values) -> Any:
         """What a row adds to the log likelihood: its log density times its weight; nothing, if that is zero."""
-        density, weights = self.log_density(y, values), values.addition(WEIGHTS)
-        return density if weights is None else values.maths.where(weights > 0, weights * density, 0.0)
+        density, weights, m = self.log_density(y, values), values.addition(WEIGHTS), values.maths
+        if weights is None:
+            return density
+        counts = weights > 0  # where it is zero an impossible response is no matter
+        return m.where(counts, m.where(counts, weights, 1.0) * density, 0.0)
 
     def cdf(self, y: np.ndarray, values: Values) -> np.ndarray:
         """The probability of y or less.

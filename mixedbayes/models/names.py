@@ -4,9 +4,12 @@ from collections.abc import Iterable
 
 CHAIN, DRAW, COEFFICIENT, OBSERVATION = "chain", "draw", "coefficient", "observation"
 
+OF_PREDICTOR = ("Intercept", "slopes", "Intercept_scaled", "slopes_scaled")
+"""Variables of a predictor that PyMC's model has and whose draws are not kept."""
+
 RESERVED = (
     *(CHAIN, DRAW, COEFFICIENT, OBSERVATION),
-    *("b", "Intercept", "slopes", "Intercept_scaled", "slopes_scaled"),
+    *("b", *OF_PREDICTOR),
     *("sample", "pred_id"),  # dimensions that ArviZ makes of its own
 )
 """Names that no variable or dimension of the user's can have; theirs gets an underscore."""

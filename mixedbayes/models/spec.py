@@ -5,7 +5,7 @@
 Names of variables and dimensions are decided there, once, and never changed after.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,9 @@ import numpy as np
 
 from mixedbayes.designs.centring import Centring
 from mixedbayes.designs.design import Block, Design, Linear
+from mixedbayes.designs.rank import dependent_columns
 from mixedbayes.language.formula import MEAN
+from mixedbayes.models.addresses import Address
 from mixedbayes.models.distributions import Interval
 from mixedbayes.models.families import AS_IT_IS, Family
 from mixedbayes.models.links import Link
@@ -206,6 +208,22 @@ class ModelSpec:
             for name, predictor in self.predictors.items()
         }
         return replace(self, design=design, blocks=blocks, predictors=predictors)
+
+    def undetermined(self, out: Sequence[int] | np.ndarray = ()) -> list[str]:
+        """The coefficients with flat priors of which no row that counts says anything, as tables have them: `b[x]`.
+
+        Args:
+            out: Places of rows that are left out.
+        """
+        weights, found = self.design.response.weights, []
+        rows = np.arange(self.design.n) if weights is None else np.flatnonzero(weights)
+        rows = np.setdiff1d(rows, np.asarray(out, dtype=np.int64))
+        for name, predictor in self.predictors.items():
+            flat = [j for j, p in enumerate(predictor.parameters) if p.prior.distribution == "flat"]
+            lost = dependent_columns(predictor.linear.fixed.X[rows][:, flat]) if flat else []
+            columns = predictor.linear.fixed.columns
+            found += [str(Address("b", (columns[flat[j]],), name)) for j in lost]
+        return found
 
     @property
     def modelled(self) -> Design:

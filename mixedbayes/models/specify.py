@@ -14,7 +14,7 @@ from mixedbayes.models.defaults import Scaling, reach, scaling_of
 from mixedbayes.models.distributions import DISTRIBUTIONS, REAL, Interval
 from mixedbayes.models.families import Family
 from mixedbayes.models.links import Link
-from mixedbayes.models.names import COEFFICIENT, RESERVED, Names
+from mixedbayes.models.names import COEFFICIENT, OF_PREDICTOR, RESERVED, Names
 from mixedbayes.models.priors import Prior, Reference
 from mixedbayes.models.responses import check_response
 from mixedbayes.models.spec import BlockSpec, ModelSpec, Parameter, PredictorSpec
@@ -60,7 +60,10 @@ def specify(
     found = structures_of(design.groups, structures)
     known = addresses(design, family, found)
     priors = by_address(dict(priors), known)
-    names = Names([*RESERVED, *(p.name for p in family.others), *map(str, known)])
+    variables = {
+        str(Address("b", (), name)) for name in design.linears
+    }  # as those of the coefficients are called
+    names = Names([*_reserved(design), *(p.name for p in family.others), *(set(map(str, known)) - variables)])
     chooser = Chooser(priors, names)
     y = family.margins_of(design.response)
     scalings = {name: scaling_of(design, family, name, links[name], y) for name in design.linears}
@@ -80,7 +83,7 @@ def specify(
         if p.default
     )
     _check_used(chooser)
-    return ModelSpec(
+    spec = ModelSpec(
         design=design,
         family=family,
         predictors=predictors,
@@ -90,6 +93,25 @@ def specify(
         priors=priors,
         response=names.claim(design.response.name.strip("`")),
     )
+    _check_determined(spec)
+    return spec
+
+
+def _check_determined(spec: ModelSpec) -> None:
+    """Refuse a flat prior of what the rows that count say nothing of; with none of weight zero columns see to that."""
+    weights = spec.design.response.weights
+    lost = [] if weights is None or weights.all() else spec.undetermined()
+    if lost:
+        raise PriorError(
+            f"No row whose weight is above zero says what {listed(lost)} is, and its prior is flat, so there is no posterior: "
+            "give it a proper prior."
+        )
+
+
+def _reserved(design: Design) -> list[str]:
+    """Names that variables have without asking for them: those that the main predictor's have, and others' with a name before."""
+    others = [f"{name}.{each}" for name in design.predictors for each in OF_PREDICTOR]
+    return [*RESERVED, *others]
 
 
 def _check_used(chooser: "Chooser") -> None:
@@ -203,7 +225,7 @@ class Chooser:
         return replace(prior, arguments=tuple(arguments))
 
 
-def _block_spec(  # what any of its names and priors need
+def _block_spec(
     block: Block,
     structure: Structure,
     groups: Sequence[Block],
@@ -214,8 +236,8 @@ def _block_spec(  # what any of its names and priors need
     """A block's priors and names."""
     moved = moved_effects(block, structure) if _lives_at_means(block, structure, chooser) else ()
     means = [scalings[name].of_effect(block, j) for j, name in enumerate(block.predictors)]
-    if block.intercept is not None:
-        means[block.intercept] *= reach(block, groups, at_zero=not moved)
+    for j in block.intercepts:
+        means[j] *= reach(block, block.predictors[j], groups, at_zero=not moved)
     scaled = [Prior("exponential", (1 / mean,)) for mean in means]
     asked = structure.parameters(len(block.columns))
     parameters: dict[str, tuple[Parameter, ...]] = {}
@@ -250,7 +272,7 @@ def _block_spec(  # what any of its names and priors need
     )
 
 
-def _of_structure(  # a parameter's place, and its default
+def _of_structure(
     block: Block,
     each: StructureParameter,
     column: str | None,
@@ -279,7 +301,7 @@ def _lives_at_means(block: Block, structure: Structure, chooser: Chooser) -> boo
     moved = moved_effects(block, structure)
     if not moved:
         return False
-    of = block.predictors[0]
+    of = block.parameter
     of_tables = [Address("sd", (name, column), of) for name in names_of(block) for column in moved]
     of_tables += [*(Address("sd", (name,), of) for name in names_of(block)), Address("sd", (), of)]
     of_tables += [Address("cor", (block.label,), of), Address("cor", (), of)]
@@ -289,7 +311,7 @@ def _lives_at_means(block: Block, structure: Structure, chooser: Chooser) -> boo
     if zero and means:
         raise PriorError(
             f"{means[0]} is of the effects at the predictors' means, {zero[0]} of those at zero, which tables show: "
-            f"give all priors of the group {block.name} in one of the two ways."
+            f"give all priors of the group {block.label}{block.whose} in one of the two ways."
         )
     return not zero
 
@@ -298,10 +320,12 @@ def _check_levels(design: Design, family: Family) -> None:
     """Where a residual is estimated, effects that are one for each row cannot be told from it."""
     if family.residual not in [p.name for p in family.estimated(design.formula.response.additions)]:
         return
+    weights, n = design.response.weights, len(design.response.counted.values)
     for block in design.groups:
-        if len(block.levels) >= design.n:
+        levels = len(block.levels) if weights is None else len(np.unique(block.codes[weights > 0]))
+        if levels >= n:
             raise DataError(
-                f"The group {block.group} has as many levels as there are rows ({design.n:,}), so its effects cannot be told from "
+                f"The group {block.group} has as many levels as there are rows ({n:,}), so its effects cannot be told from "
                 f"the residual of the {family.name} family. Leave it out, or group by something that repeats."
             )
 

@@ -76,7 +76,9 @@ def _where(spec: ModelSpec) -> list[str]:
     shown = list(dict.fromkeys(f"{CENTRED}*" if name.startswith(CENTRED) else name for name in moved))
     are = "is" if len(shown) == 1 and not shown[0].endswith("*") else "are"
     return (
-        [f"{' and '.join(shown)} {are} at the predictors' means; tables show what is at zero."]
+        [
+            f"{' and '.join([*filter(None, [', '.join(shown[:-1])]), shown[-1]])} {are} at the predictors' means; tables show what is at zero."
+        ]
         if shown
         else []
     )

@@ -60,9 +60,20 @@ def variables_of(spec: "ModelSpec") -> Iterator[Variable]:
             yield Variable(parameter.address, (), role, {Address(parameter.address): ()})
 
 
+def former_names(spec: "ModelSpec") -> dict[str, str]:
+    """What hyperparameters were called before addresses of predictors began with a name and a dot, `b.sigma`: the addresses now."""
+    found: dict[str, str] = {}
+    for parameter in reversed(spec.hyper):  # an outer one stands after what it refers to
+        if parameter.of_prior is not None:
+            key, argument = parameter.of_prior
+            outer = next((former for former, now in found.items() if now == key), key)
+            found[f"{outer}.{argument}"] = parameter.address
+    return found
+
+
 def _of_block(spec: "BlockSpec") -> Iterator[Variable]:
     block, columns = spec.block, spec.block.columns
-    of = block.predictors[0]
+    of = block.parameter
     sds = {Address("sd", (block.label, name), of): (i,) for i, name in enumerate(columns)}
     yield Variable(spec.sd, (spec.effect,), Role.SDS, sds, block=spec)
     if spec.is_correlated:

@@ -83,7 +83,11 @@ class Fit(Fitted):
         """
         sampling: Any = {**options}
         own = [parameter.name for parameter in self.spec.family.others]
-        predictors = {name: sampling.pop(name) for name in options if name in own}
+        predictors = {
+            name: sampling.pop(name)
+            for name, value in options.items()
+            if name in own or (isinstance(value, str) and value.lstrip().startswith("~"))
+        }
         update.check_change(formula, data, new_rows, priors, predictors)
         if new_rows is not None:
             spec = update.extended_spec(self.spec, new_rows, missing)

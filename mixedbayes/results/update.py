@@ -10,6 +10,7 @@ from mixedbayes.designs.extend import extend
 from mixedbayes.designs.table import Missing, Rows, open_table
 from mixedbayes.errors import ArgumentError, DesignWarning, FormulaError, UnknownColumns, listed, shown, warn
 from mixedbayes.language.change import updated
+from mixedbayes.language.lines import one_sided
 from mixedbayes.models.addresses import addresses
 from mixedbayes.models.families import links_of
 from mixedbayes.models.priors import Prior, parse_priors
@@ -35,11 +36,11 @@ def changed_spec(
     Raises:
         FormulaError, DataError, PriorError: What was passed does not make a model.
     """
-    for text in (formula, *predictors.values()):
-        if text is not None and not isinstance(text, str):
-            raise FormulaError(
-                f"A change of a formula is a text such as '~ . - x', with a dot for what was there, not {shown(text)}."
-            )
+    if formula is not None and not isinstance(formula, str):
+        raise FormulaError(
+            f"A change of a formula is a text such as '~ . - x', with a dot for what was there, not {shown(formula)}."
+        )
+    one_sided(predictors)  # refuse what is no right side, before it is part of a text
     was = spec.design
     own = data is None
     table = open_table(was.data.set_axis(was.rows.index, axis=0) if own else data)

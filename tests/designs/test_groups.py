@@ -96,7 +96,6 @@ def test_blocks_stand_in_the_order_written_and_a_second_on_a_group_is_numbered()
         ("a.2", "a", ("x",), "full"),
         ("a.3", "a", ("x:b[p]", "x:b[q]"), "full"),
     ]
-    assert [block.has_correlation for block in design.groups] == [False, False, False, True]
     assert design.groups[0].levels is design.groups[2].levels
 
 

@@ -87,9 +87,10 @@ def test_blocks_have_names_of_their_own():
         ("sigma.g.2", "sigma"),
         ("nu.h", "nu"),
     ]
+    assert [block.label for block in design.groups] == ["g", "g", "g.2", "h"]
     odd = DATA.rename(columns={"h": "sigma.g"})
     names = [b.name for b in build_design("y ~ (1 | sigma.g) + (1 | g); sigma ~ (1 | g)", odd).groups]
-    assert names == ["sigma.g", "g", "sigma.g.2"]
+    assert names == ["sigma.g", "g", "sigma.g_"]
 
 
 def test_predictors_that_are_not_wanted_need_no_columns():
@@ -120,7 +121,7 @@ def test_what_is_said_of_columns_names_the_parameter():
     assert "Fixed of sigma: 40 x 2 (Intercept, x)" in str(design)
     far = DATA.assign(x=DATA["x"] + 100)
     (note,) = build_design("y ~ x + (1 | g); sigma ~ (x || g)", far).notes
-    assert note.startswith("In g, the intercept and the effect of x are independent where x is 0")
+    assert note.startswith("In g of sigma, the intercept and the effect of x are independent where x is 0")
     assert not build_design("y ~ x + (1 | g); sigma ~ 0 + (0 + x | g)", far).notes
 
 
@@ -130,7 +131,12 @@ def test_what_is_said_of_columns_names_the_parameter():
         ("y ~ x; sigma ~ w", DataError, "There is no column 'w'"),
         ("y ~ x; sigma ~ (1 | w)", DataError, "There is no column 'w'"),
         ("y ~ x; sigma ~ f(x)", DataError, "A formula has no function f()"),
-        ("y ~ x; sigma ~ (1 | p | g)", FormulaError, "(1 | p | g): labels"),
+        (
+            "y ~ x + (1 | p | g); sigma ~ (1 | p | h)",
+            FormulaError,
+            "The label p stands for effects of g in (1 | p | g) and of h in (1 | p | h)",
+        ),
+        ("y ~ (1 | p | g/h)", FormulaError, "The label p stands for effects of g in"),
         ("y ~ x; sigma ~ offset(f)", DataError, "offset(f) is not a number for each row"),
     ],
 )
@@ -139,8 +145,41 @@ def test_predictors_that_cannot_be_made_are_refused(formula, error, message):
         build_design(formula, DATA)
 
 
-def test_no_family_takes_a_predictor_of_what_it_has_not():
-    with pytest.raises(
-        FamilyError, match=r"The gaussian family has no parameter 'nu'\. Its parameters: mu, sigma"
-    ):
+def test_a_family_without_the_parameter_says_so():
+    with pytest.raises(FamilyError, match="The gaussian family has no parameter 'nu'"):
         mb.model(TEXT, DATA)
+
+
+def test_terms_under_a_label_are_one_block():
+    design = build_design("y ~ (1 | p | g) + (1 | h) + (0 + x | p | g)", DATA)
+    (alone,) = build_design("y ~ (x | g)", DATA).groups
+    block, other = design.groups
+    assert (block.name, block.label, other.name) == ("g", "g", "h")
+    assert block.columns == alone.columns == ("Intercept", "x")
+    np.testing.assert_array_equal(block.X, alone.X)
+    np.testing.assert_array_equal(block.centring.to_means, alone.centring.to_means)
+
+
+def test_terms_of_several_predictors_under_a_label_are_one_block():
+    design = build_design("y ~ (x | p | g); sigma ~ z + (0 + f | p | g); nu ~ (1 | p | g)", DATA)
+    (block,) = design.groups
+    fs = ("f[A]", "f[B]", "f[C]")
+    assert block.columns == ("Intercept", "x", *(f"sigma.{f}" for f in fs), "nu.Intercept")
+    assert block.terms == ("Intercept", "x", *fs, "Intercept")
+    assert block.predictors == ("mu", "mu", "sigma", "sigma", "sigma", "nu")
+    assert (block.intercepts, block.parameter) == ((0, 5), "mu")
+    assert block.places("sigma") == [2, 3, 4]
+    (of_mean,) = build_design("y ~ (x | g)", DATA).groups
+    np.testing.assert_array_equal(block.centring.to_means[:2, :2], of_mean.centring.to_means)
+    np.testing.assert_array_equal(block.centring.to_means[2:], np.eye(6)[2:])
+    rows = design.encode(DATA.drop(columns="y").iloc[:7])
+    np.testing.assert_array_equal(rows.groups["g"].X, block.X[:7])
+    more = extend(design, DATA.iloc[:3].assign(g="new"), "error")
+    np.testing.assert_array_equal(more.groups[0].X[N:], block.X[:3])
+    assert design.columns_of(("g",)) == ("x", "g", "z", "f")
+
+
+def test_effects_of_several_predictors_with_one_name_are_refused():
+    odd = DATA.assign(**{"sigma.z": DATA["x"]})
+    with pytest.raises(DataError, match=r"Two effects of g would both be named 'sigma\.z'"):
+        build_design("y ~ (`sigma.z` | p | g); sigma ~ (z | p | g)", odd)

@@ -7,7 +7,7 @@ import pytest
 import mixedbayes as mb
 from mixedbayes.designs.build import build_design
 from mixedbayes.designs.extend import extend
-from mixedbayes.errors import DataError, FamilyError, FormulaError
+from mixedbayes.errors import DataError, FamilyError
 from mixedbayes.language.additions import ADDITIONS, AdditionKind
 
 DATA = pd.DataFrame(
@@ -253,10 +253,3 @@ def test_no_family_takes_standard_errors_in_silence(family, addition):
         FamilyError, match=rf"^se\(\) beside the response .: the {family} family does not take it"
     ):
         mb.model(f"{left} {addition} ~ x", WEIGHED, family=family)
-
-
-def test_labels_are_refused():
-    with pytest.raises(
-        FormulaError, match=r"\(1 \| p \| r\): labels, which correlate .* are not supported yet"
-    ):
-        build_design("y ~ x + (1 | p | r)", DATA)

@@ -368,8 +368,10 @@ def test_a_predictor_can_have_any_name(name, formula):
     assert np.array_equal(named.main.centring.to_means, plain.main.centring.to_means)
     found = [p.address for p in named.parameters]
     assert len(found) == len(set(found))
+    assert named.design.fixed.intercept == plain.design.fixed.intercept
+    for own, other in zip(named.design.groups, plain.design.groups, strict=True):
+        assert own.intercepts == other.intercepts
     for own, other in zip([named.design.fixed, *named.design.groups], [plain.design.fixed, *plain.design.groups], strict=True):  # fmt: skip
-        assert own.intercept == other.intercept
         assert [c == "Intercept" for c in own.columns] == [c == "Intercept" for c in other.columns]
 
 
@@ -387,10 +389,10 @@ def test_a_predictor_can_have_any_name(name, formula):
 def test_the_intercept_is_known_by_its_term_and_not_by_its_name(formula, fixed, block):
     design = mb.design(formula, DATA.assign(Intercept=DATA["z"]))
     assert design.fixed.intercept == fixed
-    assert design.groups[0].intercept == block
-    for part in (design.fixed, *design.groups):
+    assert design.groups[0].intercepts == (() if block is None else (block,))
+    for part, intercepts in ((design.fixed, fixed), *((each, block) for each in design.groups)):
         constant = [j for j, column in enumerate(part.columns) if column == "Intercept"]
-        assert constant == ([] if part.intercept is None else [part.intercept])
+        assert constant == ([] if intercepts is None else [intercepts])
         assert (part.X[:, constant] == 1).all()
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -373,8 +374,8 @@ REBUILT = "holds a fit that cannot be rebuilt: "
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 99}, REBUILT + "it was written in format 99, and this version reads 1 to 2"),
-        ({"format": "1"}, REBUILT + "it was written in format '1', and this version reads 1 to 2"),
+        ({"format": 99}, REBUILT + "it was written in format 99, and this version reads 1 to 3"),
+        ({"format": "1"}, REBUILT + "it was written in format '1', and this version reads 1 to 3"),
         ({"formula": 'y ~ __import__("os").system("true")'}, REBUILT + "'__import__' is not available"),
         ({"formula": "y ~ x.__class__"}, REBUILT + "There is no column 'x.__class__'"),
         ({"formula": "y ~ (lambda: 1)()"}, REBUILT + "Nothing stands in these brackets"),
@@ -716,6 +717,35 @@ def test_a_file_of_the_first_format_is_read(path):
     with pytest.warns(mb.DesignWarning, match=r"fit\.nc does not say its default priors"):
         loaded = mb.load(path)
     assert_same(loaded, synthetic_fit("y ~ x + (x | g)", DATA, draws=3))
+
+
+FORMAT_2 = Path(__file__).parent / "format2.nc"
+"""Of 24 rows, `y ~ x + (x | g)` with priors that have priors: written by the version before other parameters had formulas."""
+
+MEANS = {
+    "prior[prior[b, sigma], beta]": 0.7302926,
+    "prior[b, sigma]": 2.3527283,
+    "prior[sd, beta]": 1.0381007,
+}
+"""Of its draws of `b.sigma.beta`, `b.sigma` and `sd.beta`, as that version read them."""
+
+
+def test_a_file_of_the_second_format_is_read_with_its_hyperparameters_under_their_names():
+    loaded = mb.load(FORMAT_2)
+    assert {p.address for p in loaded.spec.hyper} == set(MEANS)
+    for address, mean in MEANS.items():
+        assert loaded.posterior[address].mean().item() == pytest.approx(mean, rel=1e-6)
+        assert loaded.hypothesis(f"{address} > 0")["estimate"].item() == pytest.approx(mean, rel=1e-6)
+    assert loaded.hypothesis("b.sigma > 0")["estimate"].item() == pytest.approx(MEANS["prior[b, sigma]"])
+    assert loaded.spec.links == {"mu": "identity"}
+    assert len(loaded.predict()) == 24
+    assert "prior[b, sigma]" in str(loaded)
+
+
+def test_a_file_of_the_second_format_can_be_saved_anew(tmp_path):
+    loaded = mb.load(FORMAT_2)
+    loaded.to_netcdf(tmp_path / "fit.nc")
+    assert_same(mb.load(tmp_path / "fit.nc"), loaded)
 
 
 def test_a_model_of_many_columns_is_saved_in_few_variables(tmp_path):

@@ -185,10 +185,15 @@ class Collapsed:
         """Rows, as weights count them, less effects and coefficients; it may be negative."""
         return self.moments.n - self.columns
 
+    @property
+    def n(self) -> float:
+        """Rows, as weights count them; 1 where all that there are have none, so that it divides."""
+        return self.moments.n or 1.0
+
     @cached_property
     def size(self) -> float:
         """The root mean square of y as the moments' frame has it; 1 where y is zero."""
-        return float(np.sqrt(self.moments.total[-1, -1] / self.moments.n)) or 1.0
+        return float(np.sqrt(self.moments.total[-1, -1] / self.n)) or 1.0
 
     @property
     def least_sigma(self) -> float:

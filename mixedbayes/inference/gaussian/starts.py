@@ -39,7 +39,7 @@ def starts(density: Collapsed) -> np.ndarray:
     units, size = [_of_factor(density, i) for i in range(len(density.blocks))], density.size
     plain = [np.diag((0.4 * unit) ** 2) for unit in units]
     found = [_theta(density, plain, 0.7 * size)]
-    if not units:
+    if not units or not density.moments.n:  # no groups, or no row that counts
         return np.array(found)
     for part in PARTS:
         fitted = [_by_moments(density, i, unit, part) for i, unit in enumerate(units)]
@@ -115,7 +115,7 @@ def _of_factor(density: Collapsed, factor: int) -> np.ndarray:
     known = variances.at(variances.start({})[None]).factors
     factors = [known[i] for i in density.blocks[factor]]
     said = np.concatenate([F if is_diagonal(F) else np.sqrt(np.square(F).sum(axis=1)) for F in factors])[:, 0]
-    squares = np.einsum("laa->a", sums.own[factor]) / sums.n
+    squares = np.einsum("laa->a", sums.own[factor]) / density.n
     return np.where(squares > 0, density.size / np.sqrt(np.where(squares > 0, squares, 1.0)), said)
 
 
@@ -133,7 +133,7 @@ def _by_moments(
     are the next covariance, those of the residual the next sigma^2. The first covariance is as wide as y in every
     direction that columns span: of a predictor far from zero, intercept and slope are then as good as one.
     """
-    sums, n = density.moments, density.moments.n
+    sums, n = density.moments, density.n
     b = np.linalg.lstsq(sums.total[:-1, :-1], sums.total[:-1, -1], rcond=None)[0]
     a = np.append(-b, 1.0)
     left = float(a @ sums.total @ a)

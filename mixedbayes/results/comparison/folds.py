@@ -9,7 +9,6 @@ import pandas as pd
 from scipy import sparse
 
 from mixedbayes.arguments import seed_of, whole
-from mixedbayes.designs.rank import dependent_columns
 from mixedbayes.errors import ArgumentError, DataError, counted, listed, shown
 from mixedbayes.models.spec import ModelSpec
 from mixedbayes.results.comparison.elpd import Elpd, elpd_of, log_mean_exp
@@ -69,14 +68,10 @@ def check_determined(spec: ModelSpec, out: np.ndarray) -> None:
     Raises:
         DataError: There is such a coefficient.
     """
-    names, X = list(spec.design.fixed.columns), spec.design.fixed.X
-    flat = [j for j, p in enumerate(spec.main.parameters) if p.prior.distribution == "flat"]
-    if not flat:
-        return
-    lost = dependent_columns(np.delete(X, out, axis=0)[:, flat])
+    lost = spec.undetermined(out)
     if lost:
         raise DataError(
-            f"Without {counted(len(out), 'row')} that are left out nothing says what {listed(f'b[{names[flat[j]]}]' for j in lost)} is, "
+            f"Without {counted(len(out), 'row')} that are left out nothing says what {listed(lost)} is, "
             "and its prior is flat, so there is no prediction: give it a proper prior."
         )
 

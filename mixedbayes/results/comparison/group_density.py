@@ -68,11 +68,13 @@ def log_predictive(
         log_weights -= log_density
         for part in fresh:
             block, (X, codes, _) = many.blocks[part.block], design.encoded.groups[part.block]
-            q = X.shape[1]
+            q, predictors = X.shape[1], np.array(block.predictors)
             for level, start in zip(part.levels, part.at, strict=True):
                 effects = u[start : start + q]
                 at = codes == level
-                etas[block.parameter][at] += X[at] @ effects
+                for name in dict.fromkeys(block.predictors):
+                    own = predictors == name
+                    etas[name][at] += X[np.ix_(at, own)] @ effects[own]
                 log_weights += _log_normal(effects, block.factor)
     log_weights += many.log_density(design.encoded, design.response.values, etas).sum(axis=0)
     log_weights = np.where(np.isnan(log_weights), -np.inf, log_weights)

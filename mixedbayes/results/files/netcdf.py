@@ -26,6 +26,7 @@ from mixedbayes.models.priors import parse_priors
 from mixedbayes.models.spec import ModelSpec
 from mixedbayes.models.specify import specify
 from mixedbayes.models.structures import STRUCTURES, Structure
+from mixedbayes.models.variables import former_names
 from mixedbayes.results.files import container
 from mixedbayes.results.files.columns import (
     columns_to_dataset,
@@ -41,8 +42,9 @@ from mixedbayes.results.posterior.layout import EFFECTS, MOMENTS
 from mixedbayes.results.posterior.record import describe_draws
 from mixedbayes.results.rows.log_likelihood import LOG_LIKELIHOOD
 
-FORMAT = 2
-"""Of files. The first had no checksum, and did not say which priors were the defaults."""
+FORMAT = 3
+"""Of files. The first had no checksum, and did not say which priors were the defaults; the first two had the link of the
+mean alone, and other names of hyperparameters."""
 
 DATA = "mixedbayes_data"
 """The group that holds the data."""
@@ -132,6 +134,8 @@ def read(
             family,
             structures or {},
         )
+        if described["format"] < 3:
+            tree = _renamed(tree, former_names(spec))
         _check_draws(spec, tree)
         describe_draws(tree)
     except MixedBayesError as error:
@@ -303,6 +307,13 @@ def _rows(described: Mapping[str, Any], n: int, index: pd.Index | None) -> Rows:
     kept.flags.writeable = False
     missing = {str(name): int(count) for name, count in described["missing"].items()}
     return Rows(total, kept, missing, pd.Index(kept) if index is None else index)
+
+
+def _renamed(tree: xr.DataTree, names: Mapping[str, str]) -> xr.DataTree:
+    """The draws under the names that variables have now."""
+    posterior = tree["posterior"].to_dataset()
+    there = {former: now for former, now in names.items() if former in posterior and now not in posterior}
+    return tree.assign({"posterior": xr.DataTree(posterior.rename(there))}) if there else tree
 
 
 def _check_draws(spec: ModelSpec, tree: xr.DataTree) -> None:

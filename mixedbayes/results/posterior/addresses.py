@@ -9,10 +9,10 @@ import xarray as xr
 
 from mixedbayes.designs.levels import texts_of
 from mixedbayes.errors import ArgumentError, listed, nearest, nearest_address
-from mixedbayes.models.addresses import Address, spelled, squeezed
+from mixedbayes.models.addresses import Address, spelled, squeezed, varying
 from mixedbayes.models.covariances import at_means, covariance_of, sds_and_correlations
 from mixedbayes.models.spec import BlockSpec, ModelSpec, PredictorSpec
-from mixedbayes.models.variables import Role, Variable
+from mixedbayes.models.variables import Role, Variable, former_names
 from mixedbayes.results.posterior.layout import effects_draws, posterior_of
 
 type Draws = Callable[[], np.ndarray]
@@ -25,12 +25,14 @@ class OfLevel:
     Attributes:
         block: One on the group.
         kind: `r` or `coef`.
-        term: The effect or coefficient.
+        predictor: Whose it is, of those that the block reaches into.
+        term: The effect or coefficient, as that predictor calls it.
         level: As it is written, blanks and all.
     """
 
     block: BlockSpec
     kind: str
+    predictor: str
     term: str
     level: str
 
@@ -68,20 +70,12 @@ class Addresses:
 
     @cached_property
     def _formerly(self) -> dict[str, str]:
-        """What hyperparameters were called before addresses of predictors began with a name and a dot: `b.sigma`."""
-        found: dict[str, str] = {}
-        for parameter in reversed(self.spec.hyper):
-            if parameter.of_prior is not None:
-                key, argument = parameter.of_prior
-                inner = next((alias for alias, now in found.items() if now == key), key)
-                found[f"{inner}.{argument}"] = parameter.address
-        return found
+        return former_names(self.spec)
 
     def _short(self, variable: Variable, found: Mapping[str, Draws]) -> dict[str, Draws]:
         """Shorter addresses: a column's own name of the main predictor, a predictor's `Intercept`, `sd[group]` of a lone effect."""
-        if variable.role is Role.SDS and len(variable.elements) == 1:
-            (address,) = variable.elements
-            return {str(replace(address, names=address.names[:1])): found[str(address)]}
+        if variable.role is Role.SDS and variable.block is not None:
+            return self._short_sds(variable, variable.block, found)
         predictor = variable.predictor
         if predictor is None:
             return {}
@@ -93,6 +87,22 @@ class Addresses:
             elif predictor.is_main and address.names[0] not in found:
                 short[address.names[0]] = found[str(address)]
         return short
+
+    def _short_sds(self, variable: Variable, spec: BlockSpec, found: Mapping[str, Draws]) -> dict[str, Draws]:
+        """`sd[group]` of a lone effect; in a block of several predictors each effect by its name in its own, `sigma.sd[group, x]`."""
+        addresses, block = list(variable.elements), spec.block
+        if len(addresses) == 1:
+            return {str(replace(addresses[0], names=addresses[0].names[:1])): found[str(addresses[0])]}
+        own = (
+            replace(address, names=(address.names[0], term), predictor=predictor)
+            for address, predictor, term in zip(addresses, block.predictors, block.terms, strict=True)
+        )
+        pairs = zip(own, addresses, strict=True)
+        return {
+            str(short): found[str(address)]
+            for short, address in pairs
+            if short != address and str(short) not in found
+        }
 
     def _at_means(self) -> Iterator[tuple[Address, Draws]]:
         """Coefficients, standard deviations and correlations that are others at the predictors' means."""
@@ -108,7 +118,7 @@ class Addresses:
             columns, moves = block.block.columns, block.block.centring.moves
             if not (block.structure.moves and block.cor and moves.any()):
                 continue
-            own = Address("sd", (block.block.label,), block.block.predictors[0], centred=True)
+            own = Address("sd", (block.block.label,), block.block.parameter, centred=True)
             for i, one in enumerate(columns):
                 if moves[i]:
                     yield (
@@ -185,7 +195,7 @@ class Addresses:
             place = self._place(reading, address)
             if place is not None:
                 of = self._coef if reading.kind == "coef" else self._effect
-                return of(reading.block, place, reading.term)
+                return of(reading, place)
         if not read:
             raise self.unknown(address)
         block, written = read[0].block, read[0].level.strip()
@@ -206,8 +216,9 @@ class Addresses:
             if self.spec.blocks
             else ""
         )
+        hint = varying(address, self.spec.predictors) or nearest_address(cut(address), self.named)
         return ArgumentError(
-            f"No parameter has the address {cut(address)!r}.{nearest_address(cut(address), self.named)} Addresses here: {self.shown}.{usage}"
+            f"No parameter has the address {cut(address)!r}.{hint} Addresses here: {self.shown}.{usage}"
         )
 
     def _readings(self, address: str) -> list[OfLevel]:
@@ -221,19 +232,20 @@ class Addresses:
             return []
         pieces = rest[:-1].split(",")
         found: list[OfLevel] = []
-        for block in self.spec.blocks:
-            own = block.block
-            if own.predictors[0] != (of or self.spec.main.name):
-                continue
-            name = own.label if kind == "r" else own.group
-            terms = own.columns if kind == "r" else self._terms(block)
-            start = _ends_of(pieces, name)
-            found += [
-                OfLevel(block, kind, term, ",".join(pieces[start:stop]))
-                for term in terms
-                if start is not None
-                if (stop := _starts_of(pieces, term)) is not None and stop > start
-            ]
+        predictor = of or self.spec.main.name
+        for spec in self.spec.blocks:
+            block = spec.block
+            names = [(spec.block.label, self._effects(spec, predictor))] if kind == "r" else []
+            if kind == "coef" and predictor in block.predictors:
+                names = [(block.group, self._terms(spec, predictor))]
+            for name, terms in names:
+                start = _ends_of(pieces, name)
+                found += [
+                    OfLevel(spec, kind, own, term, ",".join(pieces[start:stop]))
+                    for written, (own, term) in terms.items()
+                    if start is not None
+                    if (stop := _starts_of(pieces, written)) is not None and stop > start
+                ]
         return found
 
     def _place(self, reading: OfLevel, address: str) -> int | None:
@@ -253,38 +265,55 @@ class Addresses:
             for block in self.spec.blocks
         }
 
-    def _population(self, block: BlockSpec) -> PredictorSpec:
-        return self.spec.predictors[block.block.predictors[0]]
+    def _effects(self, spec: BlockSpec, predictor: str) -> dict[str, tuple[str, str]]:
+        """The effects of a block by what they are called after the name of a predictor: each with its own predictor and term."""
+        block = spec.block
+        own = list(zip(block.predictors, block.terms, strict=True))
+        found = {term: (of, term) for of, term in own if of == predictor}
+        if predictor == block.parameter:  # which says nothing of columns that name their own
+            found |= dict(zip(block.columns, own, strict=True))
+        return found
 
-    def _beside(self, block: BlockSpec) -> list[BlockSpec]:
-        """The blocks of the same group and predictor, itself among them."""
-        own = block.block
+    def _beside(self, spec: BlockSpec, predictor: str) -> list[BlockSpec]:
+        """The blocks of the same group that reach into a predictor, itself among them."""
         return [
             other
             for other in self.spec.blocks
-            if other.block.group == own.group and other.block.predictors[0] == own.predictors[0]
+            if other.block.group == spec.block.group and predictor in other.block.predictors
         ]
 
-    def _terms(self, block: BlockSpec) -> tuple[str, ...]:
-        own = [column for other in self._beside(block) for column in other.block.columns]
-        return tuple(dict.fromkeys([*self._population(block).linear.fixed.columns, *own]))
+    def _terms(self, spec: BlockSpec, predictor: str) -> dict[str, tuple[str, str]]:
+        """The coefficients of a group's levels in a predictor."""
+        effects = (term for other in self._beside(spec, predictor) for term in _terms_of(other, predictor))
+        columns = self.spec.predictors[predictor].linear.fixed.columns
+        return {term: (predictor, term) for term in (*columns, *effects)}
 
-    def _effect(self, block: BlockSpec, place: int, term: str) -> np.ndarray:
-        draws = effects_draws(self.idata, block).transpose("chain", "draw", ...)
-        return draws[..., place, block.block.columns.index(term)].to_numpy()
+    def _effect(self, reading: OfLevel, place: int) -> np.ndarray:
+        block = reading.block.block
+        named = list(zip(block.predictors, block.terms, strict=True))
+        draws = effects_draws(self.idata, reading.block).transpose("chain", "draw", ...)
+        return draws[..., place, named.index((reading.predictor, reading.term))].to_numpy()
 
-    def _coef(self, block: BlockSpec, place: int, term: str) -> np.ndarray:
+    def _coef(self, reading: OfLevel, place: int) -> np.ndarray:
         """Population plus deviations: of one level alone."""
         parts = [
-            self._effect(other, place, term) for other in self._beside(block) if term in other.block.columns
+            self._effect(replace(reading, block=other), place)
+            for other in self._beside(reading.block, reading.predictor)
+            if reading.term in _terms_of(other, reading.predictor)
         ]
-        population = self._population(block)
+        population = self.spec.predictors[reading.predictor]
         columns = population.linear.fixed.columns
-        if term in columns:
-            kept = effects_draws(self.idata, block)["draw"]
+        if reading.term in columns:
+            kept = effects_draws(self.idata, reading.block)["draw"]
             b = posterior_of(self.idata)[population.b].sel(draw=kept).transpose("chain", "draw", ...)
-            parts.append(b[..., columns.index(term)].to_numpy())
+            parts.append(b[..., columns.index(reading.term)].to_numpy())
         return np.sum(parts, axis=0)
+
+
+def _terms_of(spec: BlockSpec, predictor: str) -> tuple[str, ...]:
+    """The effects that a predictor takes from a block, as it calls them."""
+    block = spec.block
+    return tuple(block.terms[j] for j in block.places(predictor))
 
 
 def _is_two_things(predictor: PredictorSpec) -> bool:

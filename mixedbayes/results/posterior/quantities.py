@@ -38,6 +38,7 @@ class Quantities:
         section: The title of their table in a printed fit; empty for what is not printed.
         bounds: Between which they lie, where they do by nature: correlations.
         component: Of which linear predictor: `cond` for the mean's, else the name of the parameter.
+        before: What stands before a label where those of all predictors stand together; None for the component's name.
     """
 
     effect: str
@@ -50,6 +51,7 @@ class Quantities:
     section: str = ""
     bounds: tuple[float, float] | None = None
     component: str = CONDITIONAL
+    before: str | None = None
 
 
 def fixed(fit: Fitted) -> Iterator[Quantities]:
@@ -121,50 +123,51 @@ def apart(name: str, spec: ModelSpec) -> str:
 def block_pars(fit: Fitted) -> Iterator[Quantities]:
     """Standard deviations, then correlations, then what else a structure has, block by block."""
     posterior, given = fit.posterior, fit.spec.given_structures
-    for block in fit.spec.blocks:
-        of, name, columns = block.block.parameter, block.block.label, block.block.columns
-        hung = f", {structure.name}" if (structure := given.get(block.block.name)) else ""
-        section = f"Group-level effects{_of(of)}, {name} ({len(block.block.levels):,} levels{hung})"
-        sds = [f"sd({column})" for column in columns]
-        terms = [f"sd__{column}" for column in columns]
-        draws = by_draw(posterior[block.sd])
-        yield Quantities(
-            effect="ran_pars",
-            group=name,
-            levels=[None] * len(terms),
-            terms=terms,
-            labels=sds,
-            draws=draws,
-            section=section,
-            component=component_of(of),
-        )
-        if block.is_correlated:
+    for spec in fit.spec.blocks:
+        block, columns = spec.block, spec.block.columns
+        hung = f", {structure.name}" if (structure := given.get(block.name)) else ""
+        section = f"Group-level effects{block.whose}, {block.label} ({len(block.levels):,} levels{hung})"
+        sds = by_draw(posterior[spec.sd])
+        for part in block.parts:
+            own = block.places(part.parameter)
+            yield Quantities(
+                effect="ran_pars",
+                group=block.label,
+                levels=[None] * len(own),
+                terms=[f"sd__{name}" for name in part.columns],
+                labels=[f"sd({columns[j]})" for j in own],
+                draws=sds[..., own],
+                section=section,
+                component=component_of(part.parameter),
+                before=before_terms(component_of(block.parameter)),
+            )
+        if spec.is_correlated:
             i, j = np.triu_indices(len(columns), 1)
             pairs = [(columns[a], columns[b]) for a, b in zip(i, j, strict=True)]
             yield Quantities(
                 effect="ran_pars",
-                group=name,
+                group=block.label,
                 levels=[None] * len(pairs),
                 terms=[f"cor__{a}.{b}" for a, b in pairs],
                 labels=[f"cor({a}, {b})" for a, b in pairs],
-                draws=by_draw(posterior[block.correlation])[..., i, j],
+                draws=by_draw(posterior[spec.correlation])[..., i, j],
                 section=section,
                 bounds=(-1.0, 1.0),
-                component=component_of(of),
+                component=component_of(block.parameter),
             )
 
-        for kind, variable in block.own.items():
-            each = columns if block.asked[kind].each else ()
-            own = by_draw(posterior[variable])
+        for kind, variable in spec.own.items():
+            each = columns if spec.asked[kind].each else ()
+            numbers = by_draw(posterior[variable])
             yield Quantities(
                 effect="ran_pars",
-                group=name,
+                group=block.label,
                 levels=[None] * max(len(each), 1),
                 terms=[f"{kind}__{column}" for column in each] or [kind],
                 labels=[f"{kind}({column})" for column in each] or [kind],
-                draws=own if each else own[..., None],
+                draws=numbers if each else numbers[..., None],
                 section=section,
-                component=component_of(of),
+                component=component_of(block.parameter),
             )
 
 
@@ -177,10 +180,10 @@ def ran_vals(fit: Fitted) -> Iterator[Quantities]:
         if MOMENTS in fit.idata.children:
             stored = fit.idata[MOMENTS].to_dataset()
             over_all = np.stack([stored[block.r].to_numpy(), stored[f"{block.r}_sd"].to_numpy()])
-        for k, name in enumerate(block.block.columns):
+        for k, (parameter, name) in enumerate(zip(block.block.predictors, block.block.terms, strict=True)):
             moments = None if over_all is None else over_all[..., k]
             names = [name] * len(levels)
-            of = component_of(block.block.parameter)
+            of = component_of(parameter)
             yield Quantities(
                 "ran_vals", block.block.label, levels, names, levels, r[..., k], moments, component=of
             )
@@ -189,7 +192,7 @@ def ran_vals(fit: Fitted) -> Iterator[Quantities]:
 def coefs(fit: Fitted) -> Iterator[Quantities]:
     """Population plus deviation, for each predictor, grouping factor, level and coefficient."""
     for predictor in fit.spec.predictors.values():
-        blocks = [block for block in fit.spec.blocks if block.block.parameter == predictor.name]
+        blocks = [block for block in fit.spec.blocks if predictor.name in block.block.predictors]
         if blocks:
             yield from _coefs(fit, predictor, blocks)
 
@@ -207,7 +210,8 @@ def _coefs(fit: Fitted, predictor: PredictorSpec, blocks: Sequence[BlockSpec]) -
         r = by_draw(effects_draws(fit.idata, block))
         own = groups.setdefault(block.block.group, {})
         levels[block.block.group] = list(pd.Index(block.block.levels))
-        for k, name in enumerate(block.block.columns):
+        for k in block.block.places(predictor.name):
+            name = block.block.terms[k]
             own[name] = own.get(name, 0.0) + r[..., k]
     for group, own in groups.items():
         n = len(levels[group])

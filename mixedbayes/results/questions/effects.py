@@ -38,6 +38,7 @@ def effects(  # noqa: PLR0913, PLR0917  # options that users pass by name
     conf_level: float = 0.95,
     draws: bool = False,
     seed: int | None = None,
+    parameter: str | None = None,
 ) -> pd.DataFrame | xr.DataArray:
     """Predictions over the values of a predictor, by those of others.
 
@@ -56,6 +57,7 @@ def effects(  # noqa: PLR0913, PLR0917  # options that users pass by name
         conf_level: Mass of the equal-tailed interval.
         draws: All draws in place of their summaries.
         seed: The same seed gives the same new levels and responses.
+        parameter: A parameter of the family, `"sigma"`, as in `predict`; None for the mean of the response.
 
     Returns:
         Columns x, by, estimate, std_error, conf_low, conf_high. With `draws`, an array with dims chain, draw,
@@ -67,7 +69,7 @@ def effects(  # noqa: PLR0913, PLR0917  # options that users pass by name
     """
     check_table(conf_level, draws=draws)
     several = names_of("by", by, "a column")
-    asked = Setting(fit, x, several, chosen(at), over, kind, groups, new_levels, seed)
+    asked = Setting(fit, x, several, chosen(at), over, kind, groups, new_levels, seed, parameter)
     found = asked.question([x, *asked.by], moved={x, *asked.by, *asked.at}).grid()
     return found.array(kind) if draws else found.table(conf_level)
 
@@ -86,6 +88,7 @@ def contrasts(  # noqa: PLR0913, PLR0917  # options that users pass by name
     conf_level: float = 0.95,
     draws: bool = False,
     seed: int | None = None,
+    parameter: str | None = None,
 ) -> pd.DataFrame | xr.DataArray:
     """Predictions at pairs of values of a predictor, one less or over the other.
 
@@ -103,6 +106,7 @@ def contrasts(  # noqa: PLR0913, PLR0917  # options that users pass by name
         conf_level: Mass of the equal-tailed interval.
         draws: All draws in place of their summaries.
         seed: The same seed gives the same new levels and responses.
+        parameter: A parameter of the family, `"sigma"`, as in `predict`; None for the mean of the response.
 
     Returns:
         Columns contrast (`b - a`, `b / a`), by, estimate, std_error, conf_low, conf_high.
@@ -113,7 +117,7 @@ def contrasts(  # noqa: PLR0913, PLR0917  # options that users pass by name
     check_table(conf_level, draws=draws)
     one_of("compare", compare, ("difference", "ratio"))
     several = names_of("by", by, "a column")
-    asked = Setting(fit, x, several, chosen(at), over, kind, groups, new_levels, seed)
+    asked = Setting(fit, x, several, chosen(at), over, kind, groups, new_levels, seed, parameter)
     if pairs is not None:
         check_pairs(pairs)
         asked = _at_pairs(asked, pairs)

@@ -29,7 +29,7 @@ from mixedbayes.results.questions.predictors import (
     values_of,
 )
 from mixedbayes.results.rows.block_draws import NewLevels
-from mixedbayes.results.rows.predict import KINDS, Kind, encode, predictions
+from mixedbayes.results.rows.predict import KINDS, Kind, checked_parameter, encode, of_parameter, predictions
 from mixedbayes.results.rows.predictor import Groups, Predictor, predictor_of
 from mixedbayes.work import Work, somebody_watches
 
@@ -46,12 +46,14 @@ class Question:
         focal: The values of each focal predictor.
         base: The rows that the focal predictors' values are put into: one reference row, or the data.
         kind: What is predicted.
+        parameter: Of the family, in place of the mean of the response; None for that.
     """
 
     predictor: Predictor
     focal: Mapping[str, Sequence[Any]]
     base: pd.DataFrame
     kind: Kind
+    parameter: str | None = None
 
     def grid(self, of: OfFrame | None = None) -> Grid:
         """Numbers for each cell, averaged over the rows of the base.
@@ -84,7 +86,11 @@ class Question:
     def predictions(self, frame: pd.DataFrame) -> Iterator[np.ndarray]:
         """Predictions for the rows of a frame, piece by piece."""
         rows = encode(self.predictor, frame, noise=self.kind == "response", missing="error")
-        for _, values in predictions(self.predictor, rows, self.kind).pieces("Predicting"):
+        if self.parameter is None:
+            found = predictions(self.predictor, rows, self.kind)
+        else:
+            found = of_parameter(self.predictor, rows, self.kind, self.parameter)
+        for _, values in found.pieces("Predicting"):
             yield values
 
 
@@ -102,6 +108,7 @@ class Setting:
         groups: Which group effects take part.
         new_levels: What the effects of levels are that the fit has not seen.
         seed: Of these, and of responses.
+        parameter: Of the family, in place of the mean of the response; None for that.
 
     Raises:
         ArgumentError: A predictor that the model does not have, or an unknown option.
@@ -116,10 +123,12 @@ class Setting:
     groups: Groups | Literal["auto"]
     new_levels: NewLevels
     seed: int | None
+    parameter: str | None = None
 
     def __post_init__(self) -> None:
         name_of("x", self.x, "one predictor")
         one_of("kind", self.kind, KINDS)
+        checked_parameter(self.fit, self.parameter, self.kind)
         known = dict.fromkeys([*predictors(self.fit.spec), *self.beside])
         check_predictors([self.x, *self.by, *self.at], known)
         one_of("over", self.over, ("reference", "data"))
@@ -160,7 +169,7 @@ class Setting:
         data = design.data[[*dict.fromkeys([*columns, *focal, self.x])]]
         base = data if self.over == "data" else reference_row(spec, data, grouping, self.trials)
         base = base.assign(**{name: [value] * len(base) for name, value in held.items()})
-        return Question(predictor, values, base.reset_index(drop=True), self.kind)
+        return Question(predictor, values, base.reset_index(drop=True), self.kind, self.parameter)
 
     def _values_of(self, name: str, observed: Collection[str]) -> Sequence[Any]:
         if name in self.at:

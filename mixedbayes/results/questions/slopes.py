@@ -58,6 +58,7 @@ def slopes(  # noqa: PLR0913, PLR0917  # options that users pass by name
     conf_level: float = 0.95,
     draws: bool = False,
     seed: int | None = None,
+    parameter: str | None = None,
 ) -> pd.DataFrame | xr.DataArray:
     """The derivative of the prediction by a number: how much it rises for one more.
 
@@ -76,6 +77,7 @@ def slopes(  # noqa: PLR0913, PLR0917  # options that users pass by name
         conf_level: Mass of the equal-tailed interval.
         draws: All draws in place of their summaries.
         seed: The same seed gives the same new levels.
+        parameter: A parameter of the family, `"sigma"`, as in `predict`; None for the mean of the response.
 
     Returns:
         Columns term (the name of x), x where `at` has it, by, estimate, std_error, conf_low, conf_high.
@@ -88,7 +90,7 @@ def slopes(  # noqa: PLR0913, PLR0917  # options that users pass by name
     if kind == "response":
         raise ArgumentError("Slopes are of kind 'mean' or 'linear': responses have noise, and no slope.")
     several = names_of("by", by, "a column")
-    asked = Setting(fit, x, several, chosen(at), over, kind, groups, new_levels, seed)
+    asked = Setting(fit, x, several, chosen(at), over, kind, groups, new_levels, seed, parameter)
     focal = [x, *asked.by] if x in asked.at and x not in asked.by else [*asked.by]
     moved = {*asked.by, *(name for name in asked.at if name != x)}
     question = asked.question(focal, moved, own=("term",))
@@ -147,7 +149,7 @@ class Mover:
 
         def of(at: slice, _: np.random.Generator) -> np.ndarray:
             if self.question.kind == "linear":
-                return predictor.eta(rates.part(at))
+                return predictor.eta(rates.part(at), self.question.parameter or MEAN)
             rising, etas = predictor.etas(rates.part(at)), predictor.etas(rows.part(at))
             return np.sum([rate * self.gain(etas, name) for name, rate in rising.items()], axis=0)
 
@@ -155,13 +157,11 @@ class Mover:
             yield values
 
     def gain(self, etas: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-        """The derivative of the mean by the linear predictor of a parameter."""
-        predictor, eta = self.question.predictor, etas[name]
+        """The derivative of what is predicted by the linear predictor of a parameter."""
+        predictor, eta, asked = self.question.predictor, etas[name], self.question.parameter
         step = ETA_STEP * np.maximum(1.0, np.abs(eta))
-        after, before = (
-            predictor.likelihood.mean(predictor.values_at({**etas, name: moved}))
-            for moved in (eta + step, eta - step)
-        )
+        values = (predictor.values_at({**etas, name: moved}) for moved in (eta + step, eta - step))
+        after, before = (predictor.likelihood.mean(each) if asked is None else each[asked] for each in values)
         with np.errstate(invalid="ignore"):
             return np.asarray((after - before) / (2 * step))
 

@@ -1,5 +1,6 @@
 """A block's effects over all draws: of the levels that the fit has seen, and of others from their population."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal
@@ -8,7 +9,6 @@ import numpy as np
 import xarray as xr
 
 from mixedbayes.designs.design import EncodedBlock
-from mixedbayes.language.formula import MEAN
 from mixedbayes.models.covariances import covariance_of, factor_at_zero
 from mixedbayes.models.spec import BlockSpec
 from mixedbayes.models.structures import Structure
@@ -31,7 +31,7 @@ class BlockDraws:
         structure: What hangs the effects together.
         factor: F with F F' the covariance of a level's effects, shape (q, q, S), or its diagonal, (q, S).
         seed: Of the unseen levels' draws.
-        parameter: Of the family, whose predictor they are part of.
+        predictors: For each effect the parameter of the family whose predictor takes it.
         drawn: Unseen levels' effects, by label.
     """
 
@@ -40,7 +40,7 @@ class BlockDraws:
     structure: Structure
     factor: np.ndarray
     seed: int
-    parameter: str = MEAN
+    predictors: tuple[str, ...]
     drawn: dict[str, np.ndarray] = field(default_factory=dict)
 
     def new(self, label: str) -> np.ndarray:
@@ -55,23 +55,29 @@ class BlockDraws:
             self.drawn[label] = effects
         return effects
 
-    def add_to(self, eta: np.ndarray, rows: EncodedBlock, new_levels: NewLevels) -> None:
-        """Add the block's part to the predictor, shape (m, S), in place."""
+    def add_to(self, eta: np.ndarray, parameter: str, rows: EncodedBlock, new_levels: NewLevels) -> None:
+        """Add the block's part to the predictor of a parameter, shape (m, S), in place."""
+        own = [j for j, name in enumerate(self.predictors) if name == parameter]
+        if not own:
+            return
         known = rows.codes >= 0
-        plain = rows.X.shape[1] == 1 and (rows.X == 1).all()
         if known.all():
-            for j, x in enumerate(rows.X.T):
-                effects = self.r[rows.codes, j]
-                eta += effects if plain else np.multiply(effects, x[:, None], out=effects)
+            self._add_known(eta, rows.X, rows.codes, own)
             return
         if known.any():
             part = eta[known]
-            self.add_to(part, EncodedBlock(rows.X[known], rows.codes[known], ()), new_levels)
+            self._add_known(part, rows.X[known], rows.codes[known], own)
             eta[known] = part
         if new_levels == "sample":
             for code in np.unique(rows.codes[~known]):
                 at = rows.codes == code
-                eta[at] += rows.X[at] @ self.new(rows.unseen[-1 - code])
+                eta[at] += rows.X[np.ix_(at, own)] @ self.new(rows.unseen[-1 - code])[own]
+
+    def _add_known(self, eta: np.ndarray, X: np.ndarray, codes: np.ndarray, own: Sequence[int]) -> None:
+        for j in own:
+            effects, x = self.r[codes, j], X[:, j]
+            plain = len(own) == 1 and (x == 1).all()
+            eta += effects if plain else np.multiply(effects, x[:, None], out=effects)
 
 
 def flat(variable: xr.DataArray) -> np.ndarray:

@@ -66,10 +66,10 @@ def predict(  # noqa: PLR0913, PLR0917  # options that users pass by name
     """
     check_table(conf_level, draws=draws)
     one_of("kind", kind, KINDS)
-    name = _parameter(fit, parameter, kind)
+    name = checked_parameter(fit, parameter, kind)
     predictor = predictor_of(fit, groups, new_levels, seed)
     rows = encode(predictor, newdata, noise=kind == "response")
-    found = predictions(predictor, rows, kind) if name is None else _of_parameter(predictor, rows, kind, name)
+    found = predictions(predictor, rows, kind) if name is None else of_parameter(predictor, rows, kind, name)
     return found.array() if draws else found.table(conf_level)
 
 
@@ -240,8 +240,12 @@ def _quantile_residuals(predictor: Predictor) -> pd.DataFrame:
     return pd.DataFrame({"estimate": scores}, index=rows.index)
 
 
-def _parameter(fit: Fitted, parameter: str | None, kind: Kind) -> str | None:
-    """The parameter asked for, checked."""
+def checked_parameter(fit: Fitted, parameter: str | None, kind: Kind) -> str | None:
+    """The parameter of the family that is asked for.
+
+    Raises:
+        ArgumentError: There is none of that name, or it has nothing of that kind.
+    """
     if parameter is None:
         return None
     known = fit.spec.of_family
@@ -257,7 +261,7 @@ def _parameter(fit: Fitted, parameter: str | None, kind: Kind) -> str | None:
     return parameter
 
 
-def _of_parameter(predictor: Predictor, rows: Encoded, kind: Kind, name: str) -> RowDraws:
+def of_parameter(predictor: Predictor, rows: Encoded, kind: Kind, name: str) -> RowDraws:
     """A parameter of the family, or its linear predictor."""
 
     def itself(at: slice, _: np.random.Generator) -> np.ndarray:

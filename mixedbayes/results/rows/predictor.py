@@ -71,7 +71,11 @@ class Predictor:
         """
         if self.new_levels != "error":
             return
-        new = {name: rows.groups[name].unseen for name in self.blocks if rows.groups[name].unseen}
+        new = {
+            block.group: rows.groups[block.name].unseen
+            for block in self.spec.design.groups
+            if block.name in self.blocks and rows.groups[block.name].unseen
+        }
         if new:
             said = "; ".join(f"{name}: {listed(unseen)}" for name, unseen in new.items())
             raise DataError(
@@ -90,8 +94,7 @@ class Predictor:
         eta = X @ self.b[name]
         eta += offset[:, None]
         for block in self.blocks.values():
-            if block.parameter == name:
-                block.add_to(eta, rows.groups[block.name], self.new_levels)
+            block.add_to(eta, name, rows.groups[block.name], self.new_levels)
         return eta
 
     def etas(self, rows: Encoded) -> dict[str, np.ndarray]:
@@ -238,7 +241,7 @@ def predictor_of(
                 block.structure,
                 factor_of(block, posterior),
                 entropy,
-                block.block.parameter,
+                block.block.predictors,
             )
             for block in chosen
         },

@@ -126,8 +126,9 @@ def _named(quantities: Quantities, statistics: pd.DataFrame) -> pd.DataFrame:
             for level, term in zip(quantities.levels, quantities.terms, strict=True)
         ]
     else:
+        before = quantities.before
         names = [
-            before_terms(quantities.component)
+            (before_terms(quantities.component) if before is None else before)
             + (f"{label} of {group}" if group and label.startswith(("sd(", "cor(")) else label)
             for label in quantities.labels
         ]

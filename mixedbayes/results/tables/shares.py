@@ -68,15 +68,17 @@ def icc(fit: Fitted, conf_level: float = 0.95) -> pd.DataFrame:
         Nakagawa, Johnson & Schielzeth (2017); Johnson (2014).
     """
     spec = fit.spec
-    constant = spec.link.name == "identity" and spec.family.residual is not None and not _beside(spec)
+    constant = spec.link.name == "identity" and spec.residual is not None and not _beside(spec)
     needs_mean = spec.latent_variance is None and not constant
     predictor = predictor_of(fit, groups="all" if needs_mean else None)
     groups: dict[str, Any] = {}
     for block_spec in spec.blocks:
         block = block_spec.block
-        if block.parameter != MEAN:
+        own = block.places(MEAN)
+        if not own:
             continue
-        squares = block.X.T @ block.X / len(block.X)
+        X = np.where(np.isin(np.arange(block.X.shape[1]), own), block.X, 0.0)  # of the mean's effects alone
+        squares = X.T @ X / len(X)
         variance = _of_effects(block_spec, fit.posterior.sel(draw=predictor.draws), squares)
         groups[block.group] = groups.get(block.group, 0.0) + variance
     groups[apart(RESIDUAL, spec)] = _residual(spec.link, predictor)

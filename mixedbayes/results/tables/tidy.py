@@ -110,8 +110,8 @@ def varcorr(fit: Fitted, conf_level: float = 0.95, robust: bool = False) -> pd.D
     rows: list[pd.DataFrame] = []
     posterior = fit.posterior
     for block in fit.spec.blocks:
-        before = before_terms(component_of(block.block.parameter))
-        columns = [f"{before}{name}" for name in block.block.columns]
+        named = zip(block.block.predictors, block.block.terms, strict=True)
+        columns = [f"{before_terms(component_of(of))}{name}" for of, name in named]
         sd = by_draw(posterior[block.sd])
         pairs = [(k, k) for k in range(len(columns))]
         shown, covariance = sd, sd**2
