@@ -225,7 +225,7 @@ class Chooser:
         return replace(prior, arguments=tuple(arguments))
 
 
-def _block_spec(  # what any of its names and priors need
+def _block_spec(
     block: Block,
     structure: Structure,
     groups: Sequence[Block],
@@ -272,7 +272,7 @@ def _block_spec(  # what any of its names and priors need
     )
 
 
-def _of_structure(  # a parameter's place, and its default
+def _of_structure(
     block: Block,
     each: StructureParameter,
     column: str | None,
