@@ -80,6 +80,10 @@ def degrees(draws: np.ndarray) -> tuple[float, float]:
 
 
 def _degrees(values: np.ndarray) -> float:
+    if (
+        np.ptp(values) <= 1e-9 * np.abs(values).max()
+    ):  # all the same, as squares of what is half the time below
+        return np.inf
     ess = float(array_stats.ess(values, method="mean", **AXES))
     heavy = max(0.0, stats.kurtosis(values, axis=None)) / ess
     return float(1 / (2 * (2 * last_lag(values) + 1) / values.size + heavy))

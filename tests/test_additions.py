@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import dense_gaussian
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -440,7 +439,6 @@ def test_fits_with_additions_can_be_looked_at(fit):
     for kind in ("density", "stat", "grouped", "calibration"):
         fit.pp_check(kind, by="g" if kind == "grouped" else None)
     fit.plot()
-    plt.close("all")
 
 
 @pytest.mark.filterwarnings("ignore::mixedbayes.ConvergenceWarning")
