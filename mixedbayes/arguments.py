@@ -113,7 +113,8 @@ def names_of(name: str, value: Any, what: str) -> list[str]:
     if value is None:
         return []
     found = [value] if isinstance(value, str) else value
-    if not isinstance(found, Collection) or not all(isinstance(each, str) for each in found):
+    several = isinstance(found, Collection) and getattr(found, "ndim", 1) == 1
+    if not several or not all(isinstance(each, str) for each in found):
         raise ArgumentError(f"{name} is the name of {what} or a list of names, not {shown(value)}.")
     return list(found)
 

@@ -67,6 +67,10 @@ def test_values_that_fit_are_returned_plain(check, value, expected):
             "kind is one of 'mean', 'linear', 'response', not array(",
         ),
         (lambda: name_of("x", ["x"], "one predictor"), "x is the name of one predictor, not ['x']."),
+        (
+            lambda: names_of("by", np.ma.masked, "a column"),
+            "by is the name of a column or a list of names, not masked.",
+        ),
         (lambda: names_of("by", [1], "a column"), "by is the name of a column or a list of names, not [1]."),
         (
             lambda: some_of("kinds", [], KINDS),
