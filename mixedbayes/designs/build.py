@@ -19,7 +19,7 @@ from mixedbayes.designs.offset import build_offset
 from mixedbayes.designs.rank import dependent_columns
 from mixedbayes.designs.response import read_response
 from mixedbayes.designs.table import Missing, open_table, read_columns, unknown_columns
-from mixedbayes.errors import ArgumentError, DataError, FormulaError, listed
+from mixedbayes.errors import ArgumentError, DataError, FormulaError, listed, shown
 from mixedbayes.language.expressions import Name, functions_in
 from mixedbayes.language.formula import MEAN, Formula, GroupTerm, Side
 from mixedbayes.language.parse import parse
@@ -52,6 +52,9 @@ def build_design(
     """
     if env is not None and not isinstance(env, Mapping):
         raise ArgumentError(f"env is a mapping from names to functions and values, not {type(env).__name__}.")
+    odd = [name for name in env or {} if not isinstance(name, str)]
+    if odd:
+        raise ArgumentError(f"Names of env are texts, not {shown(odd[0])}.")
     if isinstance(data, str | Formula) and not isinstance(formula, str | Formula):
         raise ArgumentError("The formula comes first and the data second, as in fit('y ~ x', data).")
     env = dict(env or {})

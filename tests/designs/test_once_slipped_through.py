@@ -105,3 +105,5 @@ def test_a_formula_that_is_no_text(formula):
 def test_env_that_is_no_mapping():
     with pytest.raises(mb.ArgumentError, match="env is a mapping"):
         mb.design("y ~ x", DATA, env=3)
+    with pytest.raises(mb.ArgumentError, match="Names of env are texts, not 1"):
+        mb.design("y ~ nothing", DATA, env={1: 3})

@@ -578,6 +578,9 @@ def test_the_efficiency_of_draws_is_arvizs():
     ess = az.ess(fit.posterior, method="mean")
     expected = np.hstack([values.to_numpy().ravel() for values in ess.data_vars.values()]).mean() / 800
     assert psis.relative_efficiency(fit) == pytest.approx(float(expected))
+    beside = fit.posterior.assign(other=("kind", [1.0]))  # which no draw is of
+    tree = fit.idata.assign({"posterior": xr.DataTree(beside)})
+    assert psis.relative_efficiency(replace(fit, idata=tree)) == pytest.approx(float(expected))
 
 
 @pytest.mark.slow

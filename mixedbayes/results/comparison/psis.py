@@ -57,6 +57,9 @@ def _smoothed(log_density: np.ndarray, efficiency: float) -> tuple[np.ndarray, n
 def relative_efficiency(fit: Fitted) -> float:
     """Effective draws of a mean over draws, averaged over parameters, as ArviZ has it."""
     posterior = fit.posterior
+    posterior = posterior[
+        [name for name in fit.spec.dims if name in posterior]
+    ]  # and not what else others put there
     if posterior.sizes["chain"] == 1:
         return 1.0
     size = sum(variable[0, 0].size for variable in posterior.values())
