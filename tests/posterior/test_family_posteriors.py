@@ -47,12 +47,19 @@ def table_of(family, rng, groups=1, each=40):
     return pd.DataFrame({"y": y, "x": x, "g": [f"g{i}" for i in g]}), truth
 
 
+FLAT = 1e7
+"""A shape from which on a negative binomial is a Poisson distribution, to a ten-millionth of its mean squared."""
+
+
 def log_likelihood(family, y, eta, own):
     """By SciPy, summed over the last axis."""
     if family == "student_t":
         density = stats.t.logpdf(y, own["nu"], eta, own["sigma"])
     elif family == "negative_binomial":
-        density = stats.nbinom.logpmf(y, own["shape"], own["shape"] / (own["shape"] + np.exp(eta)))
+        mu, shape = np.exp(eta), own["shape"]
+        # SciPy's loses its digits where the probability is all but one, and there it is Poisson's to as many
+        density = stats.nbinom.logpmf(y, np.minimum(shape, FLAT), 1 / (1 + mu / np.minimum(shape, FLAT)))
+        density = np.where(shape < FLAT, density, stats.poisson.logpmf(y, mu))
     else:
         mu = special.expit(eta)
         density = stats.beta.logpdf(y, mu * own["phi"], (1 - mu) * own["phi"])
