@@ -110,6 +110,7 @@ def test_numbers_that_are_too_large_are_refused_in_silence_of_numpy(formula):
         ),
         (lambda fit: fit.coef(conf_level={"x": 10**5000}), "a dict that cannot be shown"),
         (lambda fit: fit.poststratify(fuzz_options.DATA, weight=Odd()), "weight is the name"),
+        (lambda fit: fit.predict(groups=[Odd()]), "The model has no group"),
         (lambda fit: mb.design("y ~ x", {"y": [1.0], "x": range(10**15)}), "cannot be made a table"),
         (lambda fit: fit.effects("x", at={"x": range(10**12)}), "more than 1,000,000 values"),
         (lambda fit: fit.tidy(effects=range(10**12)), "effects are some of"),

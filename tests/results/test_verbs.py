@@ -127,7 +127,7 @@ def test_names_of_other_libraries_are_answered_by_the_verb_that_is_meant(fit, na
     ],
 )
 def test_a_slip_is_answered_once_by_the_nearest_name(fit, name, said):
-    with pytest.raises(AttributeError) as caught:
+    with pytest.raises(AttributeError, match=name) as caught:
         getattr(fit, name)
     shown = "".join(traceback.format_exception_only(caught.value))
     assert said in shown

@@ -271,5 +271,5 @@ def block_names(spec: ModelSpec, groups: Groups) -> tuple[str, ...]:
     for name in asked:
         if not isinstance(name, str) or name not in known:
             has = f"they are {listed(known)}" if known else "it has none"
-            raise ArgumentError(f"The model has no group {name!r}; {has}.{nearest(str(name), known)}")
+            raise ArgumentError(f"The model has no group {shown(name)}; {has}.{nearest(shown(name), known)}")
     return tuple(block.name for block in blocks if block.name in asked or block.group in asked)
